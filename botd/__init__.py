@@ -1,0 +1,3 @@
+"""botd: a trading daemon whose bots are folders of YAML."""
+
+__version__ = "0.1.0"

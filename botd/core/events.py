@@ -1,0 +1,161 @@
+"""The closed unions of the core: what the venue says, what the bot asks, what is recorded.
+
+Quantities are whole lots and prices whole ticks of the instrument; amounts of money are Decimal in
+its quote currency; times are int microseconds UTC of event time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import NewType
+
+from botd.core.instrument import InstrumentId
+
+ClientOrderId = NewType("ClientOrderId", str)
+
+
+class Side(StrEnum):
+    BUY = "buy"
+    SELL = "sell"
+
+
+class Section(StrEnum):
+    S1 = "S1"
+    O1 = "O1"
+    Z1 = "Z1"
+    ZE1 = "ZE1"
+    E1 = "E1"
+    PROTECT = "protect"
+    MANUAL = "manual"  # a person, a shutdown policy
+
+
+class OrderType(StrEnum):
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP_MARKET = "stop_market"
+
+
+class TimeInForce(StrEnum):
+    GTC = "gtc"
+    IOC = "ioc"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionKey:
+    """What makes a decision unique within its session."""
+
+    strategy: str
+    instrument: InstrumentId
+    cycle: int
+    section: Section
+    rule: str  # the rule's name; "" where the section has one rule
+    leg: int = 0  # 0, then +1 each time a remainder is asked again
+
+    def __str__(self) -> str:
+        return f"{self.strategy}|{self.instrument}|{self.cycle}|{self.section}|{self.rule}|{self.leg}"
+
+
+# ---- commands: bot -> venue -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitOrder:
+    """Ask the venue for an order. Committed before it is sent, sent once."""
+
+    client_order_id: ClientOrderId
+    key: DecisionKey
+    instrument: InstrumentId
+    side: Side
+    type: OrderType
+    tif: TimeInForce
+    qty: int  # lots, positive
+    limit: int | None = None  # ticks
+    stop: int | None = None  # ticks, STOP_MARKET only
+    reduce_only: bool = False
+    expire_us: int | None = None  # GTC orders: event time at which the venue drops it
+    ts_us: int  # row time of the decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelOrder:
+    client_order_id: ClientOrderId
+    instrument: InstrumentId
+    ts_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmendOrder:
+    """Change the quantity of a resting stop to what is held now."""
+
+    client_order_id: ClientOrderId
+    instrument: InstrumentId
+    qty: int
+    ts_us: int
+
+
+Command = SubmitOrder | CancelOrder | AmendOrder
+
+# ---- answers: venue -> bot --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAccepted:
+    seq: int  # the venue's own event number, rising by one
+    client_order_id: ClientOrderId
+    ts_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRejected:
+    seq: int
+    client_order_id: ClientOrderId
+    reason: str
+    ts_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFilled:
+    """One execution. `trade_id` is unique at the venue; a second copy is dropped."""
+
+    seq: int
+    client_order_id: ClientOrderId
+    trade_id: str
+    price: int  # ticks
+    qty: int  # lots, positive
+    fee: Decimal  # quote currency, positive is a cost
+    maker: bool
+    ts_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderEnded:
+    """The order is over with a remainder: canceled on request or expired (IOC, time to live)."""
+
+    seq: int
+    client_order_id: ClientOrderId
+    canceled: bool  # False: expired
+    reason: str
+    ts_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAmended:
+    seq: int
+    client_order_id: ClientOrderId
+    qty: int
+    ts_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRefused:
+    """A cancel or an amendment came too late or named an unknown order; the order is untouched."""
+
+    seq: int
+    client_order_id: ClientOrderId
+    reason: str
+    ts_us: int
+
+
+Answer = OrderAccepted | OrderRejected | OrderFilled | OrderEnded | OrderAmended | RequestRefused

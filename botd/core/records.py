@@ -1,0 +1,250 @@
+"""What the bot records, in the order it happened. One record is one row of the state file.
+
+`seq` rises by one over all records of a session, so the order of decisions is the order of `seq`.
+`row` is the instrument's row number in the session (market and timer rows, from 0); `ts_us` its time.
+Records marked (decision) make a line of `botd decisions`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from botd.core.events import ClientOrderId, OrderType, Section, Side, TimeInForce
+from botd.core.instrument import InstrumentId
+
+
+class OrderStatus(StrEnum):
+    INTENT = "intent"
+    SUBMITTED = "submitted"
+    ACCEPTED = "accepted"
+    PARTIALLY_FILLED = "partially_filled"
+    PENDING_CANCEL = "pending_cancel"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    NEVER_ARRIVED = "never_arrived"
+    DENIED = "denied"
+
+
+class DenyReason(StrEnum):
+    """Why risk refused an intent, or sizing came to nothing."""
+
+    SIZE_ZERO = "size_zero"
+    BELOW_MIN_NOTIONAL = "below_min_notional"
+    PRICE_UNKNOWN = "price_unknown"
+    DATA_UNCONFIRMED = "data_unconfirmed"
+    TRADING_HALTED = "trading_halted"
+    POSITIONS_MAX = "positions_max"
+    POSITION_MAX = "position_max"
+    SYMBOL_EXPOSURE_MAX = "symbol_exposure_max"
+    TOTAL_EXPOSURE_MAX = "total_exposure_max"
+    LEVERAGE_MAX = "leverage_max"
+    CONCENTRATION_MAX = "concentration_max"
+    DAILY_LOSS_MAX = "daily_loss_max"
+    DRAWDOWN_MAX = "drawdown_max"
+    EQUITY_MIN = "equity_min"
+    BALANCE = "balance"
+    LOSING_STREAK_MAX = "losing_streak_max"
+    ORDERS_PER_MINUTE = "orders_per_minute"
+    REJECTS_IN_A_ROW = "rejects_in_a_row"
+    SHORT_ON_SPOT = "short_on_spot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalRecord:
+    """A section came true (decision)."""
+
+    seq: int
+    strategy: str
+    instrument: InstrumentId
+    section: Section
+    rule: str
+    cycle: int
+    row: int
+    ts_us: int
+    side: Side  # the side of the order that would follow
+    price: Decimal  # last price at the row
+    confidence: float | None  # S1 only
+    values: tuple[tuple[str, float], ...]  # named values at the row; NaN where not ready
+    acted: bool  # False: below confidence_min, recorded only
+    reason: str = ""  # O1: "when" or "after"; protect: which
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentRecord:
+    """A request, unchecked, with the sizing it was made from (decision)."""
+
+    seq: int
+    strategy: str
+    instrument: InstrumentId
+    section: Section
+    rule: str
+    cycle: int
+    leg: int
+    row: int
+    ts_us: int
+    side: Side
+    qty: Decimal
+    price: Decimal  # the price the size was made from
+    sizing: str  # the arithmetic, for people: "kelly: 1 BTC x 0.25 x 0.62 ..."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskRecord:
+    """What risk said to an intent (decision)."""
+
+    seq: int
+    intent_seq: int
+    strategy: str
+    instrument: InstrumentId
+    row: int
+    ts_us: int
+    approved: bool
+    reason: DenyReason | None
+    limit: Decimal | None
+    actual: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRecord:
+    """An order as it was submitted (decision)."""
+
+    seq: int
+    client_order_id: ClientOrderId
+    intent_seq: int | None
+    strategy: str
+    instrument: InstrumentId
+    section: Section
+    rule: str
+    cycle: int
+    leg: int
+    row: int
+    ts_us: int
+    side: Side
+    type: OrderType
+    tif: TimeInForce
+    qty: Decimal
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    reduce_only: bool
+    decision_price: Decimal  # the top it was decided at, for slippage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderUpdate:
+    """An order's new state; not a decision, it updates the order's row."""
+
+    seq: int
+    client_order_id: ClientOrderId
+    status: OrderStatus
+    in_doubt: bool
+    qty: Decimal
+    filled_qty: Decimal
+    avg_price: Decimal | None
+    fee: Decimal
+    reason: str
+    ts_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillRecord:
+    """One execution of our order (decision)."""
+
+    seq: int
+    client_order_id: ClientOrderId
+    trade_id: str
+    strategy: str
+    instrument: InstrumentId
+    section: Section
+    rule: str
+    cycle: int
+    leg: int
+    ts_us: int
+    side: Side
+    qty: Decimal
+    price: Decimal
+    fee: Decimal
+    maker: bool
+    realized_pnl: Decimal  # of this fill, without fee; 0 for entries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeRecord:
+    """One round trip, from first fill to flat (decision)."""
+
+    seq: int
+    strategy: str
+    instrument: InstrumentId
+    cycle: int
+    side: str  # long | short
+    qty: Decimal  # largest held
+    entry_price: Decimal  # average, quantized to 1e-12
+    exit_price: Decimal
+    opened_us: int
+    closed_us: int
+    realized_pnl: Decimal  # without fees
+    fees: Decimal
+    exit_section: Section
+    exit_rule: str
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionUpdate:
+    """A strategy's position on an instrument after a change."""
+
+    seq: int
+    strategy: str
+    instrument: InstrumentId
+    cycle: int
+    side: str
+    qty: Decimal  # signed; 0 is flat
+    entry_price: Decimal
+    realized_pnl: Decimal  # of this position so far, without fees
+    fees: Decimal
+    opened_us: int
+    ts_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortfolioSnapshot:
+    """The account at an hour, after a fill, or at the end."""
+
+    seq: int
+    ts_us: int
+    currency: str
+    balance: Decimal  # cash: start + realized PnL - fees
+    unrealized_pnl: Decimal
+    equity: Decimal
+    exposure_gross: Decimal
+    peak_equity: Decimal
+    drawdown: Decimal
+    positions_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRecord:
+    seq: int
+    ts_us: int
+    severity: str  # critical | high | medium
+    type: str
+    message: str
+    strategy: str | None = None
+    instrument: InstrumentId | None = None
+
+
+Record = (
+    SignalRecord
+    | IntentRecord
+    | RiskRecord
+    | OrderRecord
+    | OrderUpdate
+    | FillRecord
+    | TradeRecord
+    | PositionUpdate
+    | PortfolioSnapshot
+    | AlertRecord
+)

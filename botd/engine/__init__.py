@@ -1,0 +1,1 @@
+"""Event rows, kernels, the block VM, rule machines and the fill model. Pure."""

@@ -1,0 +1,1 @@
+"""Sources of market rows: recorded files and the synthetic market."""

@@ -1,0 +1,148 @@
+"""The Protocols of the shell, and the values that cross them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from botd.core.instrument import Instrument
+from botd.core.records import Record
+from botd.engine.layout import RowKind
+
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Consecutive market rows of a feed, merged over its instruments.
+
+    `rows` is int64[N_INPUT, n], C-contiguous by column of the layout, in feed order; row times of one
+    instrument never fall. `instrument` is int64[n], an index into `Feed.instruments`. `position` is
+    the feed sequence number of the first row: a seekable feed yields the same row for the same number.
+    """
+
+    position: int
+    instrument: I64
+    rows: I64
+
+
+class Feed(Protocol):
+    """A source of market rows. No timer rows: the driver makes those."""
+
+    @property
+    def identity(self) -> str:
+        """Say which data this is; two feeds with one identity yield the same rows."""
+        ...
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]: ...
+
+    @property
+    def kinds(self) -> frozenset[RowKind]:
+        """The kinds of rows it carries; BAR alone means bar-only data."""
+        ...
+
+    @property
+    def bar_length_us(self) -> int | None:
+        """Length of its bars, None where it carries none."""
+        ...
+
+    @property
+    def seekable(self) -> bool: ...
+
+    def read(self, position: int, *, rows_max: int = 65536) -> Iterator[Chunk]:
+        """Yield everything from `position` that exists now, as fast as it is asked for."""
+        ...
+
+    def stream(self, position: int) -> AsyncIterator[Chunk]:
+        """Yield rows as they fall due at the feed's speed; ends with the data, if ever."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEvent:
+    """One input of the bot that is not a market row: a venue answer, a job, a command."""
+
+    position: int  # merged row number before which it was applied
+    ordinal: int  # order among events of one position
+    kind: str  # "answer", "job", "command", "adjustment", "boot"
+    payload: str  # JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far a session has come. Everything before it is in the journal."""
+
+    feed_position: int  # market rows taken from the feed
+    position: int  # merged rows (market and timer) processed
+    ts_us: int  # event time
+    seq: int  # last record's
+    venue_seq: int  # last venue answer applied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What one transaction of the journal holds."""
+
+    session_id: str
+    records: tuple[Record, ...] = ()
+    events: tuple[JournalEvent, ...] = ()
+    cursor: Cursor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionInfo:
+    """A row of `sessions`."""
+
+    id: str
+    mode: str  # paper | live | replay | backtest | collect | warmup
+    feed: str  # Feed.identity
+    config_hash: str
+    started_us: int  # wall time
+    ended_us: int | None
+    status: str  # running | stopped | finished | failed
+    account: str
+
+
+class Journal(Protocol):
+    """The only writer of the state file. Every call returns after the transaction is durable."""
+
+    def start_session(self, info: SessionInfo) -> None: ...
+
+    def end_session(self, session_id: str, *, status: str, ended_us: int) -> None: ...
+
+    def find_session(self, *, mode: str, feed: str) -> SessionInfo | None:
+        """Return the newest session of this mode and feed that has not finished, if any."""
+        ...
+
+    def commit(self, batch: Batch) -> None:
+        """Write one transaction. A record whose decision key is already there is a no-op."""
+        ...
+
+    def cursor(self, session_id: str) -> Cursor | None: ...
+
+    def events(self, session_id: str, *, from_position: int) -> Iterator[JournalEvent]:
+        """Yield the events at or after a position, by (position, ordinal)."""
+        ...
+
+    def save_snapshot(self, session_id: str, cursor: Cursor, payload: bytes) -> None: ...
+
+    def load_snapshot(self, session_id: str) -> tuple[Cursor, bytes] | None:
+        """Return the newest snapshot whose digest holds, or None."""
+        ...
+
+    def save_revision(self, *, config_hash: str, files: Mapping[str, str], applied_us: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Clock(Protocol):
+    """Wall time. The only implementation that reads it is botd.runtime.clock."""
+
+    def now_us(self) -> int: ...
+
+    async def sleep_until(self, ts_us: int) -> None: ...

@@ -1,0 +1,1 @@
+"""Backtest reports and bulk runs."""

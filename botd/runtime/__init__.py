@@ -1,0 +1,1 @@
+"""Drivers of the core: clock, loops, supervision, shutdown, schedule."""

@@ -1,0 +1,1 @@
+"""The state file: tables, the journal (only writer), read models, migrations."""
