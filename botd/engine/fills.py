@@ -1,0 +1,67 @@
+"""The fill model of the simulated venue, over rows: when an order is due and what a market order pays.
+
+Market orders take the top of the book and walk on by one tick for each multiple of its size; limits
+fill only when traded through; stops become market orders when the last price reaches them. On bars a
+market order pays the next bar's open, a stop is judged before a limit inside one bar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from botd.engine.jit import jit
+from botd.engine.layout import HIGH, KIND, LOW, P, RowKind, T
+
+_TRADE: Final = int(RowKind.TRADE)
+_BAR: Final = int(RowKind.BAR)
+NEVER: Final = 1 << 62
+
+
+@jit
+def first_due(R, start, stop, deadline, bars_only, sell_stop, buy_stop, buy_limit, sell_limit):
+    """Return the first ring row in [start, stop) before which an order is due or that touches one.
+
+    `deadline` is the earliest arrival or expiry (on bars: only bar rows count); `sell_stop` the highest
+    resting sell stop, `buy_stop` the lowest buy stop, `buy_limit` the highest buy limit and
+    `sell_limit` the lowest sell limit, in ticks (0, NEVER, 0 and NEVER where there is none).
+    """
+    for i in range(start, stop):
+        kind = R[KIND, i]
+        if R[T, i] >= deadline and (not bars_only or kind == _BAR):
+            return i
+        if kind == _TRADE:
+            p = R[P, i]
+            if p <= sell_stop or p >= buy_stop or p < buy_limit or p > sell_limit:
+                return i
+        elif kind == _BAR and (
+            R[LOW, i] <= sell_stop or R[HIGH, i] >= buy_stop or R[LOW, i] < buy_limit or R[HIGH, i] > sell_limit
+        ):
+            return i
+    return stop
+
+
+def walk(lots: int, top: int, size: int, *, buy: bool, limit: int | None, levels_max: int) -> Iterator[tuple[int, int]]:
+    """Yield (price ticks, lots) of a market order that meets `size` lots at `top` and at each tick beyond.
+
+    Stops at the limit, after `levels_max` levels, or below one tick; the rest does not fill. A size of
+    zero is unknown: everything fills at the top.
+    """
+    step = 1 if buy else -1
+    price = top
+    for _ in range(levels_max):
+        if lots <= 0 or price < 1:
+            return
+        if limit is not None and (price > limit if buy else price < limit):
+            return
+        take = lots if size <= 0 else min(lots, size)
+        yield price, take
+        lots -= take
+        price += step
+
+
+def bar_price(price: int, slippage_ppm: int, *, buy: bool) -> int:
+    """Return a bar's price made worse by the slippage, rounded to the next worse tick."""
+    if buy:
+        return -((-price * (1_000_000 + slippage_ppm)) // 1_000_000)
+    return max(1, (price * (1_000_000 - slippage_ppm)) // 1_000_000)

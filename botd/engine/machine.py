@@ -1,0 +1,464 @@
+# allow: size - one kernel per stage, as in kernels.py
+"""Stage 2: the rule machines of one instrument, idle -> signalled -> entering -> open -> idle.
+
+`scan` walks the rows of a block that stage 1 has filled in and stops after the first row at which any
+machine decides something. It makes the machine's own transition; what follows from a decision
+(sizing, risk, orders) is the host's. The words of a machine are int64 in `M`, floats in `MF`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from botd.engine.engine import InstrumentEngine
+from botd.engine.jit import U8, inline, jit
+from botd.engine.kernels import pos_eval
+from botd.engine.layout import ASK, BID, KIND, MARK, OPEN, P, RowKind, T
+from botd.language.program import MachineCode
+from botd.language.typed import PositionSide
+
+IDLE: Final = 0
+SIGNALLED: Final = 1
+ENTERING: Final = 2  # an entry order works, nothing has filled yet
+IN_POSITION: Final = 3
+
+# words of a machine
+ARMED: Final = 0  # S1 was false or undefined once since it last came true
+BLOCKED_UNTIL: Final = 1  # cooldowns: S1 not before this time
+NOT_BEFORE_ROW: Final = 2  # S1 not before this absolute row
+SIGNAL_T: Final = 3
+QTY: Final = 4  # lots held
+COST: Final = 5  # tick-lots paid for what is held
+ENTRY_T: Final = 6  # first fill
+BEST: Final = 7  # best exit price since entry, ticks; 0 = none yet
+BUSY: Final = 8  # exit in flight: 0 none, 1 ZE1, 2 protect or full, 3 E1
+FIRED: Final = 9  # bit k: ZE1 rule k has fired in this position
+RETRY: Final = 10  # 1: ask the rest of an exit again at the next row
+RETRY_AT: Final = 11  # ... not before this time
+WORDS: Final = 12
+
+# fixed numbers of a machine
+S1_SLOT: Final = 0
+O1_SLOT: Final = 1
+Z1_SLOT: Final = 2
+AFTER_US: Final = 3
+COOLDOWN_US: Final = 4
+SIGN: Final = 5
+RULE0: Final = 6
+N_E1: Final = 7
+N_ZE1: Final = 8
+HOLDING_MAX_US: Final = 9
+CONF_SLOT: Final = 10
+POS_STATE0: Final = 11
+POS_STATE1: Final = 12
+SPEC_WORDS: Final = 13
+
+# fixed floats of a machine
+TAKE_PROFIT: Final = 0  # 0 = off
+TRAILING_STOP: Final = 1
+CONFIDENCE_MIN: Final = 2
+SPEC_FLOATS: Final = 3
+
+# what a machine decided
+DID_S1: Final = 1
+DID_S1_WEAK: Final = 2  # confidence below the minimum: recorded, not acted on
+DID_O1_WHEN: Final = 3
+DID_O1_AFTER: Final = 4
+DID_Z1: Final = 5
+DID_TAKE_PROFIT: Final = 6
+DID_TRAILING: Final = 7
+DID_HOLDING: Final = 8
+DID_E1: Final = 9
+DID_ZE1: Final = 10
+DID_RETRY: Final = 11
+
+_BAR: Final = int(RowKind.BAR)
+_FAR: Final = 1 << 62
+
+
+@inline
+def exit_price(R, i, sign):
+    """The price protect compares: mark where the feed has one, else the exit-side top."""
+    mark = R[MARK, i]
+    if mark != 0:
+        return mark
+    return R[BID, i] if sign > 0 else R[ASK, i]
+
+
+@inline
+def rule_true(RU, r, U, F, S, j, t, pos_code, pos_fpar, reg, words, pst):
+    lo = RU[r * 3 + 1]
+    hi = RU[r * 3 + 2]
+    if lo == hi:
+        return U[U8(RU[r * 3] * S + j)] == 1
+    return pos_eval(pos_code, pos_fpar, lo, hi, t, U, F, S, j, reg, words, pst) == 1
+
+
+@jit
+def in_position(s, j, i, t, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, words, pst, out):
+    """Judge an open position at one row; returns what it decided, the rule in out[0]."""
+    z = s * WORDS
+    y = s * SPEC_WORDS
+    sign = SP[y + SIGN]
+    top = R[BID, i] if sign > 0 else R[ASK, i]
+    ref = exit_price(R, i, sign)
+    entry = M[z + COST] / M[z + QTY]
+    pnl = (top - entry) / entry if sign > 0 else (entry - top) / entry
+    if not (MF[s] >= pnl):  # also the first row, where it is NaN
+        MF[s] = pnl
+    if M[z + BEST] == 0 or (sign > 0 and ref > M[z + BEST]) or (sign < 0 and ref < M[z + BEST]):
+        M[z + BEST] = ref
+    words[0] = pnl
+    words[1] = MF[s]
+    words[2] = (t - M[z + ENTRY_T]) / 1000000.0
+    words[3] = entry * FSP[SPEC_FLOATS * (SP.shape[0] // SPEC_WORDS)]
+    words[4] = M[z + QTY] * FSP[SPEC_FLOATS * (SP.shape[0] // SPEC_WORDS) + 1]
+    did = 0
+    if M[z + RETRY] != 0 and t >= M[z + RETRY_AT]:
+        M[z + RETRY] = 0
+        did = DID_RETRY
+    elif M[z + BUSY] == 0:
+        gain = (ref - entry) / entry if sign > 0 else (entry - ref) / entry
+        best = M[z + BEST]
+        fall = (best - ref) / best if sign > 0 else (ref - best) / best
+        if FSP[s * SPEC_FLOATS + TAKE_PROFIT] > 0.0 and gain >= FSP[s * SPEC_FLOATS + TAKE_PROFIT]:
+            did = DID_TAKE_PROFIT
+        elif FSP[s * SPEC_FLOATS + TRAILING_STOP] > 0.0 and fall >= FSP[s * SPEC_FLOATS + TRAILING_STOP]:
+            did = DID_TRAILING
+        elif SP[y + HOLDING_MAX_US] > 0 and t - M[z + ENTRY_T] >= SP[y + HOLDING_MAX_US]:
+            did = DID_HOLDING
+        if did != 0:
+            M[z + BUSY] = 2
+    first = SP[y + RULE0]
+    n_e1 = SP[y + N_E1]
+    for k in range(n_e1 + SP[y + N_ZE1]):  # every rule is evaluated at every row: `for` counts rows
+        true = rule_true(RU, first + k, U, F, S, j, t, pos_code, pos_fpar, reg, words, pst)
+        if not true or did != 0:
+            continue
+        if k < n_e1:
+            if M[z + BUSY] < 3:
+                M[z + BUSY] = 3
+                M[z + RETRY] = 0
+                did = DID_E1
+                out[0] = k
+        elif M[z + BUSY] == 0 and (M[z + FIRED] >> (k - n_e1)) & 1 == 0:
+            M[z + BUSY] = 1
+            did = DID_ZE1
+            out[0] = k - n_e1
+    return did
+
+
+@jit
+def row_of(s, j, i, t, row, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, words, pst, ev, ne, out):
+    """Run one machine at one row; appends what it decided to ev (row j, machine, what, rule); returns the count."""
+    z = s * WORDS
+    y = s * SPEC_WORDS
+    u1 = U[U8(SP[y + S1_SLOT] * S + j)]
+    if u1 != 1:
+        M[z + ARMED] = 1
+    ph = phase[s]
+    if ph == IN_POSITION:
+        did = in_position(s, j, i, t, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, words, pst, out)
+        if did != 0:
+            ev[ne * 4] = j
+            ev[ne * 4 + 1] = s
+            ev[ne * 4 + 2] = did
+            ev[ne * 4 + 3] = out[0] if did == DID_E1 or did == DID_ZE1 else 0
+            ne += 1
+        return ne
+    if ph == IDLE:
+        if u1 != 1 or M[z + ARMED] == 0 or t < M[z + BLOCKED_UNTIL] or row < M[z + NOT_BEFORE_ROW]:
+            return ne
+        M[z + ARMED] = 0
+        M[z + BLOCKED_UNTIL] = max(M[z + BLOCKED_UNTIL], t + SP[y + COOLDOWN_US])
+        weak = False
+        if SP[y + CONF_SLOT] >= 0:
+            weak = not (F[U8(SP[y + CONF_SLOT] * S + j)] >= FSP[s * SPEC_FLOATS + CONFIDENCE_MIN])
+        ev[ne * 4] = j
+        ev[ne * 4 + 1] = s
+        ev[ne * 4 + 2] = DID_S1_WEAK if weak else DID_S1
+        ev[ne * 4 + 3] = 0
+        ne += 1
+        if weak:
+            return ne
+        M[z + SIGNAL_T] = t
+        phase[s] = SIGNALLED
+        ph = SIGNALLED
+    if ph == SIGNALLED:
+        did = 0
+        if SP[y + O1_SLOT] >= 0 and U[U8(SP[y + O1_SLOT] * S + j)] == 1:
+            did = DID_O1_WHEN
+        elif SP[y + AFTER_US] > 0 and t >= M[z + SIGNAL_T] + SP[y + AFTER_US]:
+            did = DID_O1_AFTER
+        elif U[U8(SP[y + Z1_SLOT] * S + j)] == 1:
+            did = DID_Z1
+        if did == 0:
+            return ne
+        phase[s] = ENTERING if did == DID_Z1 else IDLE
+        M[z + NOT_BEFORE_ROW] = row + 1
+        ev[ne * 4] = j
+        ev[ne * 4 + 1] = s
+        ev[ne * 4 + 2] = did
+        ev[ne * 4 + 3] = 0
+        ne += 1
+    return ne
+
+
+@jit
+def scan(j0, j1, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, words, pst, ev, out):
+    """Run every machine over rows [j0, j1) of the block; stop after the first row with a decision.
+
+    `active` is int64[nm + 1]: the machines that can do anything in this block, their count last; it is
+    made anew where the count is -1. Returns the next row; out[1] is the number of events in ev.
+    """
+    nm = phase.shape[0]
+    out[1] = 0
+    if active[nm] < 0:
+        n = 0
+        for s in range(nm):
+            hit = phase[s] != IDLE or M[s * WORDS + ARMED] == 0
+            if not hit:
+                o = U8(SP[s * SPEC_WORDS + S1_SLOT] * S)
+                h = 0
+                for j in range(j0, j1):
+                    h |= U[o + U8(j)] == 1
+                hit = h != 0
+            if hit:
+                active[n] = s
+                n += 1
+        active[nm] = n
+    n = active[nm]
+    if n == 0:
+        return j1
+    j = j0
+    while j < j1:
+        quiet = True
+        for a in range(n):
+            s = active[a]
+            if phase[s] != IDLE or M[s * WORDS + ARMED] == 0:
+                quiet = False
+        if quiet:  # nothing can happen before one of their S1 is true
+            nearest = j1
+            for a in range(n):
+                o = U8(SP[active[a] * SPEC_WORDS + S1_SLOT] * S)
+                k = j
+                while k < nearest and U[o + U8(k)] != 1:
+                    k += 1
+                nearest = k
+            j = nearest
+            if j == j1:
+                return j1
+        i = base + j
+        ne = 0
+        for a in range(n):
+            ne = row_of(
+                active[a], j, i, R[T, i], row0 + j, phase, M, MF, SP, FSP, RU, R, U, F, S,
+                pos_code, pos_fpar, reg, words, pst, ev, ne, out,
+            )  # fmt: skip
+        j += 1
+        if ne > 0:
+            out[1] = ne
+            return j
+    return j1
+
+
+# ---- the in-kernel policy of sweeps: market orders of a fixed quantity, int64 cash ----------------
+PENDING_T: Final = 0  # arrival of the order in flight; 0 = none
+PENDING_LOTS: Final = 1  # lots to trade, positive
+CASH: Final = 2  # tick-lots * 1e4, fees in it
+TRADES: Final = 3  # fills
+CLOSED: Final = 4  # round trips
+POLICY_WORDS: Final = 5
+
+
+@jit
+def policy_fill(s, i, t, phase, M, MF, SP, R, pst, O, lots, latency, fee_e4, slip_ppm, bar_only):
+    """Fill the order in flight before row i where it is due; the core's rules, without partial fills."""
+    z = s * WORDS
+    o = s * POLICY_WORDS
+    sign = SP[s * SPEC_WORDS + SIGN]
+    entering = phase[s] == ENTERING
+    buy = (sign > 0) == entering
+    if bar_only:
+        if R[KIND, i] != _BAR:
+            return
+        px = R[OPEN, i]
+        if slip_ppm != 0:
+            px = -((-px * (1000000 + slip_ppm)) // 1000000) if buy else (px * (1000000 - slip_ppm)) // 1000000
+        filled_t = t
+    else:
+        px = R[ASK, i - 1] if buy else R[BID, i - 1]
+        filled_t = O[o + PENDING_T]
+    q = O[o + PENDING_LOTS]
+    O[o + CASH] -= px * q * fee_e4
+    O[o + TRADES] += 1
+    O[o + PENDING_T] = 0
+    if entering:
+        O[o + CASH] -= sign * px * q * 10000
+        M[z + QTY] = q
+        M[z + COST] = px * q
+        M[z + ENTRY_T] = filled_t
+        M[z + BEST] = 0
+        M[z + BUSY] = 0
+        M[z + FIRED] = 0
+        MF[s] = np.nan
+        for k in range(SP[s * SPEC_WORDS + POS_STATE0], SP[s * SPEC_WORDS + POS_STATE1]):
+            pst[k] = -1
+        phase[s] = IN_POSITION
+    else:
+        O[o + CASH] += sign * px * q * 10000
+        O[o + CLOSED] += 1
+        M[z + QTY] = 0
+        phase[s] = IDLE
+
+
+@jit
+def policy_scan(
+    n, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, words, pst, ev, out,
+    O, lots, latency, fee_e4, slip_ppm, bar_only,
+):  # fmt: skip
+    """Run a whole block with fills in the kernel: every entry trades `lots`, every exit closes all."""
+    active[phase.shape[0]] = -1
+    j = 0
+    due = _FAR
+    for s in range(phase.shape[0]):
+        if O[s * POLICY_WORDS + PENDING_T] != 0:
+            due = min(due, O[s * POLICY_WORDS + PENDING_T])
+    while j < n:
+        stop = n
+        if due != _FAR:
+            stop = j
+            while stop < n and R[T, base + stop] < due:
+                stop += 1
+            if stop == j:
+                i = base + j
+                due = _FAR
+                for s in range(phase.shape[0]):
+                    p = O[s * POLICY_WORDS + PENDING_T]
+                    if p != 0 and p <= R[T, i]:
+                        policy_fill(s, i, R[T, i], phase, M, MF, SP, R, pst, O, lots, latency, fee_e4, slip_ppm, bar_only)
+                        p = O[s * POLICY_WORDS + PENDING_T]
+                    if p != 0:
+                        due = min(due, p)
+                if due <= R[T, i]:  # a bar that did not fill it: ask again at the next row
+                    due = R[T, i] + 1
+                stop = n
+                if due != _FAR:
+                    stop = j + 1
+        j = scan(
+            j, stop, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, words, pst, ev, out
+        )
+        for e in range(out[1]):
+            s = ev[e * 4 + 1]
+            did = ev[e * 4 + 2]
+            if did == DID_Z1 or did >= DID_TAKE_PROFIT:
+                t = R[T, base + ev[e * 4]]
+                O[s * POLICY_WORDS + PENDING_T] = t + latency
+                O[s * POLICY_WORDS + PENDING_LOTS] = lots if did == DID_Z1 else M[s * WORDS + QTY]
+                due = min(due, t + latency)
+        if due != _FAR and out[1] > 0 and latency == 0:
+            due = min(due, R[T, base + j - 1])
+
+
+class RuleMachines:
+    """The machines of one instrument and their state; `scan` runs them over the engine's block."""
+
+    def __init__(self, engine: InstrumentEngine, *, confidence_min: float) -> None:
+        machines = engine.program.machines
+        self.engine = engine
+        self.codes: tuple[MachineCode, ...] = machines
+        n = len(machines)
+        self.words: NDArray[np.int64] = np.zeros(n * WORDS, np.int64)
+        self.words[ARMED::WORDS] = 1
+        self.pnl_max: NDArray[np.float64] = np.full(max(1, n), np.nan)
+        spec, floats, rules = _specs(machines, confidence_min)
+        self.spec = spec
+        self.floats = np.concatenate((floats, [engine.tick, engine.lot]))
+        self.rules = rules
+        self.pos_state: NDArray[np.int64] = np.full(max(1, engine.program.n_pos_state), -1, np.int64)
+        self.events: NDArray[np.int64] = np.zeros((n + 1) * 4, np.int64)
+        self.out: NDArray[np.int64] = np.zeros(2, np.int64)
+        self._active: NDArray[np.int64] = np.zeros(n + 1, np.int64)
+        self._position: NDArray[np.float64] = np.zeros(5)
+        self._registers: NDArray[np.float64] = np.zeros(max(1, engine.program.n_reg))
+        self.bind()
+
+    def bind(self) -> None:
+        """Cache the kernel's arguments; call again after the engine has replaced an array."""
+        e = self.engine
+        self._ring = e.ring
+        self.args = (
+            self._active, e.phase, self.words, self.pnl_max, self.spec, self.floats, self.rules, e.ring,
+            e.U, e.F, e.block_max, e.program.pos_code, e.program.pos_fpar, self._registers, self._position,
+            self.pos_state, self.events, self.out,
+        )  # fmt: skip
+
+    def new_block(self) -> None:
+        """Say that the engine has a new block: who is active is found anew."""
+        self._active[-1] = -1
+        if self.engine.ring is not self._ring:
+            self.bind()
+
+    def scan(self, start: int, stop: int, base: int, row: int) -> int:
+        """Run rows [start, stop) of the block up to and including the first with a decision.
+
+        `base` is the ring index of the block's row 0 and `row` its absolute row number. Returns the next
+        row; `decisions()` lists what was decided.
+        """
+        return int(scan(start, stop, base, row, *self.args))
+
+    def decisions(self) -> list[tuple[int, int, int]]:
+        """Return (machine, what, rule) of the last scan's stopping row, in machine order."""
+        flat = self.events[: int(self.out[1]) * 4].tolist()
+        return [(flat[k + 1], flat[k + 2], flat[k + 3]) for k in range(0, len(flat), 4)]
+
+    def reset_position_state(self, machine: int) -> None:
+        """Forget what position rules counted: `for` restarts at the first fill."""
+        code = self.codes[machine]
+        self.pos_state[code.pos_state[0] : code.pos_state[1]] = -1
+        self.pnl_max[machine] = np.nan
+
+    def state(self) -> dict[str, NDArray[np.int64] | NDArray[np.float64]]:
+        """Return copies of everything that a snapshot keeps."""
+        return {
+            "phase": self.engine.phase.copy(),
+            "words": self.words.copy(),
+            "pnl_max": self.pnl_max.copy(),
+            "pos_state": self.pos_state.copy(),
+        }
+
+    def restore(self, state: dict[str, NDArray[np.int64] | NDArray[np.float64]]) -> None:
+        """Continue from `state()`."""
+        self.engine.phase[:] = state["phase"]
+        self.words[:] = state["words"]
+        self.pnl_max[:] = state["pnl_max"]
+        self.pos_state[:] = state["pos_state"]
+        self._active[-1] = -1
+
+
+def _specs(
+    machines: tuple[MachineCode, ...], confidence_min: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    spec = np.zeros(len(machines) * SPEC_WORDS, np.int64)
+    floats = np.zeros(len(machines) * SPEC_FLOATS)
+    rules: list[tuple[int, int, int]] = []
+    for k, code in enumerate(machines):
+        strategy = code.strategy
+        protect, cancel, minimum = strategy.protect, strategy.cancel, strategy.signal.confidence_min
+        y = spec[k * SPEC_WORDS : (k + 1) * SPEC_WORDS]
+        y[S1_SLOT], y[O1_SLOT], y[Z1_SLOT], y[CONF_SLOT] = code.s1, code.o1, code.z1, code.confidence
+        y[AFTER_US] = (cancel.after_us or 0) if cancel else 0
+        y[COOLDOWN_US] = strategy.signal.cooldown_us
+        y[SIGN] = 1 if strategy.side is PositionSide.LONG else -1
+        y[RULE0], y[N_E1], y[N_ZE1] = len(rules), len(code.emergencies), len(code.exits)
+        y[HOLDING_MAX_US] = protect.holding_max_us or 0
+        y[POS_STATE0], y[POS_STATE1] = code.pos_state
+        f = floats[k * SPEC_FLOATS : (k + 1) * SPEC_FLOATS]
+        f[TAKE_PROFIT] = float(protect.take_profit or 0)
+        f[TRAILING_STOP] = float(protect.trailing_stop or 0)
+        f[CONFIDENCE_MIN] = confidence_min if minimum is None else float(minimum)
+        rules.extend((r.slot, r.pos_start, r.pos_end) for r in (*code.emergencies, *code.exits))
+    return spec, floats, np.array(rules or [(0, 0, 0)], np.int64).reshape(-1)
