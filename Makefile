@@ -1,0 +1,46 @@
+# botd. `make run` and `make test` need Python >= 3.11 with its venv module, and nothing else.
+PYTHON ?= python3
+ARGS   ?=
+BIN    := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run test lint format parity bench lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## make .venv with the botd command (done by run as well)
+	@command -v $(PYTHON) >/dev/null || { echo 'set-up: Python >= 3.11 is needed and $(PYTHON) is not there' >&2; exit 2; }
+	@$(PYTHON) scripts/setup.py run
+
+setup-dev:
+	@command -v $(PYTHON) >/dev/null || { echo 'set-up: Python >= 3.11 is needed and $(PYTHON) is not there' >&2; exit 2; }
+	@$(PYTHON) scripts/setup.py dev
+
+run: setup ## set up, then trade on paper until Ctrl-C; ARGS="--config FILE" goes to `botd run`
+	@$(BIN)/python scripts/foreground.py $(BIN)/botd run $(ARGS)
+
+test: lint ## set up, then run every check; skipped tests are named with the reason; ARGS go to pytest
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: setup-dev ## ruff and mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+
+format: setup-dev ## let ruff rewrite what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+parity: setup-dev ## whole recorded files through backtest and daemon, decision by decision (long)
+	@$(BIN)/python -m pytest tests/parity --run-long $(ARGS)
+
+bench: setup ## our engine beside its peers, in turns; writes bench/results/
+	@$(BIN)/python bench/run.py $(ARGS)
+
+lock: setup ## write requirements/*.lock anew from pyproject.toml (UPGRADE=1 takes newer versions)
+	@sh scripts/lock.sh $(if $(UPGRADE),--upgrade)
+
+clean: ## remove .venv and caches; state/ stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist
+	find botd tests bench scripts streamlit_app -name __pycache__ -type d -prune -exec rm -rf {} +
