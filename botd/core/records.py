@@ -43,6 +43,7 @@ class DenyReason(StrEnum):
     TOTAL_EXPOSURE_MAX = "total_exposure_max"
     LEVERAGE_MAX = "leverage_max"
     CONCENTRATION_MAX = "concentration_max"
+    MARGIN_USE_MAX = "margin_use_max"
     DAILY_LOSS_MAX = "daily_loss_max"
     DRAWDOWN_MAX = "drawdown_max"
     EQUITY_MIN = "equity_min"

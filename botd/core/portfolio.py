@@ -1,0 +1,375 @@
+"""What the account holds: a sub-ledger per strategy and instrument, a balance per quote currency.
+
+Positions are whole lots and whole tick-lots (price ticks times lots), so nothing is lost on the way:
+for every currency, at all times and to the last digit,
+
+    equity = start + realized - fees + unrealized.
+
+A partial exit takes out its share of the entry cost, rounded half-even to a whole tick-lot; what
+rounding shifts between two exits of one position is at most half a tick-lot and gone when it is flat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from botd.core.events import Side
+from botd.core.instrument import Instrument, InstrumentId
+from botd.core.money import EXACT, ZERO, average_price, divide_half_even
+from botd.errors import InvariantBroken
+
+Marks = Callable[[InstrumentId], int | None]  # the price an instrument is valued at, ticks
+
+DAY_US: Final = 86_400_000_000
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Position:
+    """One strategy's holding of one instrument, from first fill to flat."""
+
+    strategy: str
+    instrument: InstrumentId
+    cycle: int
+    sign: int  # +1 long, -1 short
+    opened_us: int
+    confidence: float | None = None  # S1's at entry
+    qty: int = 0  # lots held, never negative
+    cost: int = 0  # tick-lots: entry cost of what is still held
+    realized: int = 0  # tick-lots, without fees
+    fees: Decimal = ZERO
+    qty_max: int = 0  # most lots held at one time
+    entry_qty: int = 0
+    entry_cost: int = 0
+    exit_qty: int = 0
+    exit_cost: int = 0
+
+    @property
+    def signed_qty(self) -> int:
+        return self.sign * self.qty
+
+    @property
+    def side(self) -> str:
+        """Return `long` or `short`."""
+        return "long" if self.sign > 0 else "short"
+
+    def unrealized(self, mark: int) -> int:
+        """Return the tick-lots that closing at `mark` ticks would realize."""
+        return self.sign * (mark * self.qty - self.cost)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedTrade:
+    """A round trip that has just become flat."""
+
+    strategy: str
+    instrument: InstrumentId
+    cycle: int
+    side: str  # long | short
+    qty_max: int  # lots
+    entry_price: Decimal  # average over all entries, half-even to 1e-12
+    exit_price: Decimal
+    opened_us: int
+    closed_us: int
+    realized: Decimal  # without fees
+    fees: Decimal
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FillEffect:
+    """What one fill did; `position` is as it stands after it, with 0 lots when closed."""
+
+    position: Position
+    realized: Decimal  # of this fill, without its fee; 0 for entries
+    closed: ClosedTrade | None
+
+
+@dataclass(slots=True)
+class _Account:
+    """One currency's books."""
+
+    start: Decimal
+    balance: Decimal
+    realized: Decimal
+    fees: Decimal
+    peak: Decimal
+    day_start: Decimal
+    day: int  # days since the epoch, -1 before the first observation
+
+
+class Portfolio:
+    """The books of one account. Prices in ticks, quantities in lots, times in microseconds UTC."""
+
+    __slots__ = ("_accounts", "_instruments", "_positions", "_streaks")
+
+    def __init__(self, equity: Mapping[str, Decimal]) -> None:
+        self._accounts = {ccy: _Account(a, a, ZERO, ZERO, a, a, -1) for ccy, a in equity.items()}
+        self._instruments: dict[InstrumentId, Instrument] = {}
+        self._positions: dict[tuple[str, InstrumentId], Position] = {}
+        self._streaks: dict[str, tuple[int, int]] = {}  # strategy -> (day, losses in a row)
+
+    # ---- fills --------------------------------------------------------------------------------
+
+    def apply_fill(
+        self,
+        strategy: str,
+        instrument: Instrument,
+        side: Side,
+        qty: int,
+        price: int,
+        fee: Decimal,
+        ts_us: int,
+        cycle: int,
+        *,
+        reducing: bool,
+        confidence: float | None = None,
+    ) -> FillEffect:
+        """Book one execution and return what it did.
+
+        `reducing` says that the fill belongs to an exit: it never adds and never turns the position.
+        Raise InvariantBroken when it would, or when an entry goes against the position held.
+        """
+        sign = 1 if side is Side.BUY else -1
+        key = (strategy, instrument.id)
+        position = self._positions.get(key)
+        account = self._account(instrument.quote)
+        account.balance -= fee
+        account.fees += fee
+        if reducing:
+            return self._reduce(account, position, instrument, sign, qty, price, fee, ts_us)
+        if position is None:
+            self._instruments[instrument.id] = instrument
+            position = Position(
+                strategy=strategy,
+                instrument=instrument.id,
+                cycle=cycle,
+                sign=sign,
+                opened_us=ts_us,
+                confidence=confidence,
+            )
+            self._positions[key] = position
+        elif position.sign != sign:
+            raise InvariantBroken(f"{strategy} on {instrument.id}: an entry fill against a {position.side}")
+        position.fees += fee
+        position.qty += qty
+        position.cost += price * qty
+        position.entry_qty += qty
+        position.entry_cost += price * qty
+        position.qty_max = max(position.qty_max, position.qty)
+        return FillEffect(position, ZERO, None)
+
+    def _reduce(
+        self,
+        account: _Account,
+        position: Position | None,
+        instrument: Instrument,
+        sign: int,
+        qty: int,
+        price: int,
+        fee: Decimal,
+        ts_us: int,
+    ) -> FillEffect:
+        if position is None or position.sign == sign or qty > position.qty:
+            held = position.signed_qty if position else 0
+            raise InvariantBroken(f"{instrument.id}: an exit of {sign * qty} lots meets {held} lots held")
+        cost_removed = divide_half_even(position.cost * qty, position.qty)
+        tick_lots = position.sign * (price * qty - cost_removed)
+        realized = instrument.money(tick_lots)
+        position.qty -= qty
+        position.cost -= cost_removed
+        position.realized += tick_lots
+        position.fees += fee
+        position.exit_qty += qty
+        position.exit_cost += price * qty
+        account.balance += realized
+        account.realized += realized
+        closed = self._close(position, instrument, ts_us) if position.qty == 0 else None
+        return FillEffect(position, realized, closed)
+
+    def _close(self, position: Position, instrument: Instrument, ts_us: int) -> ClosedTrade:
+        del self._positions[position.strategy, position.instrument]
+        realized = instrument.money(position.realized)
+        day = ts_us // DAY_US
+        streak = self.losing_streak(position.strategy, ts_us)
+        self._streaks[position.strategy] = (day, streak + 1 if realized < position.fees else 0)
+        return ClosedTrade(
+            strategy=position.strategy,
+            instrument=position.instrument,
+            cycle=position.cycle,
+            side=position.side,
+            qty_max=position.qty_max,
+            entry_price=average_price(position.entry_cost, position.entry_qty, instrument.tick_size),
+            exit_price=average_price(position.exit_cost, position.exit_qty, instrument.tick_size),
+            opened_us=position.opened_us,
+            closed_us=ts_us,
+            realized=realized,
+            fees=position.fees,
+            confidence=position.confidence,
+        )
+
+    # ---- positions ----------------------------------------------------------------------------
+
+    def position(self, strategy: str, instrument: InstrumentId) -> Position | None:
+        """Return what the strategy holds of the instrument, None when flat."""
+        return self._positions.get((strategy, instrument))
+
+    def positions(self) -> list[Position]:
+        """Return the positions held, in the order they were opened."""
+        return list(self._positions.values())
+
+    def net_qty(self, instrument: InstrumentId) -> int:
+        """Return the signed lots that the venue sees: the sum over strategies."""
+        return sum(p.signed_qty for p in self._positions.values() if p.instrument == instrument)
+
+    def net_quantities(self) -> dict[InstrumentId, int]:
+        """Return the signed lots per instrument held, zero nets included."""
+        nets: dict[InstrumentId, int] = {}
+        for position in self._positions.values():
+            nets[position.instrument] = nets.get(position.instrument, 0) + position.signed_qty
+        return nets
+
+    def entry_price(self, position: Position) -> Decimal:
+        """Return the average price of what is still held, or of all entries once flat."""
+        tick_size = self._instruments[position.instrument].tick_size
+        if position.qty == 0:
+            return average_price(position.entry_cost, position.entry_qty, tick_size)
+        return average_price(position.cost, position.qty, tick_size)
+
+    # ---- money --------------------------------------------------------------------------------
+
+    def currencies(self) -> tuple[str, ...]:
+        return tuple(self._accounts)
+
+    def balance(self, currency: str) -> Decimal:
+        """Return start + realized - fees."""
+        return self._account(currency).balance
+
+    def start(self, currency: str) -> Decimal:
+        return self._account(currency).start
+
+    def realized(self, currency: str) -> Decimal:
+        return self._account(currency).realized
+
+    def fees(self, currency: str) -> Decimal:
+        return self._account(currency).fees
+
+    def committed(self, currency: str) -> Decimal:
+        """Return what open positions bind of the balance: their entry cost over the leverage."""
+        total = ZERO
+        for position in self._positions.values():
+            instrument = self._instruments[position.instrument]
+            if instrument.quote == currency:
+                total += EXACT.divide(instrument.money(position.cost), instrument.leverage)
+        return total
+
+    def unrealized(self, currency: str, marks: Marks) -> Decimal:
+        """Return what closing everything at the marks would realize, without fees."""
+        total = ZERO
+        for position in self._positions.values():
+            instrument = self._instruments[position.instrument]
+            if instrument.quote == currency:
+                total += instrument.money(position.unrealized(_mark(marks, position.instrument)))
+        return total
+
+    def equity(self, currency: str, marks: Marks) -> Decimal:
+        """Return balance + unrealized."""
+        return self._account(currency).balance + self.unrealized(currency, marks)
+
+    def exposure(self, instrument: InstrumentId, marks: Marks) -> Decimal:
+        """Return the gross notional of one instrument: strategies do not cancel each other out."""
+        qty = sum(p.qty for p in self._positions.values() if p.instrument == instrument)
+        if qty == 0:
+            return ZERO
+        return self._instruments[instrument].money(qty * _mark(marks, instrument))
+
+    def exposure_total(self, currency: str, marks: Marks) -> Decimal:
+        """Return the gross notional of everything quoted in the currency."""
+        total = ZERO
+        for position in self._positions.values():
+            instrument = self._instruments[position.instrument]
+            if instrument.quote == currency:
+                total += instrument.money(position.qty * _mark(marks, position.instrument))
+        return total
+
+    # ---- what limits compare with ---------------------------------------------------------------
+
+    def observe(self, currency: str, marks: Marks, ts_us: int) -> Decimal:
+        """Return the equity now, and let it set the peak and, first on a UTC day, the day's start."""
+        account = self._account(currency)
+        equity = account.balance + self.unrealized(currency, marks)
+        day = ts_us // DAY_US
+        if day != account.day:
+            account.day = day
+            account.day_start = equity
+        if equity > account.peak:
+            account.peak = equity
+        return equity
+
+    def peak_equity(self, currency: str) -> Decimal:
+        """Return the highest equity observed, the start included."""
+        return self._account(currency).peak
+
+    def day_start_equity(self, currency: str) -> Decimal:
+        """Return the first equity observed on the current UTC day."""
+        return self._account(currency).day_start
+
+    def losing_streak(self, strategy: str, ts_us: int) -> int:
+        """Return how many trades in a row the strategy closed at a loss after fees since 00:00 UTC.
+
+        Any other trade ends the streak, and so does midnight: a streak that stops all entries could
+        otherwise never end.
+        """
+        day, streak = self._streaks.get(strategy, (-1, 0))
+        return streak if day == ts_us // DAY_US else 0
+
+    # ---- snapshots ------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return everything as JSON values; instruments by id only."""
+        return {
+            "accounts": {
+                ccy: [str(a.start), str(a.balance), str(a.realized), str(a.fees), str(a.peak)]
+                + [str(a.day_start), a.day]
+                for ccy, a in self._accounts.items()
+            },
+            "positions": [
+                {name: getattr(p, name) for name in _PLAIN_FIELDS} | {"fees": str(p.fees)}
+                for p in self._positions.values()
+            ],
+            "streaks": {strategy: list(pair) for strategy, pair in self._streaks.items()},
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], instruments: Iterable[Instrument]) -> Portfolio:
+        """Make the portfolio that `state` described; every instrument held must be among `instruments`."""
+        portfolio = cls({})
+        for ccy, (*amounts, day) in state["accounts"].items():
+            portfolio._accounts[ccy] = _Account(*(Decimal(a) for a in amounts), day)
+        known = {instrument.id: instrument for instrument in instruments}
+        for one in state["positions"]:
+            position = Position(**{**one, "fees": Decimal(one["fees"])})
+            if position.instrument not in known:
+                raise InvariantBroken(f"the snapshot holds {position.instrument}, which nothing describes")
+            portfolio._instruments[position.instrument] = known[position.instrument]
+            portfolio._positions[position.strategy, position.instrument] = position
+        portfolio._streaks = {strategy: (day, n) for strategy, (day, n) in state["streaks"].items()}
+        return portfolio
+
+    def _account(self, currency: str) -> _Account:
+        account = self._accounts.get(currency)
+        if account is None:  # a currency without starting money can still be owed fees
+            account = self._accounts[currency] = _Account(ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, -1)
+        return account
+
+
+_PLAIN_FIELDS: Final = tuple(name for name in Position.__slots__ if name != "fees")
+
+
+def _mark(marks: Marks, instrument: InstrumentId) -> int:
+    mark = marks(instrument)
+    if mark is None:
+        raise InvariantBroken(f"no price is known for {instrument}, which is held")
+    return mark

@@ -1,0 +1,185 @@
+"""Where our books and the venue's view differ. A difference is a finding, never an order.
+
+An empty answer is no proof of being flat and a failed one proves nothing at all: a read that failed
+is None and is compared with nothing, and what one read shows counts only once a second one, some
+seconds later, shows it too (`confirmed`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from botd.core.events import ClientOrderId, Side
+from botd.core.instrument import InstrumentId
+from botd.core.orders import Order
+from botd.core.records import OrderStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueOrder:
+    """One open order as the venue lists it."""
+
+    client_order_id: ClientOrderId
+    instrument: InstrumentId
+    side: Side
+    qty: int  # lots, the whole order
+    filled: int  # lots
+    reduce_only: bool
+    limit: int | None = None  # ticks
+    stop: int | None = None  # ticks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueView:
+    """What the venue said at one moment; None where the read failed."""
+
+    ts_us: int
+    orders: tuple[VenueOrder, ...] | None
+    positions: Mapping[InstrumentId, int] | None  # signed lots; an instrument not listed is flat
+
+
+@dataclass(frozen=True, slots=True)
+class OrderMissingAtVenue:
+    """An order of ours that the venue does not list. It may have filled, ended or never arrived."""
+
+    client_order_id: ClientOrderId
+    instrument: InstrumentId
+    in_doubt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUnknownToUs:
+    """An open order that we did not send, or had taken for over."""
+
+    client_order_id: ClientOrderId
+    instrument: InstrumentId
+    side: Side
+    leaves: int  # lots
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDiffers:
+    """An order that the venue holds with another term than we asked for."""
+
+    client_order_id: ClientOrderId
+    instrument: InstrumentId
+    term: str  # side | qty | limit | stop | reduce_only
+    ours: str
+    venue: str
+
+
+@dataclass(frozen=True, slots=True)
+class FillMissed:
+    """The venue has filled more of an order than we have booked: its executions must be fetched."""
+
+    client_order_id: ClientOrderId
+    instrument: InstrumentId
+    ours: int  # lots
+    venue: int
+
+
+@dataclass(frozen=True, slots=True)
+class FillDisputed:
+    """We have booked more than the venue now admits to. Nothing is ever taken back on its word alone."""
+
+    client_order_id: ClientOrderId
+    instrument: InstrumentId
+    ours: int  # lots
+    venue: int
+
+
+@dataclass(frozen=True, slots=True)
+class PositionDiffers:
+    """The net of an instrument is not what the venue holds."""
+
+    instrument: InstrumentId
+    ours: int  # signed lots, sum over strategies
+    venue: int
+
+    @property
+    def turned(self) -> bool:
+        """Say whether one side is long where the other is short."""
+        return self.ours * self.venue < 0
+
+
+Adjustment = (
+    OrderMissingAtVenue | OrderUnknownToUs | OrderDiffers | FillMissed | FillDisputed | PositionDiffers
+)
+
+
+def diff(
+    orders: Iterable[Order], nets: Mapping[InstrumentId, int], venue: VenueView, *, grace_us: int
+) -> tuple[Adjustment, ...]:
+    """Compare our live orders and net lots per instrument with the venue's view.
+
+    An order submitted less than `grace_us` ago and not yet sighted is on its way and missing nowhere.
+    The result is sorted by kind of finding in the order above, then by order or instrument.
+    """
+    found: list[Adjustment] = []
+    if venue.orders is not None:
+        found += _diff_orders(orders, venue.orders, venue.ts_us - grace_us)
+    if venue.positions is not None:
+        found += _diff_positions(nets, venue.positions)
+    return tuple(found)
+
+
+def confirmed(earlier: Sequence[Adjustment], later: Sequence[Adjustment]) -> tuple[Adjustment, ...]:
+    """Return what two reads agree on to the last detail, in the later one's order."""
+    seen = frozenset(earlier)
+    return tuple(one for one in later if one in seen)
+
+
+def _diff_orders(
+    orders: Iterable[Order], listed: Sequence[VenueOrder], sighted_by_us: int
+) -> list[Adjustment]:
+    ours = {order.client_order_id: order for order in orders if order.status is not OrderStatus.INTENT}
+    theirs = {order.client_order_id: order for order in listed}
+    missing: list[Adjustment] = []
+    differing: list[Adjustment] = []
+    fills: list[Adjustment] = []
+    for client_order_id in sorted(ours):
+        order, at_venue = ours[client_order_id], theirs.get(client_order_id)
+        if at_venue is not None:
+            differing += _diff_terms(order, at_venue)
+            fills += _diff_fills(order, at_venue)
+        elif order.accepted or order.ts_us <= sighted_by_us:
+            missing.append(OrderMissingAtVenue(client_order_id, order.instrument, order.in_doubt))
+    unknown = [
+        OrderUnknownToUs(client_order_id, order.instrument, order.side, order.qty - order.filled)
+        for client_order_id, order in sorted(theirs.items())
+        if client_order_id not in ours
+    ]
+    return [*missing, *unknown, *differing, *fills]
+
+
+def _diff_terms(order: Order, at_venue: VenueOrder) -> list[Adjustment]:
+    terms = (
+        ("side", order.side, at_venue.side),
+        ("qty", order.qty, at_venue.qty),
+        ("limit", order.limit, at_venue.limit),
+        ("stop", order.stop, at_venue.stop),
+        ("reduce_only", order.reduce_only, at_venue.reduce_only),
+    )
+    return [
+        OrderDiffers(order.client_order_id, order.instrument, term, str(ours), str(theirs))
+        for term, ours, theirs in terms
+        if ours != theirs
+    ]
+
+
+def _diff_fills(order: Order, at_venue: VenueOrder) -> list[Adjustment]:
+    if at_venue.filled == order.filled:
+        return []
+    kind = FillMissed if at_venue.filled > order.filled else FillDisputed
+    return [kind(order.client_order_id, order.instrument, order.filled, at_venue.filled)]
+
+
+def _diff_positions(
+    nets: Mapping[InstrumentId, int], positions: Mapping[InstrumentId, int]
+) -> list[Adjustment]:
+    return [
+        PositionDiffers(instrument, nets.get(instrument, 0), positions.get(instrument, 0))
+        for instrument in sorted({*nets, *positions})
+        if nets.get(instrument, 0) != positions.get(instrument, 0)
+    ]
