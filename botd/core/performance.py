@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import pairwise
 from typing import Final
 
 from botd.core.instrument import InstrumentId
@@ -131,7 +132,7 @@ def hourly_returns(samples: Sequence[EquitySample]) -> list[float] | None:
     values = hourly(samples)
     if any(value <= 0 for value in values):
         return None
-    return [float(now / before) - 1.0 for before, now in zip(values, values[1:], strict=False)]
+    return [float(now / before) - 1.0 for before, now in pairwise(values)]
 
 
 def sharpe(returns: Sequence[float] | None) -> float | None:

@@ -91,13 +91,13 @@ class FillEffect:
 class _Account:
     """One currency's books."""
 
+    day: int  # days since the epoch, -1 before the first observation
     start: Decimal
     balance: Decimal
     realized: Decimal
     fees: Decimal
     peak: Decimal
     day_start: Decimal
-    day: int  # days since the epoch, -1 before the first observation
 
 
 class Portfolio:
@@ -106,7 +106,7 @@ class Portfolio:
     __slots__ = ("_accounts", "_instruments", "_positions", "_streaks")
 
     def __init__(self, equity: Mapping[str, Decimal]) -> None:
-        self._accounts = {ccy: _Account(a, a, ZERO, ZERO, a, a, -1) for ccy, a in equity.items()}
+        self._accounts = {ccy: _Account(-1, a, a, ZERO, ZERO, a, a) for ccy, a in equity.items()}
         self._instruments: dict[InstrumentId, Instrument] = {}
         self._positions: dict[tuple[str, InstrumentId], Position] = {}
         self._streaks: dict[str, tuple[int, int]] = {}  # strategy -> (day, losses in a row)
@@ -331,8 +331,7 @@ class Portfolio:
         """Return everything as JSON values; instruments by id only."""
         return {
             "accounts": {
-                ccy: [str(a.start), str(a.balance), str(a.realized), str(a.fees), str(a.peak)]
-                + [str(a.day_start), a.day]
+                ccy: [a.day, *map(str, (a.start, a.balance, a.realized, a.fees, a.peak, a.day_start))]
                 for ccy, a in self._accounts.items()
             },
             "positions": [
@@ -346,8 +345,8 @@ class Portfolio:
     def from_state(cls, state: Mapping[str, Any], instruments: Iterable[Instrument]) -> Portfolio:
         """Make the portfolio that `state` described; every instrument held must be among `instruments`."""
         portfolio = cls({})
-        for ccy, (*amounts, day) in state["accounts"].items():
-            portfolio._accounts[ccy] = _Account(*(Decimal(a) for a in amounts), day)
+        for ccy, (day, *amounts) in state["accounts"].items():
+            portfolio._accounts[ccy] = _Account(day, *map(Decimal, amounts))
         known = {instrument.id: instrument for instrument in instruments}
         for one in state["positions"]:
             position = Position(**{**one, "fees": Decimal(one["fees"])})
@@ -361,7 +360,7 @@ class Portfolio:
     def _account(self, currency: str) -> _Account:
         account = self._accounts.get(currency)
         if account is None:  # a currency without starting money can still be owed fees
-            account = self._accounts[currency] = _Account(ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, -1)
+            account = self._accounts[currency] = _Account(-1, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO)
         return account
 
 
