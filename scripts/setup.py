@@ -6,11 +6,11 @@ changed: what was installed is remembered in `.venv/botd-setup.json` as hashes o
 
 from __future__ import annotations
 
+import ast
 import fcntl
 import hashlib
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -119,7 +119,7 @@ def uv_environment() -> dict[str, str]:
         section, _, name = key.rpartition(".")
         if section not in ("global", "install", ":env:") or name not in UV_NAMES:
             continue
-        values = " ".join(shlex.split(quoted)).split()  # one setting may hold several values
+        values = str(ast.literal_eval(quoted)).split()  # one setting may hold several values
         if values and UV_NAMES[name] not in os.environ:
             env[UV_NAMES[name]] = ("," if name == "find-links" else " ").join(values)
     return env
