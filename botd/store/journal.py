@@ -1,0 +1,197 @@
+"""The only writer of the state file: synchronous, one connection, one transaction per batch."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final
+
+from botd.errors import InputInvalid, InvariantBroken
+from botd.ports import Batch, Cursor, JournalEvent, SessionInfo
+from botd.store import tables
+from botd.store.rows import insert_sql, statements, upsert_sql
+from botd.store.schema import open_checked, refusal
+from botd.store.snapshots import SnapshotFolder
+
+DEFAULT_STATE: Final = Path("state/botd.sqlite3")
+SNAPSHOTS_KEPT: Final = 2
+
+_EVENTS_PAGE: Final = 1000
+
+_CURSOR_NAMES: Final = tuple(field.name for field in fields(Cursor))
+_SESSION_NAMES: Final = tuple(field.name for field in fields(SessionInfo))
+
+_INSERT_EVENT: Final = insert_sql(
+    tables.journal_events, ("session_id", "position", "ordinal", "kind", "payload")
+)
+# A session resumed from a snapshot passes old positions again; what it had reached stays true.
+_UPSERT_CURSOR: Final = upsert_sql(
+    tables.journal_cursor,
+    ("session_id", *_CURSOR_NAMES),
+    where="(excluded.position, excluded.seq) >= (journal_cursor.position, journal_cursor.seq)",
+)
+_UPSERT_SESSION: Final = upsert_sql(
+    tables.sessions, _SESSION_NAMES, keep=("mode", "feed", "started_us", "account")
+)
+_UPSERT_SNAPSHOT: Final = upsert_sql(
+    tables.engine_snapshots, ("session_id", *_CURSOR_NAMES, "sha256", "file_name", "size_bytes")
+)
+_cursor_values: Final = attrgetter(*_CURSOR_NAMES)
+_session_values: Final = attrgetter(*_SESSION_NAMES)
+_SELECT_CURSOR: Final = f"SELECT {', '.join(_CURSOR_NAMES)}"
+_SELECT_SESSION: Final = f"SELECT {', '.join(_SESSION_NAMES)} FROM sessions"
+
+
+def open_state(path: Path | str = DEFAULT_STATE) -> SqliteJournal:
+    """Open the state file, made or upgraded where that is due.
+
+    Raises InputInvalid where it cannot be written, StateCorrupt where it is damaged or not ours,
+    NewerSchema where a newer botd wrote it, SecondDaemon where another process holds it.
+    """
+    path = Path(path)
+    return SqliteJournal(open_checked(path), path)
+
+
+class SqliteJournal:
+    """botd.ports.Journal on SQLite. Any thread may call it, one at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self.path = path
+        self._connection = connection
+        self._snapshots = SnapshotFolder(path)
+
+    def start_session(self, info: SessionInfo) -> None:
+        """Begin a session, or go on with it: then it keeps when it started, and what it is."""
+        with self._transaction() as connection:
+            connection.execute(_UPSERT_SESSION, _session_values(info))
+
+    def end_session(self, session_id: str, *, status: str, ended_us: int) -> None:
+        with self._transaction() as connection:
+            done = connection.execute(
+                "UPDATE sessions SET status = ?, ended_us = ? WHERE id = ?", (status, ended_us, session_id)
+            )
+            if done.rowcount != 1:
+                raise InvariantBroken(f"session {session_id} ends but never started")
+
+    def find_session(self, *, mode: str, feed: str) -> SessionInfo | None:
+        found = self._select(
+            f"{_SELECT_SESSION} WHERE mode = ? AND feed = ? AND status <> 'finished' "
+            "ORDER BY started_us DESC, id DESC LIMIT 1",
+            (mode, feed),
+        )
+        return SessionInfo(**dict(zip(_SESSION_NAMES, found[0], strict=True))) if found else None
+
+    def commit(self, batch: Batch) -> None:
+        """Write one transaction; it is on disk when this returns, and nothing of it is when it raises."""
+        session_id = batch.session_id
+        grouped = statements(session_id, batch.records)
+        with self._transaction() as connection:
+            for sql, parameters in grouped:
+                connection.executemany(sql, parameters)
+            if batch.events:
+                connection.executemany(
+                    _INSERT_EVENT,
+                    [(session_id, e.position, e.ordinal, e.kind, e.payload) for e in batch.events],
+                )
+            if batch.cursor is not None:
+                connection.execute(_UPSERT_CURSOR, (session_id, *_cursor_values(batch.cursor)))
+
+    def cursor(self, session_id: str) -> Cursor | None:
+        found = self._select(f"{_SELECT_CURSOR} FROM journal_cursor WHERE session_id = ?", (session_id,))
+        return _cursor(found[0]) if found else None
+
+    def events(self, session_id: str, *, from_position: int) -> Iterator[JournalEvent]:
+        """Yield the events at or after a position, by (position, ordinal), a page at a time."""
+        after = (from_position, -1)
+        while True:
+            rows = self._select(
+                "SELECT position, ordinal, kind, payload FROM journal_events WHERE session_id = ? "
+                "AND (position, ordinal) > (?, ?) ORDER BY position, ordinal LIMIT ?",
+                (session_id, *after, _EVENTS_PAGE),
+            )
+            for position, ordinal, kind, payload in rows:
+                yield JournalEvent(position=position, ordinal=ordinal, kind=kind, payload=payload)
+            if len(rows) < _EVENTS_PAGE:
+                return
+            after = rows[-1][:2]
+
+    def save_snapshot(self, session_id: str, cursor: Cursor, payload: bytes) -> None:
+        """Keep the engine's state at a cursor: the file first, then the row that makes it count."""
+        name = self._snapshots.file_name(session_id, cursor.position)
+        try:
+            sha256 = self._snapshots.write(name, payload)
+        except OSError as error:
+            raise InputInvalid(
+                f"cannot write the snapshot {name}: {error.strerror}; make room for it"
+            ) from error
+        with self._transaction() as connection:
+            values = (session_id, *_cursor_values(cursor), sha256, name, len(payload))
+            connection.execute(_UPSERT_SNAPSHOT, values)
+            connection.execute(
+                "DELETE FROM engine_snapshots WHERE session_id = ? AND position NOT IN (SELECT position "
+                "FROM engine_snapshots WHERE session_id = ? ORDER BY position DESC LIMIT ?)",
+                (session_id, session_id, SNAPSHOTS_KEPT),
+            )
+            kept = connection.execute(
+                "SELECT file_name FROM engine_snapshots WHERE session_id = ?", (session_id,)
+            ).fetchall()
+        self._snapshots.sweep(session_id, frozenset(name for (name,) in kept))
+
+    def load_snapshot(self, session_id: str) -> tuple[Cursor, bytes] | None:
+        rows = self._select(
+            f"{_SELECT_CURSOR}, file_name, sha256 FROM engine_snapshots WHERE session_id = ? "
+            "ORDER BY position DESC",
+            (session_id,),
+        )
+        for *values, name, sha256 in rows:
+            payload = self._snapshots.read(name, sha256)
+            if payload is not None:
+                return _cursor(values), payload
+        return None
+
+    def save_revision(self, *, config_hash: str, files: Mapping[str, str], applied_us: int) -> None:
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO config_revisions (applied_us, config_hash, files) VALUES (?, ?, ?) "
+                "ON CONFLICT DO NOTHING",
+                (applied_us, config_hash, json.dumps(dict(files), ensure_ascii=False)),
+            )
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _select(self, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.ProgrammingError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise refusal(self.path, error) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")  # a deferred one can fail at once, whatever the timeout
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        except sqlite3.IntegrityError as error:
+            raise InvariantBroken(f"the journal refused a row: {error}") from error
+        except sqlite3.ProgrammingError:  # ours to mend, not the operator's
+            raise
+        except sqlite3.DatabaseError as error:
+            raise refusal(self.path, error) from error
+
+
+def _cursor(row: Sequence[int]) -> Cursor:
+    return Cursor(**dict(zip(_CURSOR_NAMES, row, strict=True)))

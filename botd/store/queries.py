@@ -1,0 +1,311 @@
+"""Read models over the state file. They cannot write: the file is opened read-only."""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from operator import attrgetter
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Select, and_, create_engine, exc, func, or_, select
+
+from botd.core.events import OrderType, Section, Side
+from botd.core.instrument import InstrumentId
+from botd.core.records import (
+    AlertRecord,
+    DenyReason,
+    OrderStatus,
+    PortfolioSnapshot,
+    Record,
+    SignalRecord,
+    TradeRecord,
+)
+from botd.errors import InputInvalid
+from botd.ports import Cursor, SessionInfo
+from botd.store import rows
+from botd.store.rows import RecordTable
+from botd.store.schema import HEAD, check_header, read_revision, refusal
+from botd.store.tables import (
+    intents,
+    journal_cursor,
+    orders,
+    positions,
+    risk_decisions,
+    sessions,
+    signals,
+)
+
+_BUSY_TIMEOUT_S: Final = 5.0
+_COUNTED: Final = (*rows.DECISIONS, rows.PORTFOLIO_SNAPSHOTS, rows.ALERTS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionView:
+    """A strategy's position as of its latest change."""
+
+    strategy: str
+    instrument: InstrumentId
+    cycle: int
+    side: str
+    qty: Decimal  # signed; 0 is flat
+    entry_price: Decimal
+    realized_pnl: Decimal
+    fees: Decimal
+    opened_us: int
+    updated_us: int
+    closed_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderView:
+    """An order and its latest state."""
+
+    client_order_id: str
+    strategy: str
+    instrument: InstrumentId
+    section: Section
+    rule: str
+    cycle: int
+    leg: int
+    ts_us: int
+    side: Side
+    type: OrderType
+    working_qty: Decimal
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    decision_price: Decimal
+    status: OrderStatus
+    in_doubt: bool
+    filled_qty: Decimal
+    avg_price: Decimal | None
+    fee: Decimal
+    status_reason: str
+    updated_us: int
+    filled_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalView:
+    """A signal and what came of it; None where it asked for nothing, or not yet."""
+
+    signal: SignalRecord
+    qty: Decimal | None  # asked for
+    approved: bool | None
+    deny_reason: DenyReason | None
+    client_order_id: str | None
+    order_status: OrderStatus | None
+
+
+class StateReader:
+    """Reads one state file, also while a daemon writes it. Every call is one short look."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Open the file; raise InputInvalid, StateCorrupt or NewerSchema where that cannot be."""
+        self.path = Path(path)
+        if not self.path.exists():
+            raise InputInvalid(f"no state file at {self.path}; start botd first, or name one with --state")
+        check_header(self.path)
+        uri = f"file:{quote(str(self.path.absolute()))}?mode=ro"
+        self._engine = create_engine(
+            "sqlite://",
+            creator=lambda: sqlite3.connect(
+                uri, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            ),
+        )
+        try:
+            self._check_revision()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def __enter__(self) -> StateReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def sessions(self) -> tuple[SessionInfo, ...]:
+        """Return all sessions, newest first."""
+        query = select(sessions).order_by(sessions.c.started_us.desc(), sessions.c.id.desc())
+        with self._connect() as connection:
+            return tuple(SessionInfo(**row) for row in connection.execute(query).mappings())
+
+    def session(self, session_id: str | None = None) -> SessionInfo:
+        """Return a session by its id, or the newest that is not a warm-up; raise InputInvalid if none."""
+        found = self.sessions()
+        if session_id is None:
+            newest = next((info for info in found if info.mode != "warmup"), None)
+            if newest is None:
+                raise InputInvalid(f"{self.path} has no session yet; start botd first")
+            return newest
+        for info in found:
+            if info.id == session_id:
+                return info
+        known = ", ".join(info.id for info in found[:5]) or "none"
+        raise InputInvalid(f"no session {session_id} in {self.path}; the newest are: {known}")
+
+    def cursor(self, session_id: str) -> Cursor | None:
+        columns = [journal_cursor.c[field.name] for field in fields(Cursor)]
+        with self._connect() as connection:
+            row = (
+                connection.execute(select(*columns).where(journal_cursor.c.session_id == session_id))
+                .mappings()
+                .first()
+            )
+        return None if row is None else Cursor(**row)
+
+    def counts(self, session_id: str) -> Mapping[str, int]:
+        """Return the number of rows of each record table."""
+        with self._connect() as connection:
+            return {
+                kind.table.name: connection.execute(
+                    select(func.count()).select_from(kind.table).where(kind.table.c.session_id == session_id)
+                ).scalar_one()
+                for kind in _COUNTED
+            }
+
+    def positions(self, session_id: str, *, open_only: bool = True) -> tuple[PositionView, ...]:
+        """Return the positions, open ones by default, oldest first."""
+        query = (
+            select(*(positions.c[field.name] for field in fields(PositionView)))
+            .where(positions.c.session_id == session_id)
+            .order_by(positions.c.opened_us, positions.c.strategy, positions.c.instrument)
+        )
+        if open_only:
+            query = query.where(positions.c.closed_us.is_(None))
+        with self._connect() as connection:
+            return tuple(PositionView(**row) for row in connection.execute(query).mappings())
+
+    def recent_orders(
+        self, session_id: str, *, limit: int = 50, instrument: str | None = None
+    ) -> tuple[OrderView, ...]:
+        """Return the newest orders, newest first."""
+        query = (
+            select(*(orders.c[field.name] for field in fields(OrderView)))
+            .where(orders.c.session_id == session_id)
+            .order_by(orders.c.seq.desc())
+            .limit(limit)
+        )
+        if instrument is not None:
+            query = query.where(orders.c.instrument == instrument)
+        with self._connect() as connection:
+            return tuple(OrderView(**row) for row in connection.execute(query).mappings())
+
+    def recent_signals(self, session_id: str, *, limit: int = 50) -> tuple[SignalView, ...]:
+        """Return the newest signals with their outcome, newest first."""
+        with self._connect() as connection:
+            found = connection.execute(_signals_with_outcome(session_id, limit)).all()
+        return tuple(
+            SignalView(
+                signal=rows.SIGNALS.decode(row[:-5]),
+                qty=row[-5],
+                approved=row[-4],
+                deny_reason=row[-3],
+                client_order_id=row[-2],
+                order_status=row[-1],
+            )
+            for row in found
+        )
+
+    def trades(self, session_id: str, *, limit: int | None = None) -> tuple[TradeRecord, ...]:
+        """Return the closed round trips, oldest first; with a limit, the newest of them."""
+        return self._newest(rows.TRADES, session_id, limit)
+
+    def equity_curve(self, session_id: str, *, limit: int | None = None) -> tuple[PortfolioSnapshot, ...]:
+        """Return the account's snapshots, oldest first; with a limit, the newest of them."""
+        return self._newest(rows.PORTFOLIO_SNAPSHOTS, session_id, limit)
+
+    def recent_alerts(self, session_id: str, *, limit: int = 50) -> tuple[AlertRecord, ...]:
+        """Return the newest alerts, oldest first."""
+        return self._newest(rows.ALERTS, session_id, limit)
+
+    def decision_records(self, session_id: str) -> Iterator[Record]:
+        """Yield every signal, intent, risk decision, order, fill and trade as recorded, by `seq`."""
+        with self._connect() as connection:
+            connection.exec_driver_sql("BEGIN")  # one state of the file for all six tables
+            try:
+                streams = [_stream(connection, kind, session_id) for kind in rows.DECISIONS]
+                yield from heapq.merge(*streams, key=attrgetter("seq"))
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
+
+    def _newest(self, kind: RecordTable, session_id: str, limit: int | None) -> tuple[Any, ...]:
+        query = (
+            select(*kind.columns)
+            .where(kind.table.c.session_id == session_id)
+            .order_by(kind.table.c.seq.desc())
+            .limit(limit)
+        )
+        with self._connect() as connection:
+            return tuple(kind.decode(row) for row in reversed(connection.execute(query).all()))
+
+    def _check_revision(self) -> None:
+        with self._connect() as connection:
+            raw = connection.connection.driver_connection
+            revision = read_revision(raw, self.path) if raw is not None else None
+        if revision is None:
+            raise InputInvalid(f"{self.path} is empty; start botd first, or name another file with --state")
+        if revision != HEAD:
+            raise InputInvalid(
+                f"{self.path} was written by an older botd; start the daemon once to upgrade it"
+            )
+
+    @contextmanager
+    def _connect(self) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except exc.DBAPIError as error:
+            if isinstance(error.orig, sqlite3.Error):
+                raise refusal(self.path, error.orig) from error
+            raise
+        except sqlite3.DatabaseError as error:
+            raise refusal(self.path, error) from error
+
+
+def _stream(connection: Connection, kind: RecordTable, session_id: str) -> Iterator[Any]:
+    query = select(*kind.columns).where(kind.table.c.session_id == session_id).order_by(kind.table.c.seq)
+    for row in connection.execute(query):
+        yield kind.decode(row)
+
+
+def _signals_with_outcome(session_id: str, limit: int) -> Select[Any]:
+    """Join each signal that was acted on to the first intent it, or as S1 its Z1, led to."""
+    s, i, r, o = signals.c, intents.c, risk_decisions.c, orders.c
+    newest = (
+        select(signals)
+        .where(s.session_id == session_id)
+        .order_by(s.seq.desc())
+        .limit(limit)
+        .subquery("newest")
+    )
+    n = newest.c
+    same = and_(
+        *(n[name] == i[name] for name in ("session_id", "strategy", "instrument", "cycle")),
+        i.leg == 0,
+        n.acted,
+        or_(
+            and_(i.section == n.section, i.rule == n.rule),
+            and_(n.section == Section.S1, i.section == Section.Z1),
+        ),
+    )
+    joined = (
+        newest.outerjoin(intents, same)
+        .outerjoin(risk_decisions, and_(r.session_id == i.session_id, r.intent_seq == i.seq))
+        .outerjoin(orders, and_(o.session_id == i.session_id, o.intent_seq == i.seq))
+    )
+    columns = [n[column.name] for column in rows.SIGNALS.columns]
+    outcome = (i.qty, r.approved, r.reason, o.client_order_id, o.status)
+    return select(*columns, *outcome).select_from(joined).order_by(n.seq.desc())
