@@ -11,7 +11,7 @@ rounding shifts between two exits of one position is at most half a tick-lot and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -21,7 +21,7 @@ from botd.core.instrument import Instrument, InstrumentId
 from botd.core.money import EXACT, ZERO, average_price, divide_half_even
 from botd.errors import InvariantBroken
 
-Marks = Callable[[InstrumentId], int | None]  # the price an instrument is valued at, ticks
+Marks = Mapping[InstrumentId, int]  # the price each instrument held is valued at, ticks
 
 DAY_US: Final = 86_400_000_000
 
@@ -368,7 +368,7 @@ _PLAIN_FIELDS: Final = tuple(name for name in Position.__slots__ if name != "fee
 
 
 def _mark(marks: Marks, instrument: InstrumentId) -> int:
-    mark = marks(instrument)
+    mark = marks.get(instrument)
     if mark is None:
         raise InvariantBroken(f"no price is known for {instrument}, which is held")
     return mark

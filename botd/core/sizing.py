@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from botd.core.events import Side
 from botd.core.instrument import Instrument
-from botd.core.money import EXACT, ZERO, floor_to_lots, plain_text
+from botd.core.money import EXACT, ZERO, floor_to_lots
 from botd.errors import InvariantBroken
 from botd.language.typed import SizeKind, SizeSpec
 
@@ -44,15 +44,14 @@ def size_entry(
         cap = EXACT.multiply(equity, spec.cap)
         if cap < wanted:
             wanted = cap
-            text = f"{text}, capped at {plain_text(spec.cap)} of {plain_text(equity)}"
+            text = f"{text}, capped at {spec.cap} of {equity:f}"
     lots = floor_to_lots(wanted, lot_value)
     if instrument.qty_max_lots is not None and lots > instrument.qty_max_lots:
         lots = instrument.qty_max_lots
         text = f"{text}, venue takes {lots} lots at most"
     notional = lots * lot_value
-    qty = plain_text(instrument.qty(lots))
-    price = plain_text(instrument.price(price_ticks))
-    return Sized(lots, notional, f"{text} -> {side} {qty} {instrument.base} at {price}")
+    qty, price = instrument.qty(lots), instrument.price(price_ticks)
+    return Sized(lots, notional, f"{text} -> {side.value} {qty:f} {instrument.base} at {price:f}")
 
 
 def _notional_wanted(
@@ -67,22 +66,22 @@ def _notional_wanted(
     amount, quote = spec.amount, instrument.quote
     if spec.kind is SizeKind.FIXED:
         if spec.currency == quote:
-            return amount, f"fixed: {plain_text(amount)} {quote}"
+            return amount, f"fixed: {amount} {quote}"
         if spec.currency == instrument.base:
             lots = floor_to_lots(amount, instrument.lot_size)
-            return lots * lot_value, f"fixed: {plain_text(amount)} {instrument.base}"
+            return lots * lot_value, f"fixed: {amount} {instrument.base}"
         raise InvariantBroken(f"a size in {spec.currency} cannot trade {instrument.id}")
     if spec.kind is SizeKind.PERCENT:
-        return EXACT.multiply(equity, amount), f"percent: {plain_text(equity)} {quote} x {plain_text(amount)}"
+        return EXACT.multiply(equity, amount), f"percent: {equity:f} {quote} x {amount}"
     if spec.kind is SizeKind.RISK:
         if stop_loss is None or stop_loss <= 0:
             return ZERO, "risk: no stop_loss to measure the risk by"
         wanted = EXACT.divide(EXACT.multiply(equity, amount), stop_loss)
-        shown = f"{plain_text(equity)} {quote} x {plain_text(amount)} / {plain_text(stop_loss)}"
+        shown = f"{equity:f} {quote} x {amount} / {stop_loss}"
         return wanted, f"risk: {shown}"
     edge = kelly_edge(confidence)
     wanted = EXACT.multiply(EXACT.multiply(equity, amount), edge)
-    return wanted, f"kelly: {plain_text(equity)} {quote} x {plain_text(amount)} x {plain_text(edge)}"
+    return wanted, f"kelly: {equity:f} {quote} x {amount} x {edge}"
 
 
 def kelly_edge(confidence: float) -> Decimal:
