@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,31 @@ def read_rows(count: int, cut: Cut, position: int, rows_max: int) -> Iterator[Ch
         yield cut(start, min(start + rows_max, count))
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How wall time maps to event time: `origin_us` of event time is due at `started_us`."""
+
+    clock: Clock
+    speed: float
+    origin_us: int
+    started_us: int
+
+    def due_us(self) -> int:
+        """Return the event time that is due now."""
+        return self.origin_us + int((self.clock.now_us() - self.started_us) * self.speed)
+
+    async def wait_for(self, ts_us: int) -> None:
+        """Sleep until an event time is due; a microsecond more makes up for rounding."""
+        await self.clock.sleep_until(self.started_us + 1 + int((ts_us - self.origin_us) / self.speed))
+
+
+def make_pace(clock: Clock | None, speed: float, origin_us: int) -> Pace:
+    """Start pacing now, with `origin_us` due at once."""
+    if clock is None or speed <= 0:
+        raise InvariantBroken("a paced feed needs a clock and a positive speed")
+    return Pace(clock, speed, origin_us, clock.now_us())
+
+
 async def stream_rows(
     times: I64, cut: Cut, position: int, *, clock: Clock | None, speed: float | None
 ) -> AsyncIterator[Chunk]:
@@ -37,16 +63,13 @@ async def stream_rows(
             yield chunk
             await asyncio.sleep(0)  # the journal and the screens get their turn
         return
-    if clock is None or speed <= 0:
-        raise InvariantBroken("a paced feed needs a clock and a positive speed")
     if position >= count:
         return
-    origin_us, started_us = int(times[position]), clock.now_us()
+    pace = make_pace(clock, speed, int(times[position]))
     while position < count:
-        due_us = origin_us + int((clock.now_us() - started_us) * speed)
-        end = int(np.searchsorted(times, due_us, side="right"))
+        end = int(np.searchsorted(times, pace.due_us(), side="right"))
         if end <= position:
-            await clock.sleep_until(started_us + 1 + int((int(times[position]) - origin_us) / speed))
+            await pace.wait_for(int(times[position]))
             continue
         end = min(end, position + STREAM_ROWS_MAX)
         yield cut(position, end)
