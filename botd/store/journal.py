@@ -15,10 +15,9 @@ from botd.errors import InputInvalid, InvariantBroken
 from botd.ports import Batch, Cursor, JournalEvent, SessionInfo
 from botd.store import tables
 from botd.store.rows import insert_sql, statements, upsert_sql
-from botd.store.schema import open_checked, refusal
+from botd.store.schema import DEFAULT_STATE, open_checked, refusal
 from botd.store.snapshots import SnapshotFolder
 
-DEFAULT_STATE: Final = Path("state/botd.sqlite3")
 SNAPSHOTS_KEPT: Final = 2
 
 _EVENTS_PAGE: Final = 1000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from decimal import Decimal
@@ -36,6 +36,7 @@ from botd.store.tables import (
     intents,
     journal_cursor,
     orders,
+    portfolio_snapshots,
     positions,
     risk_decisions,
     sessions,
@@ -227,11 +228,23 @@ class StateReader:
         """Return the account's snapshots, oldest first; with a limit, the newest of them."""
         return self._newest(rows.PORTFOLIO_SNAPSHOTS, session_id, limit)
 
+    def equity(self, session_id: str) -> tuple[PortfolioSnapshot, ...]:
+        """Return the latest snapshot of each currency's account, by currency."""
+        s = portfolio_snapshots.c
+        latest = select(func.max(s.seq)).where(s.session_id == session_id).group_by(s.currency)
+        query = (
+            select(*rows.PORTFOLIO_SNAPSHOTS.columns)
+            .where(s.session_id == session_id, s.seq.in_(latest))
+            .order_by(s.currency)
+        )
+        with self._connect() as connection:
+            return tuple(rows.PORTFOLIO_SNAPSHOTS.decode(row) for row in connection.execute(query))
+
     def recent_alerts(self, session_id: str, *, limit: int = 50) -> tuple[AlertRecord, ...]:
         """Return the newest alerts, oldest first."""
         return self._newest(rows.ALERTS, session_id, limit)
 
-    def decision_records(self, session_id: str) -> Iterator[Record]:
+    def decision_records(self, session_id: str) -> Generator[Record, None, None]:
         """Yield every signal, intent, risk decision, order, fill and trade as recorded, by `seq`."""
         with self._connect() as connection:
             connection.exec_driver_sql("BEGIN")  # one state of the file for all six tables

@@ -8,6 +8,7 @@ from typing import Final
 
 from botd.errors import BotdError, InputInvalid, NewerSchema, SecondDaemon, StateCorrupt
 
+DEFAULT_STATE: Final = Path("state/botd.sqlite3")
 REVISIONS: Final = ("0001",)  # oldest first; each is a file in migrations/versions
 HEAD: Final = REVISIONS[-1]
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
