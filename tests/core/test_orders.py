@@ -1,0 +1,439 @@
+"""Order states against a table written out by hand, and what each answer of a venue does."""
+
+# ruff: noqa: N802 - tests of a catalogued fault carry its id
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from botd.core.events import (
+    Answer,
+    ClientOrderId,
+    DecisionKey,
+    OrderAccepted,
+    OrderAmended,
+    OrderEnded,
+    OrderFilled,
+    OrderRejected,
+    OrderType,
+    RequestRefused,
+    Section,
+    Side,
+    SubmitOrder,
+    TimeInForce,
+)
+from botd.core.instrument import InstrumentId
+from botd.core.orders import TERMINAL, TRANSITIONS, Change, Order, OrderTable
+from botd.core.records import OrderStatus
+from botd.errors import InvariantBroken
+
+D = Decimal
+S = OrderStatus
+BTC = InstrumentId("BTC/USDT")
+ETH = InstrumentId("ETH/USDT")
+
+# SEMANTICS section 6. Columns as rows; x marks a legal move.
+LEGAL = """
+                 intent submitted accepted partially_filled pending_cancel filled canceled expired rejected never_arrived denied
+intent           .      x         .        .                .              .      .        x       .        .             x
+submitted        .      .         x        x                x              x      x        x       x        x             .
+accepted         .      .         .        x                x              x      x        x       x        .             .
+partially_filled .      .         .        .                x              x      x        x       .        .             .
+pending_cancel   .      x         x        x                .              x      x        x       x        x             .
+filled           .      .         .        .                .              .      .        .       .        .             .
+canceled         .      .         .        .                .              .      .        .       .        .             .
+expired          .      .         .        .                .              .      .        .       .        .             .
+rejected         .      .         .        .                .              .      .        .       .        .             .
+never_arrived    .      .         .        .                .              .      .        .       .        .             .
+denied           .      .         .        .                .              .      .        .       .        .             .
+"""  # noqa: E501
+
+
+def legal_moves() -> dict[tuple[str, str], bool]:
+    header, *rows = [line.split() for line in LEGAL.strip().splitlines()]
+    return {(row[0], after): mark == "x" for row in rows for after, mark in zip(header, row[1:], strict=True)}
+
+
+def order(
+    name: str = "a",
+    *,
+    qty: int = 10,
+    status: OrderStatus = S.SUBMITTED,
+    strategy: str = "s",
+    instrument: InstrumentId = BTC,
+    in_doubt: bool = False,
+) -> Order:
+    return Order(
+        client_order_id=ClientOrderId(name),
+        key=DecisionKey(strategy, instrument, 1, Section.Z1, ""),
+        instrument=instrument,
+        side=Side.BUY,
+        type=OrderType.MARKET,
+        tif=TimeInForce.IOC,
+        qty=qty,
+        ts_us=1_000,
+        row=7,
+        decision_price=100,
+        status=status,
+        in_doubt=in_doubt,
+    )
+
+
+def table(*orders: Order) -> OrderTable:
+    return OrderTable(orders)
+
+
+def accepted(name: str = "a", ts_us: int = 2_000) -> OrderAccepted:
+    return OrderAccepted(seq=1, client_order_id=ClientOrderId(name), ts_us=ts_us)
+
+
+def fill(
+    trade_id: str, qty: int, *, price: int = 100, fee: str = "0.1", name: str = "a", ts_us: int = 3_000
+) -> OrderFilled:
+    return OrderFilled(
+        seq=2,
+        client_order_id=ClientOrderId(name),
+        trade_id=trade_id,
+        price=price,
+        qty=qty,
+        fee=D(fee),
+        maker=False,
+        ts_us=ts_us,
+    )
+
+
+def ended(*, canceled: bool, name: str = "a", ts_us: int = 4_000) -> OrderEnded:
+    return OrderEnded(
+        seq=3, client_order_id=ClientOrderId(name), canceled=canceled, reason="rest", ts_us=ts_us
+    )
+
+
+def rejected(name: str = "a") -> OrderRejected:
+    return OrderRejected(seq=1, client_order_id=ClientOrderId(name), reason="no money", ts_us=2_000)
+
+
+def refused(name: str = "a") -> RequestRefused:
+    return RequestRefused(seq=5, client_order_id=ClientOrderId(name), reason="too late", ts_us=5_000)
+
+
+def amended(qty: int, name: str = "a") -> OrderAmended:
+    return OrderAmended(seq=4, client_order_id=ClientOrderId(name), qty=qty, ts_us=4_500)
+
+
+# ---- the table of transitions --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("before", "after"), [(b, a) for b in S for a in S])
+def test_transition_is_allowed_exactly_where_the_table_says(before: S, after: S) -> None:
+    one = order(status=before, in_doubt=True)
+    if legal_moves()[before, after]:
+        one.to(after)
+        assert one.status is after
+        assert one.is_terminal == (after in TERMINAL)
+        assert one.in_doubt == (after not in TERMINAL)  # an order that is over is in no doubt
+    else:
+        with pytest.raises(InvariantBroken, match=f"order a: {before} cannot become {after}"):
+            one.to(after)
+        assert one.status is before
+
+
+def test_terminal_states_are_the_six_without_a_way_out() -> None:
+    assert {S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED, S.NEVER_ARRIVED, S.DENIED} == TERMINAL
+    assert set(TRANSITIONS) == set(S)
+
+
+# ---- answers -------------------------------------------------------------------------------------
+
+
+def test_order_that_is_accepted_and_filled_in_two_parts() -> None:
+    orders = table(order())
+    assert orders.apply(accepted()).change is Change.ACCEPTED
+    one = orders.get(ClientOrderId("a"))
+    assert one is not None
+    assert (one.status, one.leaves) == (S.ACCEPTED, 10)
+
+    first = orders.apply(fill("t1", 4, price=100, fee="0.4"))
+    assert (first.change, first.order, first.before) == (Change.FILLED, one, S.ACCEPTED)
+    assert (one.status, one.filled, one.leaves, one.cost) == (S.PARTIALLY_FILLED, 4, 6, 400)
+
+    second = orders.apply(fill("t2", 6, price=101, fee="0.6"))
+    assert (second.change, second.before) == (Change.FILLED, S.PARTIALLY_FILLED)
+    # cost 4 * 100 + 6 * 101 = 1,006 tick-lots; fee 0.4 + 0.6
+    assert (one.status, one.filled, one.leaves, one.cost) == (S.FILLED, 10, 0, 1006)
+    assert one.fee == D("1.0")
+    assert one.updated_us == 3_000
+    assert orders.live() == []
+
+
+def test_third_partial_fill_stays_partially_filled() -> None:
+    orders = table(one := order())
+    for number in range(3):
+        orders.apply(fill(f"t{number}", 3))
+    assert (one.status, one.filled) == (S.PARTIALLY_FILLED, 9)
+
+
+def test_duplicate_trade_id_changes_nothing() -> None:
+    orders = table(one := order())
+    orders.apply(fill("t1", 4))
+    before = one.state()
+    assert orders.apply(fill("t1", 4, ts_us=9_000)).change is Change.DUPLICATE
+    assert one.state() == before
+
+
+def test_duplicate_of_the_last_fill_is_no_overfill() -> None:
+    orders = table(order())
+    orders.apply(fill("t1", 10))
+    assert orders.apply(fill("t1", 10)).change is Change.DUPLICATE
+
+
+def test_fill_before_acceptance_is_booked_and_the_late_acceptance_moves_nothing() -> None:
+    orders = table(one := order(in_doubt=True))
+    orders.apply(fill("t1", 4))
+    assert (one.status, one.accepted, one.in_doubt) == (S.PARTIALLY_FILLED, True, False)
+    assert orders.apply(accepted()).change is Change.DUPLICATE
+    assert one.status is S.PARTIALLY_FILLED
+
+
+def test_second_acceptance_is_a_duplicate() -> None:
+    orders = table(order())
+    orders.apply(accepted())
+    assert orders.apply(accepted()).change is Change.DUPLICATE
+
+
+def test_acceptance_ends_doubt() -> None:
+    orders = table(one := order(in_doubt=True))
+    orders.apply(accepted())
+    assert not one.in_doubt
+
+
+def test_overfill_breaks_an_invariant_and_books_nothing() -> None:
+    orders = table(one := order())
+    orders.apply(fill("t1", 9))
+    with pytest.raises(InvariantBroken, match="filled 11 lots of 10"):
+        orders.apply(fill("t2", 2))
+    assert one.filled == 9
+
+
+@pytest.mark.parametrize(("canceled", "status"), [(True, S.CANCELED), (False, S.EXPIRED)])
+def test_late_fill_is_booked_and_the_order_stays_over(canceled: bool, status: S) -> None:
+    orders = table(one := order())
+    orders.apply(fill("t1", 4))
+    assert orders.apply(ended(canceled=canceled)).change is Change.ENDED
+    assert (one.status, one.reason, one.leaves) == (status, "rest", 0)
+    late = orders.apply(fill("t2", 6, price=102, ts_us=5_000))
+    assert (late.change, late.before) == (Change.LATE_FILL, status)
+    assert (one.status, one.filled, one.cost, one.updated_us) == (status, 10, 1012, 5_000)
+
+
+def test_late_fill_of_an_order_that_was_thought_lost_is_booked() -> None:
+    orders = table(one := order(in_doubt=True))
+    one.to(S.NEVER_ARRIVED)
+    assert orders.apply(fill("t1", 10)).change is Change.LATE_FILL
+    assert (one.status, one.filled) == (S.NEVER_ARRIVED, 10)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [accepted(), rejected(), ended(canceled=True), ended(canceled=False), amended(3), refused()],
+    ids=["accepted", "rejected", "canceled", "expired", "amended", "refused"],
+)
+def test_answer_after_the_end_changes_nothing(answer: Answer) -> None:
+    orders = table(one := order())
+    orders.apply(fill("t1", 10))
+    before = one.state()
+    assert orders.apply(answer).change is Change.DUPLICATE
+    assert one.state() == before
+
+
+@pytest.mark.parametrize("status", [S.INTENT, S.DENIED])
+@pytest.mark.parametrize("answer", [accepted(), fill("t", 1), rejected()], ids=lambda a: type(a).__name__)
+def test_answer_to_an_order_never_sent_breaks_an_invariant(status: S, answer: Answer) -> None:
+    with pytest.raises(InvariantBroken, match=f"order a is {status} and yet the venue answers it"):
+        table(order(status=status)).apply(answer)
+
+
+def test_answer_to_an_unknown_order_is_reported_and_changes_nothing() -> None:
+    orders = table(order())
+    applied = orders.apply(fill("t1", 1, name="stranger"))
+    assert (applied.change, applied.order, applied.before) == (Change.UNKNOWN_ORDER, None, None)
+
+
+def test_reject_of_a_submitted_order() -> None:
+    orders = table(one := order())
+    applied = orders.apply(rejected())
+    assert (applied.change, applied.before) == (Change.REJECTED, S.SUBMITTED)
+    assert (one.status, one.reason) == (S.REJECTED, "no money")
+
+
+def test_B10_reject_after_acceptance() -> None:
+    orders = table(one := order())
+    orders.apply(accepted())
+    assert orders.apply(rejected()).change is Change.REJECTED
+    assert one.status is S.REJECTED
+
+
+def test_reject_of_a_partly_filled_order_breaks_an_invariant() -> None:
+    orders = table(order())
+    orders.apply(fill("t1", 4))
+    with pytest.raises(InvariantBroken, match="partially_filled cannot become rejected"):
+        orders.apply(rejected())
+
+
+def test_C4_cancel_of_a_partly_filled_order_keeps_its_fill() -> None:
+    orders = table(one := order())
+    orders.apply(fill("t1", 4))
+    one.to(S.PENDING_CANCEL)
+    orders.apply(ended(canceled=True))
+    assert (one.status, one.filled, one.leaves) == (S.CANCELED, 4, 0)
+
+
+def test_D1_fill_that_overtakes_the_cancel_leaves_it_pending_until_complete() -> None:
+    orders = table(one := order())
+    orders.apply(accepted())
+    one.to(S.PENDING_CANCEL)
+    one.in_doubt = True
+    assert orders.apply(fill("t1", 4)).before is S.PENDING_CANCEL
+    assert (one.status, one.in_doubt) == (S.PENDING_CANCEL, True)
+    orders.apply(fill("t2", 6))
+    assert (one.status, one.in_doubt) == (S.FILLED, False)
+    assert orders.apply(refused()).change is Change.DUPLICATE
+
+
+def test_refused_cancel_puts_the_order_back_where_it_was() -> None:
+    orders = table(resting := order("a"), part := order("b"), unseen := order("c", in_doubt=True))
+    orders.apply(accepted("a"))
+    orders.apply(fill("t1", 4, name="b"))
+    for one in (resting, part, unseen):
+        one.to(S.PENDING_CANCEL)
+        assert orders.apply(refused(one.client_order_id)).change is Change.CANCEL_REFUSED
+    assert [one.status for one in (resting, part, unseen)] == [S.ACCEPTED, S.PARTIALLY_FILLED, S.SUBMITTED]
+    # "no such order" is no sighting
+    assert [one.in_doubt for one in (resting, part, unseen)] == [False, False, True]
+    assert resting.reason == "too late"
+
+
+def test_refused_amendment_leaves_the_order_as_it_is() -> None:
+    orders = table(one := order())
+    orders.apply(accepted())
+    assert orders.apply(refused()).change is Change.CANCEL_REFUSED
+    assert (one.status, one.qty) == (S.ACCEPTED, 10)
+
+
+def test_acceptance_under_a_pending_cancel_is_a_sighting_only() -> None:
+    orders = table(one := order())
+    one.to(S.PENDING_CANCEL)
+    assert orders.apply(accepted()).change is Change.ACCEPTED
+    assert (one.status, one.accepted) == (S.PENDING_CANCEL, True)
+
+
+def test_amendment_changes_the_whole_quantity() -> None:
+    orders = table(one := order())
+    orders.apply(accepted())
+    assert orders.apply(amended(7)).change is Change.AMENDED
+    assert (one.qty, one.leaves, one.status) == (7, 7, S.ACCEPTED)
+    assert orders.apply(amended(7)).change is Change.DUPLICATE
+
+
+def test_amendment_down_to_what_has_filled_completes_the_order() -> None:
+    orders = table(one := order())
+    orders.apply(fill("t1", 4))
+    assert orders.apply(amended(4)).change is Change.AMENDED
+    assert (one.status, one.leaves) == (S.FILLED, 0)
+    assert orders.live_for("s", BTC) == []
+
+
+@pytest.mark.parametrize("qty", [3, 0, -1])
+def test_amendment_below_what_has_filled_breaks_an_invariant(qty: int) -> None:
+    orders = table(order())
+    orders.apply(fill("t1", 4))
+    with pytest.raises(InvariantBroken, match=f"amended to {qty}, filled 4 lots"):
+        orders.apply(amended(qty))
+
+
+# ---- the table -----------------------------------------------------------------------------------
+
+
+def test_live_orders_are_listed_oldest_first_by_strategy_and_instrument() -> None:
+    orders = table(order("a"), order("b", strategy="t"), order("c", instrument=ETH), order("d"))
+    assert [o.client_order_id for o in orders.live()] == ["a", "b", "c", "d"]
+    assert [o.client_order_id for o in orders.live_for("s", BTC)] == ["a", "d"]
+    assert [o.client_order_id for o in orders.live_for("t", BTC)] == ["b"]
+    assert orders.live_for("t", ETH) == []
+    orders.apply(rejected("a"))
+    assert [o.client_order_id for o in orders.live_for("s", BTC)] == ["d"]
+    assert [o.client_order_id for o in orders.all()] == ["a", "b", "c", "d"]
+
+
+def test_order_moved_by_hand_to_its_end_is_live_no_more() -> None:
+    orders = table(one := order())
+    one.to(S.NEVER_ARRIVED)
+    assert orders.live() == []
+    assert orders.live_for("s", BTC) == []
+
+
+def test_order_added_when_over_is_not_live() -> None:
+    orders = table(order(status=S.FILLED))
+    assert orders.live_for("s", BTC) == []
+    assert orders.get(ClientOrderId("a")) is not None
+
+
+def test_client_order_id_is_used_once() -> None:
+    orders = table(order("a"))
+    with pytest.raises(InvariantBroken, match="order a is already in the table"):
+        orders.add(order("a"))
+
+
+def test_forget_terminal_drops_old_ended_orders_and_never_a_live_one() -> None:
+    orders = table(order("old"), order("new"), order("lost"), order("live"))
+    orders.apply(ended(canceled=True, name="old", ts_us=4_000))
+    orders.apply(ended(canceled=True, name="new", ts_us=6_000))
+    lost = orders.get(ClientOrderId("lost"))
+    assert lost is not None
+    lost.to(S.NEVER_ARRIVED)  # last changed when it was made, at 1,000
+    assert orders.forget_terminal(6_000) == 2
+    assert [o.client_order_id for o in orders.all()] == ["new", "live"]
+    assert orders.forget_terminal(10**18) == 1
+    assert [o.client_order_id for o in orders.live_for("s", BTC)] == ["live"]
+
+
+def test_order_from_a_command_takes_every_term() -> None:
+    key = DecisionKey("s", BTC, 3, Section.ZE1, "half", 2)
+    command = SubmitOrder(
+        client_order_id=ClientOrderId("x"),
+        key=key,
+        instrument=BTC,
+        side=Side.SELL,
+        type=OrderType.STOP_MARKET,
+        tif=TimeInForce.GTC,
+        qty=5,
+        limit=11,
+        stop=12,
+        reduce_only=True,
+        expire_us=99,
+        ts_us=50,
+    )
+    one = Order.from_command(command, row=4, intent_seq=6, decision_price=13)
+    for name in SubmitOrder.__slots__:
+        assert getattr(one, name) == getattr(command, name)
+    assert (one.row, one.intent_seq, one.decision_price, one.status) == (4, 6, 13, S.INTENT)
+    assert (one.updated_us, one.leaves, one.is_terminal) == (50, 5, False)
+
+
+def test_state_survives_json() -> None:
+    orders = table(order("a"), order("b"), order("c", strategy="t"))
+    orders.apply(fill("t1", 4, fee="0.00000001", name="a"))
+    orders.apply(ended(canceled=False, name="b"))
+    state = orders.state()
+    again = OrderTable.from_state(json.loads(json.dumps(state)))
+    assert again.state() == state
+    assert [o.client_order_id for o in again.live()] == ["a", "c"]
+    assert [o.client_order_id for o in again.live_for("t", BTC)] == ["c"]
+    one, twin = orders.get(ClientOrderId("a")), again.get(ClientOrderId("a"))
+    assert one is not None
+    assert twin is not None
+    for name in Order.__slots__:
+        assert getattr(twin, name) == getattr(one, name)
+        assert type(getattr(twin, name)) is type(getattr(one, name))
+    assert again.apply(fill("t1", 4, name="a")).change is Change.DUPLICATE
