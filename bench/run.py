@@ -4,8 +4,8 @@ usage: python bench/run.py [--rounds N] [--core K] [--only WORD] [--quick] [--no
 
 Every contestant is a fresh process pinned to one core; one round runs each of them once, so that a ratio
 compares figures of the same minutes. A contestant prints JSON lines: `{"bench", "n", "cpu_s", "per_s"}` for
-work on n events, or `{"bench", "value", "unit"}` for anything else, each with an optional target: `at_least` of
-events per CPU second, or `at_most` of value. A contestant that cannot run here is named with the reason.
+work on n events, or `{"bench", "value", "unit"}` for anything else, each with an optional target: `at_least`
+of events per CPU second, or `at_most` of value. A contestant that cannot run here is named with the reason.
 """
 
 from __future__ import annotations
