@@ -32,7 +32,7 @@ def to_e8(values: NDArray[np.floating], what: str) -> I64:
         if np.all(np.abs(whole / scale - exact) <= tolerance):
             return whole.astype(np.int64) * np.int64(10 ** (_DECIMALS - decimals))
     off = int(np.argmax(np.abs(whole / scale - exact) > tolerance))
-    raise InputInvalid(f"{what} {exact[off]!r} in row {off + 1} has more than {_DECIMALS} decimals")
+    raise InputInvalid(f"{what} {float(exact[off])!r} in row {off + 1} has more than {_DECIMALS} decimals")
 
 
 def common_step(*columns: I64) -> int:

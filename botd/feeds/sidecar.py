@@ -183,10 +183,11 @@ class _Reader:
             return None
         before = len(self.faults)
         texts = self.fields(node)
+        present = {name.value for name, _ in node.value}
         for name in ("instrument", "rows"):
-            if name not in texts:
+            if name not in present:
                 self.fault(key.start_mark, f"'{file}' lacks '{name}'")
-        if "length" not in texts and "rows" in texts and texts["rows"].value == RowsKind.BARS:
+        if "length" not in present and "rows" in texts and texts["rows"].value == RowsKind.BARS:
             self.fault(key.start_mark, f"'{file}' lacks 'length', such as 1m")
         entry = self.build(file, texts) if {"instrument", "rows"} <= texts.keys() else None
         return entry if len(self.faults) == before else None
