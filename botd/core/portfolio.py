@@ -135,11 +135,11 @@ class Portfolio:
         sign = 1 if side is Side.BUY else -1
         key = (strategy, instrument.id)
         position = self._positions.get(key)
-        account = self._account(instrument.quote)
-        account.balance -= fee
-        account.fees += fee
         if reducing:
-            return self._reduce(account, position, instrument, sign, qty, price, fee, ts_us)
+            if position is None or position.sign == sign or qty > position.qty:
+                held = position.signed_qty if position else 0
+                raise InvariantBroken(f"{instrument.id}: an exit of {sign * qty} lots meets {held} lots held")
+            return self._reduce(position, instrument, qty, price, fee, ts_us)
         if position is None:
             self._instruments[instrument.id] = instrument
             position = Position(
@@ -153,7 +153,7 @@ class Portfolio:
             self._positions[key] = position
         elif position.sign != sign:
             raise InvariantBroken(f"{strategy} on {instrument.id}: an entry fill against a {position.side}")
-        position.fees += fee
+        self._charge(position, instrument, fee)
         position.qty += qty
         position.cost += price * qty
         position.entry_qty += qty
@@ -161,29 +161,25 @@ class Portfolio:
         position.qty_max = max(position.qty_max, position.qty)
         return FillEffect(position, ZERO, None)
 
+    def _charge(self, position: Position, instrument: Instrument, fee: Decimal) -> _Account:
+        account = self._account(instrument.quote)
+        account.balance -= fee
+        account.fees += fee
+        position.fees += fee
+        return account
+
     def _reduce(
-        self,
-        account: _Account,
-        position: Position | None,
-        instrument: Instrument,
-        sign: int,
-        qty: int,
-        price: int,
-        fee: Decimal,
-        ts_us: int,
+        self, position: Position, instrument: Instrument, qty: int, price: int, fee: Decimal, ts_us: int
     ) -> FillEffect:
-        if position is None or position.sign == sign or qty > position.qty:
-            held = position.signed_qty if position else 0
-            raise InvariantBroken(f"{instrument.id}: an exit of {sign * qty} lots meets {held} lots held")
         cost_removed = divide_half_even(position.cost * qty, position.qty)
         tick_lots = position.sign * (price * qty - cost_removed)
         realized = instrument.money(tick_lots)
         position.qty -= qty
         position.cost -= cost_removed
         position.realized += tick_lots
-        position.fees += fee
         position.exit_qty += qty
         position.exit_cost += price * qty
+        account = self._charge(position, instrument, fee)
         account.balance += realized
         account.realized += realized
         closed = self._close(position, instrument, ts_us) if position.qty == 0 else None

@@ -28,16 +28,18 @@ D = Decimal
     [
         ("1000", "0.001", "1.00000000"),
         ("0.0533453376", "0.001", "0.00005335"),  # 5334.53376 steps of 1e-8
-        ("0.00001", "0.0005", "0E-8"),  # 0.5 of a step: to the even 0
+        ("0.00001", "0.0005", "0"),  # 0.5 of a step: to the even 0
         ("0.00003", "0.0005", "0.00000002"),  # 1.5 steps: to the even 2
         ("0.00005", "0.0005", "0.00000002"),  # 2.5 steps: to the even 2
         ("1000", "-0.0001", "-0.10000000"),  # a rebate
-        # 31 digits before rounding: one rounding, not two
-        ("99999999999999.99999999", "0.00050001", "50001000000.00000000"),
+        # 1.4999... steps over 100, in 30 digits: rounded once, not first to 28 digits and then to 2
+        ("10000000001.4999999999999999999", "0.00000001", "100.00000001"),
     ],
 )
 def test_fee_rounds_half_even_to_1e_8(notional: str, rate: str, expected: str) -> None:
-    assert str(fee(D(notional), D(rate))) == expected
+    charged = fee(D(notional), D(rate))
+    assert charged == D(expected)
+    assert charged.as_tuple().exponent == -8
 
 
 def test_average_price_is_exact_where_it_can_be_and_rounds_to_1e_12() -> None:
