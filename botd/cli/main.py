@@ -1,0 +1,138 @@
+"""The `botd` command. Loads only the module of the command that is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import typer
+
+from botd import __version__
+from botd.errors import BotdError, ConfigInvalid
+from botd.telemetry import redact
+
+EXIT_INTERRUPTED: Final = 130
+EXIT_USAGE: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Where a command lives. Its function has the command's name."""
+
+    module: str
+    summary: str
+
+
+COMMANDS: Final[dict[str, Command]] = {
+    "run": Command("botd.cli.run", "Run the daemon."),
+    "check": Command("botd.cli.check", "Check configuration and strategy files; exit 0 or 2."),
+    "schema": Command("botd.cli.schema", "Print the JSON Schema of a kind of file."),
+    "backtest": Command("botd.cli.backtest", "Run strategies over recorded data and report."),
+    "decisions": Command("botd.cli.decisions", "Print a session's decisions, one canonical line each."),
+    "status": Command("botd.cli.status", "Show what the state file knows."),
+}
+
+
+def build_app(called: str | None) -> typer.Typer:
+    """Make the command line with the function of the command that is called, and names for the rest."""
+    app = typer.Typer(
+        name="botd",
+        help="A trading daemon whose bots are folders of YAML. Paper by default.",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_root)
+    for name, command in COMMANDS.items():
+        function = getattr(importlib.import_module(command.module), name) if name == called else _not_called
+        app.command(name, short_help=command.summary)(function)
+    return app
+
+
+def _root(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    if version:
+        typer.echo(f"botd {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+def _not_called() -> None:
+    """Stand in help for a command whose module was not loaded."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code. Whatever goes wrong is one clear line, never a traceback."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    called = next((word for word in given if not word.startswith("-")), None)
+    try:
+        return _as_exit_code(_invoke(called, given))
+    except ConfigInvalid as error:
+        _complain(str(error))
+        count = len(error.diagnostics)
+        _complain(f"botd: {count} {'error' if count == 1 else 'errors'}; nothing was started")
+        return error.exit_code
+    except BotdError as error:
+        _complain(f"botd: {_one_line(error)}")
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Who read our output has gone; what Python would still flush must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        _complain(f"botd: unexpected {type(error).__name__}: {_one_line(error)}; {_keep_traceback()}")
+        return 1
+
+
+def _invoke(called: str | None, given: list[str]) -> Any:
+    app = build_app(called if called in COMMANDS else None)
+    run: Callable[..., Any] = typer.main.get_command(app)
+    try:
+        return run(args=given, prog_name="botd", standalone_mode=False)
+    except Exception as error:
+        show = getattr(error, "format_message", None)  # a usage error of the command line parser
+        if show is None:
+            raise
+        words = " ".join(str(show()).split())
+        _complain(f"botd: {words} See 'botd {called} --help'." if called in COMMANDS else f"botd: {words}")
+        return EXIT_USAGE
+
+
+def _as_exit_code(result: Any) -> int:
+    return result if isinstance(result, int) and not isinstance(result, bool) else 0
+
+
+def _one_line(error: BaseException) -> str:
+    return redact(" ".join(str(error).split())) or type(error).__name__
+
+
+def _keep_traceback() -> str:
+    """Write the traceback being handled to a file and say where it is."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="botd-error-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as stream:
+            stream.write(redact(traceback.format_exc()))
+    except OSError as error:
+        return f"its traceback could not be written: {error}"
+    return f"traceback in {stream.name}"
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
