@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from botd.core.instrument import Instrument
+from botd.core.events import Answer, ClientOrderId, Command
+from botd.core.instrument import Instrument, InstrumentId
 from botd.core.records import Record
 from botd.engine.layout import RowKind
 
@@ -60,6 +61,54 @@ class Feed(Protocol):
 
     def stream(self, position: int) -> AsyncIterator[Chunk]:
         """Yield rows as they fall due at the feed's speed; ends with the data, if ever."""
+        ...
+
+
+class EventVenue(Protocol):
+    """A venue in event time: it fills over the same rows that the bot judges."""
+
+    def send(self, number: int, command: Command) -> None:
+        """Take a request; a number seen before is ignored."""
+        ...
+
+    def save(self) -> None:
+        """Make everything taken so far durable."""
+        ...
+
+    def busy(self, instrument: InstrumentId) -> bool: ...
+
+    def deadline_us(self, instrument: InstrumentId) -> int: ...
+
+    def waiting_position(self) -> int: ...
+
+    def take_waiting(self, position: int) -> list[Answer]: ...
+
+    def first_touch(
+        self, instrument: InstrumentId, ring: I64, first_row: int, start: int, stop: int
+    ) -> int: ...
+
+    def execute(
+        self,
+        instrument: InstrumentId,
+        ring: I64,
+        first_row: int,
+        index: int,
+        now_us: int,
+        position: int,
+        *,
+        own: bool,
+    ) -> list[Answer]: ...
+
+    def drain(
+        self, instrument: InstrumentId, ring: I64, first_row: int, rows: int, position: int
+    ) -> list[Answer]: ...
+
+    def open_orders(self) -> Mapping[ClientOrderId, int]:
+        """Return the lots left of every order at the venue or on its way there."""
+        ...
+
+    def positions(self) -> Mapping[InstrumentId, int]:
+        """Return the signed lots held of every instrument traded so far."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The fill model of the simulated venue, over rows: when an order is due and what a market order pays.
+"""The fill model of the simulated venue, over rows: what touches an order and what a market order pays.
 
 Market orders take the top of the book and walk on by one tick for each multiple of its size; limits
 fill only when traded through; stops become market orders when the last price reaches them. On bars a
@@ -19,29 +19,33 @@ NEVER: Final = 1 << 62
 
 
 @jit
-def first_due(R, start, stop, deadline, bars_only, sell_stop, buy_stop, buy_limit, sell_limit):
-    """Return the first ring row in [start, stop) before which an order is due or that touches one.
+def first_touch(R, start, stop, bar_deadline, sell_stop, buy_stop, buy_limit, sell_limit):
+    """Return the first ring row in [start, stop) that touches a resting order, else `stop`.
 
-    `deadline` is the earliest arrival or expiry (on bars: only bar rows count); `sell_stop` the highest
-    resting sell stop, `buy_stop` the lowest buy stop, `buy_limit` the highest buy limit and
-    `sell_limit` the lowest sell limit, in ticks (0, NEVER, 0 and NEVER where there is none).
+    `sell_stop` is the highest resting sell stop, `buy_stop` the lowest buy stop, `buy_limit` the highest
+    buy limit and `sell_limit` the lowest sell limit, in ticks (0, NEVER, 0 and NEVER where there is
+    none); `bar_deadline` asks for the first bar from that time on, whatever its prices.
     """
     for i in range(start, stop):
         kind = R[KIND, i]
-        if R[T, i] >= deadline and (not bars_only or kind == _BAR):
-            return i
         if kind == _TRADE:
             p = R[P, i]
             if p <= sell_stop or p >= buy_stop or p < buy_limit or p > sell_limit:
                 return i
         elif kind == _BAR and (
-            R[LOW, i] <= sell_stop or R[HIGH, i] >= buy_stop or R[LOW, i] < buy_limit or R[HIGH, i] > sell_limit
+            R[T, i] >= bar_deadline
+            or R[LOW, i] <= sell_stop
+            or R[HIGH, i] >= buy_stop
+            or R[LOW, i] < buy_limit
+            or R[HIGH, i] > sell_limit
         ):
             return i
     return stop
 
 
-def walk(lots: int, top: int, size: int, *, buy: bool, limit: int | None, levels_max: int) -> Iterator[tuple[int, int]]:
+def walk(
+    lots: int, top: int, size: int, *, buy: bool, limit: int | None, levels_max: int
+) -> Iterator[tuple[int, int]]:
     """Yield (price ticks, lots) of a market order that meets `size` lots at `top` and at each tick beyond.
 
     Stops at the limit, after `levels_max` levels, or below one tick; the rest does not fill. A size of

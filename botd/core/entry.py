@@ -1,0 +1,147 @@
+"""Z1: from a signal to an order - price, size, risk, and the command, or a denial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from decimal import ROUND_CEILING, Decimal
+
+from botd.core.desk import Desk
+from botd.core.events import DecisionKey, OrderType, Section, Side
+from botd.core.instrument import InstrumentId
+from botd.core.money import EXACT, ZERO
+from botd.core.records import RiskRecord
+from botd.core.risk import Denial, EntryIntent, RiskView, check_entry
+from botd.core.runner import Runner
+from botd.core.sizing import Sized, size_entry
+from botd.language.typed import EntryType
+
+
+def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
+    """Judge Z1's row: record signal, intent and risk's answer, and commit to an order if it may trade."""
+    lane, strategy = runner.lane, runner.strategy
+    side = Side.BUY if runner.sign > 0 else Side.SELL
+    if strategy.entry.written:
+        desk.signal(runner, Section.Z1, "", row, side=side)
+    ts_us, row_number = lane.row_time(row), lane.row0 + row
+    bid, ask = lane.tops(row)
+    top = ask if side is Side.BUY else bid
+    marks = desk.marks(place + 1)
+    equity = desk.portfolio.observe(lane.instrument.quote, marks, ts_us)
+    sized = _size(runner, side, top, equity)
+    key = DecisionKey(strategy.id, lane.instrument.id, runner.memory.cycle, Section.Z1, "")
+    intent_seq = desk.intent(runner, key, row_number, ts_us, side, sized.lots, top, sized.text)
+    view = _view(desk, runner, equity, marks, ts_us)
+    denial = check_entry(EntryIntent(side, sized.lots, top), view, desk.limits_of(strategy), lane.instrument)
+    _record_risk(desk, key, intent_seq, row_number, ts_us, denial)
+    if denial is not None:
+        runner.become_idle()
+        return
+    kind, limit, expire_us = _terms(desk, runner, row, side, top, ts_us)
+    order = desk.submit(
+        runner,
+        key,
+        row=row_number,
+        ts_us=ts_us,
+        side=side,
+        lots=sized.lots,
+        kind=kind,
+        decision_price=top,
+        intent_seq=intent_seq,
+        limit=limit,
+        expire_us=expire_us,
+    )
+    runner.memory.entry_id = order.client_order_id
+    desk.submitted_us.append(ts_us)
+
+
+def _record_risk(
+    desk: Desk, key: DecisionKey, intent_seq: int, row: int, ts_us: int, denial: Denial | None
+) -> None:
+    desk.records.append(
+        RiskRecord(
+            seq=desk.next_seq(),
+            intent_seq=intent_seq,
+            strategy=key.strategy,
+            instrument=key.instrument,
+            row=row,
+            ts_us=ts_us,
+            approved=denial is None,
+            reason=denial.reason if denial else None,
+            limit=denial.limit if denial else None,
+            actual=denial.actual if denial else None,
+        )
+    )
+
+
+def _size(runner: Runner, side: Side, top: int, equity: Decimal) -> Sized:
+    strategy = runner.strategy
+    if top <= 0:
+        return Sized(0, ZERO, "no price is known on the side to trade")
+    return size_entry(
+        strategy.entry.size,
+        instrument=runner.lane.instrument,
+        side=side,
+        price_ticks=top,
+        confidence=runner.memory.confidence,
+        equity=equity,
+        stop_loss=strategy.protect.stop_loss,
+    )
+
+
+def _view(
+    desk: Desk, runner: Runner, equity: Decimal, marks: Mapping[InstrumentId, int], ts_us: int
+) -> RiskView:
+    """Gather what risk may know; working entries count as filled at their own price."""
+    portfolio = desk.portfolio
+    instrument = runner.lane.instrument
+    currency = instrument.quote
+    own = portfolio.position(runner.strategy.id, instrument.id)
+    symbol = portfolio.exposure(instrument.id, marks)
+    total = portfolio.exposure_total(currency, marks)
+    committed = portfolio.committed(currency)
+    count = len(portfolio.positions()) - (own is not None)
+    for other, notional in desk.working_entries():
+        if other.lane.instrument.quote == currency:
+            total += notional
+            committed += notional / other.lane.instrument.leverage
+            if other.lane is runner.lane:
+                symbol += notional
+        if portfolio.position(other.strategy.id, other.lane.instrument.id) is None:
+            count += 1
+    desk.forget_old_submissions(ts_us)
+    return RiskView(
+        trading=desk.trading_state,
+        equity=equity,
+        start_equity=portfolio.start(currency),
+        day_start_equity=portfolio.day_start_equity(currency),
+        peak_equity=portfolio.peak_equity(currency),
+        balance_free=portfolio.balance(currency) - committed,
+        margin_used=committed,
+        position_notional=instrument.money(own.qty * marks[instrument.id]) if own else ZERO,
+        symbol_exposure=symbol,
+        total_exposure=total,
+        positions_count=count,
+        losing_streak=portfolio.losing_streak(runner.strategy.id, ts_us),
+        orders_last_minute=len(desk.submitted_us),
+        rejects_in_a_row=desk.rejects,
+    )
+
+
+def _terms(
+    desk: Desk, runner: Runner, row: int, side: Side, top: int, ts_us: int
+) -> tuple[OrderType, int, int | None]:
+    """Return type, limit in ticks and expiry of the entry order."""
+    spec = runner.strategy.entry.order
+    lane = runner.lane
+    if spec.type is EntryType.LIMIT:
+        slot = lane.machines.codes[runner.machine].limit_price
+        price = float(lane.engine.F[slot * lane.engine.block_max + row]) / float(lane.instrument.tick_size)
+        ticks = math.floor(price + 1e-9) if side is Side.BUY else math.ceil(price - 1e-9)
+        ttl = desk.settings.execution.order_ttl_us if spec.ttl_us is None else spec.ttl_us
+        return OrderType.LIMIT, max(1, ticks), ts_us + ttl
+    slippage = desk.settings.execution.slippage_max if spec.slippage_max is None else spec.slippage_max
+    if side is Side.BUY:
+        return OrderType.MARKET, int(EXACT.multiply(top, 1 + slippage)), None
+    bound = EXACT.multiply(top, 1 - slippage).to_integral_value(ROUND_CEILING)
+    return OrderType.MARKET, max(1, int(bound)), None

@@ -1,0 +1,139 @@
+"""Lanes and blocks: each instrument's rows in its engine, and the one order they are judged in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from botd.core.instrument import Instrument
+from botd.engine.engine import InstrumentEngine
+from botd.engine.layout import ASK, BID, MARK, P, T
+from botd.engine.machine import RuleMachines
+from botd.language.program import compile_program
+from botd.language.typed import Strategy
+
+I64 = NDArray[np.int64]
+
+
+class Lane:
+    """One instrument: its engine, its rule machines and where the current block stands in it."""
+
+    __slots__ = (
+        "base",
+        "engine",
+        "index",
+        "instrument",
+        "machines",
+        "n",
+        "next",
+        "pending",
+        "places",
+        "row0",
+    )
+
+    def __init__(
+        self,
+        index: int,
+        instrument: Instrument,
+        strategies: Sequence[Strategy],
+        *,
+        confidence_min: float,
+        block_max: int,
+    ) -> None:
+        self.index = index
+        self.instrument = instrument
+        self.engine = InstrumentEngine(
+            compile_program(strategies),
+            tick=float(instrument.tick_size),
+            lot=float(instrument.lot_size),
+            block_max=block_max,
+        )
+        self.machines = RuleMachines(self.engine, confidence_min=confidence_min)
+        self.base = 0  # ring index of the block's row 0
+        self.row0 = 0  # its absolute row number
+        self.n = 0
+        self.next = 0  # next row of the block to judge
+        self.places: I64 | None = None  # merged place of each row; None where the lane is alone
+        self.pending: int | None = None  # a row that has decided and waits for its turn
+
+    def load(self, rows: I64, places: I64 | None) -> None:
+        """Take the lane's rows of the next block and run stage 1 over them."""
+        self.row0 = self.engine.rows_seen
+        self.n = rows.shape[1]
+        self.places = places
+        self.next = 0
+        self.pending = None
+        if self.n:
+            self.base = self.engine.append(rows)
+            self.machines.new_block()
+
+    def local(self, place: int) -> int:
+        """Return how many of the block's rows stand before a merged place."""
+        if self.places is None:
+            return min(place, self.n)
+        return int(np.searchsorted(self.places, place))
+
+    def place(self, row: int) -> int:
+        """Return the merged place of a row of the block."""
+        return row if self.places is None else int(self.places[row])
+
+    def last_row(self, before: int) -> int | None:
+        """Return the ring index of the last row before a merged place, None before the first ever."""
+        row = (
+            self.base + self.local(before) - 1
+            if self.n
+            else self.engine.rows_seen - self.engine.first_row - 1
+        )
+        return row if row >= 0 else None
+
+    def judged(self) -> int | None:
+        """Return the ring index of the last row that was judged, None before the first ever."""
+        row = self.base + self.next - 1 if self.n else self.engine.rows_seen - self.engine.first_row - 1
+        return row if row >= 0 else None
+
+    def mark(self, before: int) -> int | None:
+        """Return the mark price (ticks) standing before a merged place, None when nothing is known."""
+        row = self.last_row(before)
+        if row is None:
+            return None
+        ring = self.engine.ring
+        return int(ring[MARK, row]) or int(ring[P, row]) or None
+
+    def tops(self, row: int) -> tuple[int, int]:
+        """Return (bid, ask) in ticks at a row of the block; 0 is unknown."""
+        ring = self.engine.ring
+        return int(ring[BID, self.base + row]), int(ring[ASK, self.base + row])
+
+    def row_time(self, row: int) -> int:
+        return int(self.engine.ring[T, self.base + row])
+
+    def price(self, row: int) -> int:
+        return int(self.engine.ring[P, self.base + row])
+
+
+class Block:
+    """Rows of all lanes, loaded: `times` is the row time at each merged place, never falling."""
+
+    __slots__ = ("lane_of", "n", "times")
+
+    def __init__(self, n: int, times: I64, lane_of: I64 | None) -> None:
+        self.n = n
+        self.times = times
+        self.lane_of = lane_of
+
+
+def load_block(lanes: Sequence[Lane], instrument: I64, rows: I64) -> Block:
+    """Hand merged rows (market and timers) to their lanes.
+
+    `instrument` is int64[n], a lane per row; `rows` int64[N_INPUT, n] in the order they are judged.
+    """
+    n = rows.shape[1]
+    if len(lanes) == 1:
+        lanes[0].load(rows, None)
+        return Block(n, rows[T], None)
+    for lane in lanes:
+        places = np.nonzero(instrument == lane.index)[0]
+        lane.load(np.ascontiguousarray(rows[:, places]), places)
+    return Block(n, rows[T], instrument)

@@ -1,0 +1,337 @@
+"""The trading loop: market rows in, groups to commit out, commands carried out after their commit.
+
+One generator drives everything, backtest and daemon alike. It stops at each group of records; the
+driver commits the group and asks for the next, and only then are the group's commands sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from botd.core.bot import Bot
+from botd.core.codec import answer_of, answer_text
+from botd.core.events import Answer, Command
+from botd.core.lanes import I64, Block, Lane
+from botd.core.records import Record
+from botd.engine.layout import KIND, N_INPUT, RowKind, T
+from botd.engine.timers import TimerSource
+from botd.errors import InvariantBroken
+from botd.ports import Chunk, Cursor, EventVenue, JournalEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What happened together and is committed together."""
+
+    records: tuple[Record, ...]
+    events: tuple[JournalEvent, ...]
+    cursor: Cursor
+    urgent: bool  # commands wait for it, or the venue's answers are in it
+
+
+class Recovery:
+    """What a former run of the session has committed: met again, it is not committed or sent twice."""
+
+    def __init__(self, cursor: Cursor, events: Sequence[JournalEvent]) -> None:
+        self.cursor = cursor
+        self._events = list(events)
+        self._next = 0
+
+    def events_at(self, position: int) -> list[JournalEvent]:
+        """Hand over the events that were applied before a merged position."""
+        start = self._next
+        while self._next < len(self._events) and self._events[self._next].position <= position:
+            self._next += 1
+        return self._events[start : self._next]
+
+    def next_position(self) -> int:
+        """Return the merged position of the next event, or the end of what was committed."""
+        if self._next < len(self._events):
+            return self._events[self._next].position
+        return self.cursor.position
+
+
+class TradingLoop:
+    """One session of a bot at an event-time venue."""
+
+    def __init__(
+        self,
+        bot: Bot,
+        venue: EventVenue,
+        *,
+        lane_of: Sequence[int],
+        bar_length_us: int | None,
+        recovery: Recovery | None = None,
+    ) -> None:
+        """`lane_of` gives each instrument of the feed its lane, -1 where no strategy trades it."""
+        self.bot = bot
+        self.venue = venue
+        self._lane_of = np.array(lane_of, np.int64)
+        self._timers = [TimerSource(bar_length_us) for _ in bot.lanes]
+        self.recovery = recovery
+        self.stopping = False  # set by the driver: judge no further block
+        self.position = 0  # merged rows judged
+        self.feed_position = 0  # market rows taken from the feed
+        self.ts_us = 0  # time of the last row judged
+        self.venue_seq = 0
+        self._commands = 0  # commands made in this session
+        self._ordinal = (0, 0)  # (position, events applied there)
+        self._unsent: list[tuple[int, Command]] = []  # made again during recovery
+
+    # ---- rows -----------------------------------------------------------------------------------
+
+    def run(self, chunk: Chunk, *, until_us: int | None = None) -> Iterator[Group]:
+        """Judge a chunk of market rows and the timers among them.
+
+        Timers run up to the chunk's last row, or to `until_us` where the driver knows that no earlier
+        market row can follow.
+        """
+        self.feed_position = chunk.position + chunk.rows.shape[1]
+        lanes, rows = self._merge(chunk, until_us)
+        size = self.bot.block_max
+        for start in range(0, rows.shape[1], size):
+            if self.stopping:
+                return
+            yield from self._block(
+                lanes[start : start + size], np.ascontiguousarray(rows[:, start : start + size])
+            )
+
+    def _merge(self, chunk: Chunk, until_us: int | None) -> tuple[I64, I64]:
+        """Return (lane, row) columns of market and timer rows in judging order."""
+        lane = self._lane_of[chunk.instrument]
+        latest = int(chunk.rows[T].max()) if chunk.rows.shape[1] else 0
+        until = latest if until_us is None else max(latest, until_us)
+        if len(self.bot.lanes) == 1:
+            own = chunk.rows if (lane == 0).all() else np.ascontiguousarray(chunk.rows[:, lane == 0])
+            rows = self._timers[0].extend(own, until)
+            return np.zeros(rows.shape[1], np.int64), rows
+        parts, lanes, places = [], [], []
+        for k, timers in enumerate(self._timers):
+            own_places = np.nonzero(lane == k)[0]
+            rows = timers.extend(np.ascontiguousarray(chunk.rows[:, own_places]), until)
+            # market rows keep their feed order; timers stand after every market row of their time
+            place = np.full(rows.shape[1], chunk.rows.shape[1] + k, np.int64)
+            place[_market(rows)] = own_places
+            parts.append(rows)
+            lanes.append(np.full(rows.shape[1], k, np.int64))
+            places.append(place)
+        if not parts:
+            return np.zeros(0, np.int64), np.zeros((N_INPUT, 0), np.int64)
+        rows = np.concatenate(parts, axis=1)
+        order = np.lexsort((np.concatenate(places), rows[T]))
+        return np.concatenate(lanes)[order], rows[:, order]
+
+    def _block(self, lanes: I64, rows: I64) -> Iterator[Group]:
+        block = self.bot.load(lanes, rows)
+        start, place = self.position, 0
+        while place < block.n:
+            if self.recovery is not None:
+                place = self._recover(block, start, place)
+                self._moved(block, start, place)
+                yield from self._recovered()
+                continue
+            due, lane = self._next_due(block, start, place)
+            place, commands = self.bot.advance(block, place, due)
+            self._moved(block, start, place)
+            if commands:
+                yield self._group(urgent=True)
+                self._send(commands)
+            elif place == due and due < block.n:
+                answers = self._answers(block, lane, start, place)
+                if answers:
+                    events, commands = self._apply(answers)
+                    yield self._group(events, urgent=True)
+                    self._send(commands)
+        if self.bot.desk.records:
+            yield self._group(urgent=False)
+
+    def _moved(self, block: Block, start: int, place: int) -> None:
+        self.position = start + place
+        if place:
+            self.ts_us = int(block.times[place - 1])
+
+    # ---- the venue ------------------------------------------------------------------------------
+
+    def _next_due(self, block: Block, start: int, place: int) -> tuple[int, Lane | None]:
+        """Return the first merged place at or after `place` before which the venue has to be asked."""
+        best, found = block.n, None
+        waiting = self.venue.waiting_position()
+        if waiting < start + best:
+            best = max(place, waiting - start)
+        for lane in self.bot.lanes:
+            name = lane.instrument.id
+            if not self.venue.busy(name):
+                continue
+            deadline = self.venue.deadline_us(name)
+            if block.times[block.n - 1] >= deadline:
+                at = place + int(np.searchsorted(block.times[place:], deadline))
+                if at < best:
+                    best, found = at, lane
+            if lane.n == 0:
+                continue
+            first = lane.base + lane.local(place)
+            stop = lane.base + lane.local(best)
+            if first < stop:
+                touch = self.venue.first_touch(name, lane.engine.ring, lane.engine.first_row, first, stop)
+                if touch < stop:
+                    best, found = lane.place(touch - lane.base), lane
+        return best, found
+
+    def _answers(self, block: Block, lane: Lane | None, start: int, place: int) -> list[Answer]:
+        late = self.venue.take_waiting(start + place)
+        if lane is None:
+            return late
+        row = lane.local(place)
+        own = row < lane.n and lane.place(row) == place
+        engine = lane.engine
+        index = lane.base + row if lane.n else engine.rows_seen - engine.first_row
+        now = int(block.times[place])
+        return late + self.venue.execute(
+            lane.instrument.id, engine.ring, engine.first_row, index, now, start + place, own=own
+        )
+
+    def _apply(self, answers: Sequence[Answer]) -> tuple[list[JournalEvent], list[Command]]:
+        events: list[JournalEvent] = []
+        commands: list[Command] = []
+        for answer in answers:
+            self.venue_seq = max(self.venue_seq, answer.seq)
+            events.append(self._event("answer", answer_text(answer)))
+            commands.extend(self.bot.apply(answer))
+        return events, commands
+
+    def _event(self, kind: str, payload: str) -> JournalEvent:
+        position, count = self._ordinal
+        self._ordinal = (self.position, count + 1 if position == self.position else 0)
+        return JournalEvent(position=self.position, ordinal=self._ordinal[1], kind=kind, payload=payload)
+
+    def _send(self, commands: Sequence[Command]) -> None:
+        for command in commands:
+            self._commands += 1
+            self.venue.send(self._commands, command)
+        self.venue.save()
+
+    def _group(self, events: Sequence[JournalEvent] = (), *, urgent: bool) -> Group:
+        return Group(tuple(self.bot.take_records()), tuple(events), self.cursor(), urgent)
+
+    def cursor(self) -> Cursor:
+        """Say how far the session has come."""
+        return Cursor(
+            feed_position=self.feed_position,
+            position=self.position,
+            ts_us=self.ts_us,
+            seq=self.bot.desk.seq,
+            venue_seq=self.venue_seq,
+        )
+
+    # ---- coming back ----------------------------------------------------------------------------
+
+    def _recover(self, block: Block, start: int, place: int) -> int:
+        """Judge rows again as the session did before, with the answers it had; return the next place."""
+        recovery = self.recovery
+        if recovery is None:
+            raise InvariantBroken("there is nothing to recover")
+        for event in recovery.events_at(start + place):
+            self._replay(event)
+        until = min(block.n, recovery.next_position() - start)
+        if until > place:
+            place, commands = self.bot.advance(block, place, until)
+            self._remember(commands)
+        if start + place >= recovery.cursor.position:
+            self._moved(block, start, place)
+            for event in recovery.events_at(start + place):
+                self._replay(event)
+        return place
+
+    def _replay(self, event: JournalEvent) -> None:
+        if event.kind == "answer":
+            answer = answer_of(event.payload)
+            self.venue_seq = max(self.venue_seq, answer.seq)
+            self._remember(self.bot.apply(answer))
+        elif event.kind == "stop":
+            self._remember(self.bot.stop(int(event.payload)))
+        else:
+            raise InvariantBroken(f"the journal holds an event of kind {event.kind}, which nothing replays")
+        self._ordinal = (event.position, event.ordinal)
+
+    def _remember(self, commands: Sequence[Command]) -> None:
+        for command in commands:
+            self._commands += 1
+            self._unsent.append((self._commands, command))
+
+    def _recovered(self) -> Iterator[Group]:
+        """Once everything committed is met again: hand the venue what it may have missed, and go on."""
+        recovery = self.recovery
+        if recovery is None or self.position < recovery.cursor.position:
+            return
+        if self.position != recovery.cursor.position:
+            raise InvariantBroken(
+                f"recovery came to row {self.position}, the journal ends at {recovery.cursor.position}"
+            )
+        self.recovery = None
+        known = recovery.cursor.seq
+        self.bot.desk.records = [record for record in self.bot.desk.records if record.seq > known]
+        if self.bot.desk.records:
+            yield self._group(urgent=True)
+        for number, command in self._unsent:
+            self.venue.send(number, command)
+        self._unsent = []
+        self.venue.save()
+
+    # ---- stopping -------------------------------------------------------------------------------
+
+    def stop(self) -> Iterator[Group]:
+        """Apply every strategy's `on_stop` and let the venue answer what is in flight."""
+        event = self._event("stop", str(self.ts_us))
+        commands = self.bot.stop(self.ts_us)
+        if not commands:
+            yield self._group(urgent=False)
+            return
+        yield self._group([event], urgent=True)
+        self._send(commands)
+        while True:
+            answers: list[Answer] = []
+            for lane in self.bot.lanes:
+                engine, last = lane.engine, lane.judged()
+                if last is not None:
+                    answers += self.venue.drain(
+                        lane.instrument.id, engine.ring, engine.first_row, last + 1, self.position
+                    )
+            if not answers:
+                return
+            events, commands = self._apply(answers)
+            yield self._group(events, urgent=True)
+            self._send(commands)
+
+    # ---- snapshots ------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that a restart between two chunks needs."""
+        return {
+            "bot": self.bot.state(),
+            "timers": [timers.state() for timers in self._timers],
+            "position": self.position,
+            "feed_position": self.feed_position,
+            "ts_us": self.ts_us,
+            "venue_seq": self.venue_seq,
+            "commands": self._commands,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state()` of a session with the same plan."""
+        self.bot.restore(state["bot"])
+        for timers, one in zip(self._timers, state["timers"], strict=True):
+            timers.restore(one)
+        self.position = state["position"]
+        self.feed_position = state["feed_position"]
+        self.ts_us = state["ts_us"]
+        self.venue_seq = state["venue_seq"]
+        self._commands = state["commands"]
+
+
+def _market(rows: I64) -> NDArray[np.bool_]:
+    return np.not_equal(rows[KIND], int(RowKind.TIMER))
