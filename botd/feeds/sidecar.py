@@ -183,7 +183,7 @@ class _Reader:
             return None
         before = len(self.faults)
         texts = self.fields(node)
-        present = {name.value for name, _ in node.value}
+        present = {name.value for name, _ in node.value if isinstance(name, yaml.ScalarNode)}
         for name in ("instrument", "rows"):
             if name not in present:
                 self.fault(key.start_mark, f"'{file}' lacks '{name}'")

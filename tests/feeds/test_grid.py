@@ -15,7 +15,7 @@ def test_to_e8_equals_decimal_text() -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
     for decimals in range(9):
-        digits = rng.randint(decimals, 13)
+        digits = rng.randint(decimals, min(13, decimals + 10))
         texts = [str(Decimal(rng.randint(1, 10**digits)).scaleb(-decimals)) for _ in range(200)]
         expected = [int(Decimal(text) * 10**8) for text in texts]
         values = np.array([float(text) for text in texts])

@@ -61,6 +61,7 @@ BAD = [
     ("a.csv: {instrument: A/B, rows: trades, stamp: open}\n", ["1:47: 'stamp' is for bars"]),
     ("a.csv: {instrument: [A], rows: trades}\n", ["1:21: 'instrument' needs one plain value"]),
     ("a.csv: hello\n", ["1:8: 'a.csv' needs a mapping"]),
+    ("a.csv: {[x]: 1, instrument: A/B, rows: trades}\n", ["1:9: a key must be plain text"]),
     ("- a\n", ["1:1: needs one entry per data file"]),
     ("", ["instruments.yaml: needs one entry per data file"]),
     ("a.csv: {instrument: A/B\n", ["not valid YAML"]),
