@@ -1,6 +1,7 @@
 # botd. `make run` and `make test` need Python >= 3.11 with its venv module, and nothing else.
 PYTHON ?= python3
 ARGS   ?=
+JOBS   ?= 2
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -20,8 +21,8 @@ setup-dev:
 run: setup ## set up, then trade on paper until Ctrl-C; ARGS="--config FILE" goes to `botd run`
 	@$(BIN)/python scripts/foreground.py $(BIN)/botd run $(ARGS)
 
-test: lint ## set up, then run every check; skipped tests are named with the reason; ARGS go to pytest
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+test: lint ## set up, then run every check (JOBS=2 at once); skipped tests are named with the reason
+	@$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term --cov-fail-under=100 $(ARGS)
 
 lint: setup-dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .
@@ -33,7 +34,7 @@ format: setup-dev ## let ruff rewrite what it can
 	@$(BIN)/ruff format .
 
 parity: setup-dev ## whole recorded files through backtest and daemon, decision by decision (long)
-	@$(BIN)/python -m pytest tests/parity --run-long $(ARGS)
+	@BOTD_PARITY=full $(BIN)/python -m pytest tests/parity $(ARGS)
 
 bench: setup ## our engine beside its peers, in turns; writes bench/results/
 	@$(BIN)/python bench/run.py $(ARGS)
