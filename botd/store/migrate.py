@@ -11,31 +11,31 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, exc, text
 from sqlalchemy.pool import NullPool
 
-from botd.store.schema import HEAD, MIGRATIONS, connect
+from botd.store.schema import Lineage, connect
 from botd.store.views import VIEWS
 
 
-def configuration() -> Config:
+def configuration(lineage: Lineage) -> Config:
     """Return what Alembic needs to find our migrations; there is no ini file."""
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(lineage.migrations).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
 
 
-def upgrade(path: Path, revision: str = HEAD) -> None:
+def upgrade(path: Path, lineage: Lineage) -> None:
     """Upgrade the file at `path`; raises sqlite3.Error, and leaves the file as it was, on a failure."""
     engine = _engine(path)
-    config = configuration()
+    config = configuration(lineage)
     try:
         with engine.begin() as connection:
             for view in VIEWS:  # a view would hinder a migration that alters its table
                 connection.execute(text(f"DROP VIEW IF EXISTS {view}"))
             config.attributes["connection"] = connection
-            command.upgrade(config, revision)
-            for view, query in VIEWS.items() if revision == HEAD else ():
+            command.upgrade(config, lineage.head)
+            for view, query in VIEWS.items():
                 connection.execute(text(f"CREATE VIEW {view} AS {query}"))
-            _mark(connection, revision)
+            _mark(connection, lineage.head)
     except exc.DBAPIError as error:
         if isinstance(error.orig, sqlite3.Error):
             raise error.orig from error

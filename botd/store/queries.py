@@ -31,7 +31,7 @@ from botd.errors import InputInvalid
 from botd.ports import Cursor, SessionInfo
 from botd.store import rows
 from botd.store.rows import RecordTable
-from botd.store.schema import HEAD, check_header, read_revision, refusal
+from botd.store.schema import LINEAGE, check_header, read_revision, refusal
 from botd.store.tables import (
     intents,
     journal_cursor,
@@ -270,7 +270,7 @@ class StateReader:
             revision = read_revision(raw, self.path) if raw is not None else None
         if revision is None:
             raise InputInvalid(f"{self.path} is empty; start botd first, or name another file with --state")
-        if revision != HEAD:
+        if revision != LINEAGE.head:
             raise InputInvalid(
                 f"{self.path} was written by an older botd; start the daemon once to upgrade it"
             )

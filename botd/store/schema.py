@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from botd.errors import BotdError, InputInvalid, NewerSchema, SecondDaemon, StateCorrupt
 
 DEFAULT_STATE: Final = Path("state/botd.sqlite3")
-REVISIONS: Final = ("0001",)  # oldest first; each is a file in migrations/versions
-HEAD: Final = REVISIONS[-1]
-MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """The schemas that were, and the folder of migrations that leads from each to the next."""
+
+    revisions: tuple[str, ...]  # oldest first; numbers, as the file's user_version is the newest
+    migrations: Path
+
+    @property
+    def head(self) -> str:
+        return self.revisions[-1]
+
+
+LINEAGE: Final = Lineage(revisions=("0001",), migrations=Path(__file__).parent / "migrations")
 
 _MAGIC: Final = b"SQLite format 3\x00"
 _BUSY_TIMEOUT_S: Final = 5.0
@@ -42,7 +56,7 @@ def check_header(path: Path) -> None:
         raise StateCorrupt(f"{path} is not a botd state file; name another one or move it away")
 
 
-def read_revision(connection: sqlite3.Connection, path: Path) -> str | None:
+def read_revision(connection: sqlite3.Connection, path: Path, lineage: Lineage = LINEAGE) -> str | None:
     """Return the revision of a file, None where it is empty; raise if it is foreign or newer."""
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not names:
@@ -51,11 +65,10 @@ def read_revision(connection: sqlite3.Connection, path: Path) -> str | None:
         raise StateCorrupt(f"{path} is a SQLite file but not a botd state file; name another one")
     versions = [version for (version,) in connection.execute("SELECT version_num FROM alembic_version")]
     (number,) = connection.execute("PRAGMA user_version").fetchone()
-    if number > int(HEAD) or any(version not in REVISIONS for version in versions):
+    if number > int(lineage.head) or any(version not in lineage.revisions for version in versions):
         found = max([*versions, f"{number:04d}"])
-        raise NewerSchema(
-            f"{path} was written by a newer botd (schema {found}, this one knows {HEAD}); upgrade botd"
-        )
+        known = f"schema {found}, this one knows {lineage.head}"
+        raise NewerSchema(f"{path} was written by a newer botd ({known}); upgrade botd")
     if len(versions) != 1:
         raise StateCorrupt(f"{path} has no single schema version; restore a copy of it")
     return str(versions[0])
@@ -63,19 +76,16 @@ def read_revision(connection: sqlite3.Connection, path: Path) -> str | None:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open for writing: no implicit transactions, WAL, every commit on disk before it returns."""
-    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    connection = _open(path)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA journal_size_limit = 67108864")
+        _make_durable(connection)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def open_checked(path: Path) -> sqlite3.Connection:
+def open_checked(path: Path, lineage: Lineage = LINEAGE) -> sqlite3.Connection:
     """Open a state file for writing, made or upgraded where that is due; every refusal is one line."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,21 +96,33 @@ def open_checked(path: Path) -> sqlite3.Connection:
     if path.exists():
         check_header(path)
     try:
-        connection = connect(path)
+        connection = _open(path)
         try:
-            revision = _probe(connection, path)
+            revision = _probe(connection, path, lineage)
+            if revision == lineage.head:
+                _make_durable(connection)
+                return connection
         except BaseException:
             connection.close()
             raise
-        if revision == HEAD:
-            return connection
         connection.close()  # SQLite before 3.51.3 is safe with one writing connection only
         if revision is not None:
-            copy_before(path, HEAD)
-        _migrate(path)
+            copy_before(path, lineage.head)
+        _migrate(path, lineage)
         return connect(path)
     except sqlite3.Error as error:
         raise refusal(path, error) from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+
+
+def _make_durable(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")  # changes the file: only once it is known to be ours
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA journal_size_limit = 67108864")
 
 
 def copy_before(path: Path, revision: str) -> Path:
@@ -113,13 +135,15 @@ def copy_before(path: Path, revision: str) -> Path:
         connection.execute("VACUUM INTO ?", (str(draft),))
     finally:
         connection.close()
+    with draft.open("rb") as file:
+        os.fsync(file.fileno())
     draft.replace(target)
     return target
 
 
-def _probe(connection: sqlite3.Connection, path: Path) -> str | None:
+def _probe(connection: sqlite3.Connection, path: Path, lineage: Lineage) -> str | None:
     """Check that the file is sound and can be written; return its revision."""
-    revision = read_revision(connection, path)
+    revision = read_revision(connection, path, lineage)
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise StateCorrupt(f"{path} is damaged ({verdict.splitlines()[0]}); restore a copy of it")
@@ -128,7 +152,7 @@ def _probe(connection: sqlite3.Connection, path: Path) -> str | None:
     return revision
 
 
-def _migrate(path: Path) -> None:
+def _migrate(path: Path, lineage: Lineage) -> None:
     from botd.store.migrate import upgrade  # Alembic takes a second to import: only when it is due
 
-    upgrade(path)
+    upgrade(path, lineage)

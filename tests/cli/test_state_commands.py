@@ -1,0 +1,103 @@
+"""`botd decisions` and `botd status` over a session told by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from botd.cli.decisions import decisions
+from botd.cli.status import plain, status, when
+from botd.errors import BotdError, InputInvalid, StateCorrupt
+from botd.ports import Batch
+from botd.store.journal import open_state
+from tests.store import samples
+from tests.store.test_queries import BOOKS, DENIED, TRADE
+
+app = typer.Typer()
+app.command()(decisions)
+app.command()(status)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("state") / "botd.sqlite3"
+    journal = open_state(path)
+    journal.start_session(samples.session("w1", mode="warmup", started_us=samples.T0 + 5))
+    journal.start_session(samples.session())
+    records = (*samples.entry(), *DENIED, *BOOKS, TRADE)
+    journal.commit(Batch(session_id="s1", records=records, cursor=samples.cursor(300, seq=30)))
+    journal.commit(Batch(session_id="w1", records=(samples.signal(1),)))
+    journal.close()
+    return path
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments))
+    if isinstance(result.exception, BotdError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_decisions_prints_one_json_line_each_of_the_newest_trading_session(path: Path) -> None:
+    lines = [json.loads(line) for line in run("decisions", "--state", str(path)).splitlines()]
+    kinds = [line["kind"] for line in lines]
+    assert kinds == [
+        *("signal", "signal", "intent", "risk", "order", "fill"),
+        *("signal", "intent", "risk", "signal", "trade"),
+    ]
+    assert lines[0]["values"] == {"busy": (3.0).hex(), "speed": (0.1).hex()}
+
+
+def test_decisions_of_a_named_session(path: Path) -> None:
+    assert len(run("decisions", "--state", str(path), "--session", "w1").splitlines()) == 1
+
+
+def test_decisions_of_an_unknown_session_or_file_exits_2(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputInvalid, match="no session s9") as refused:
+        run("decisions", "--state", str(path), "--session", "s9")
+    assert refused.value.exit_code == 2
+    for command in ("decisions", "status"):
+        with pytest.raises(InputInvalid, match="no state file"):
+            run(command, "--state", str(tmp_path / "none.sqlite3"))
+
+
+def test_file_that_is_not_sqlite_exits_6(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("hello")
+    for command in ("decisions", "status"):
+        with pytest.raises(StateCorrupt) as refused:
+            run(command, "--state", str(tmp_path / "x"))
+        assert refused.value.exit_code == 6
+
+
+def test_status_shows_session_equity_positions_and_signals(path: Path) -> None:
+    output = run("status", "--state", str(path))
+    for expected in (
+        "s1  paper  running",
+        "row 300 at 2023-11-14 22:13:20 UTC",
+        "4 signals  2 intents  1 orders  1 fills  1 trades  1 alerts",
+        "10005.5 USDT",
+        "1 BTC",
+        "0.05  20010",
+        "positions_max",
+        "recorded only",
+        "warmup",
+    ):
+        assert expected in output
+
+
+def test_times_and_amounts_for_people() -> None:
+    from decimal import Decimal
+
+    assert when(1_700_000_000_000_000) == "2023-11-14 22:13:20 UTC"
+    assert when(None) == plain(None) == "-"
+    assert [plain(Decimal(text)) for text in ("1E-7", "10.500", "100", "0E-8")] == [
+        "0.0000001",
+        "10.5",
+        "100",
+        "0",
+    ]

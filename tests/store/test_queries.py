@@ -1,0 +1,165 @@
+"""The read models over a session told by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import SQLAlchemyError
+
+from botd.core.events import Section
+from botd.core.records import DenyReason, OrderStatus, PortfolioSnapshot, TradeRecord
+from botd.errors import InputInvalid
+from botd.ports import Batch
+from botd.store.journal import open_state
+from botd.store.queries import StateReader
+from botd.store.tables import signals
+from tests.store import samples
+
+
+def snapshot(seq: int, currency: str, equity: str) -> PortfolioSnapshot:
+    amount = Decimal(equity)
+    return PortfolioSnapshot(
+        seq=seq,
+        ts_us=samples.T0 + seq,
+        currency=currency,
+        balance=amount,
+        unrealized_pnl=Decimal(0),
+        equity=amount,
+        exposure_gross=Decimal(0),
+        peak_equity=amount,
+        drawdown=Decimal(0),
+        positions_count=0,
+    )
+
+
+TRADE = TradeRecord(
+    seq=30,
+    strategy="dip",
+    instrument=samples.BTC,
+    cycle=1,
+    side="long",
+    qty=Decimal("0.050"),
+    entry_price=Decimal("20010"),
+    exit_price=Decimal("20110"),
+    opened_us=samples.T0 + 2,
+    closed_us=samples.T0 + 30,
+    realized_pnl=Decimal("5.000"),
+    fees=Decimal("2.00600000"),
+    exit_section=Section.ZE1,
+    exit_rule="half",
+    confidence=0.75,
+)
+DENIED = (
+    samples.signal(10, cycle=2, row=200),
+    samples.intent(11, cycle=2, section=Section.S1, row=200),
+    samples.risk(
+        12, 11, approved=False, reason=DenyReason.POSITIONS_MAX, limit=Decimal(5), actual=Decimal(6)
+    ),
+    samples.signal(13, cycle=3, row=300, acted=False),
+)
+BOOKS = (
+    snapshot(14, "USDT", "10000"),
+    snapshot(15, "BTC", "1"),
+    snapshot(16, "USDT", "10005.5"),
+    samples.alert(17),
+)
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateReader]:
+    path = tmp_path_factory.mktemp("queries") / "botd.sqlite3"
+    journal = open_state(path)
+    journal.start_session(samples.session("w1", mode="warmup", started_us=samples.T0 + 5))
+    journal.start_session(samples.session())
+    journal.start_session(samples.session("old", started_us=samples.T0 - 5))
+    records = (*samples.entry(), *DENIED, *BOOKS, TRADE)
+    journal.commit(Batch(session_id="s1", records=records, cursor=samples.cursor(300, seq=30)))
+    journal.commit(Batch(session_id="old", records=(samples.signal(1),)))
+    journal.close()
+    with StateReader(path) as reader:
+        yield reader
+
+
+def test_sessions_are_newest_first_and_the_newest_trading_one_is_the_default(reader: StateReader) -> None:
+    assert [info.id for info in reader.sessions()] == ["w1", "s1", "old"]
+    assert reader.session() == samples.session()
+    assert reader.session("w1").mode == "warmup"
+
+
+def test_unknown_session_names_the_known_ones(reader: StateReader) -> None:
+    with pytest.raises(InputInvalid, match=r"no session s9 .*: w1, s1, old"):
+        reader.session("s9")
+
+
+def test_file_with_only_a_warm_up_has_no_default_session(tmp_path: Path) -> None:
+    journal = open_state(tmp_path / "botd.sqlite3")
+    journal.start_session(samples.session(mode="warmup"))
+    journal.close()
+    with (
+        StateReader(tmp_path / "botd.sqlite3") as reader,
+        pytest.raises(InputInvalid, match="no session yet"),
+    ):
+        reader.session()
+
+
+def test_cursor_and_counts(reader: StateReader) -> None:
+    assert reader.cursor("s1") == samples.cursor(300, seq=30)
+    assert reader.cursor("old") is None
+    assert reader.counts("s1") == {
+        "signals": 4,
+        "intents": 2,
+        "risk_decisions": 2,
+        "orders": 1,
+        "fills": 1,
+        "trades": 1,
+        "portfolio_snapshots": 3,
+        "alerts": 1,
+    }
+
+
+def test_recent_signals_say_what_came_of_them(reader: StateReader) -> None:
+    outcomes = [
+        (view.signal.seq, view.qty, view.approved, view.deny_reason, view.client_order_id, view.order_status)
+        for view in reader.recent_signals("s1")
+    ]
+    entered = (Decimal("0.050"), True, None, "b-1", OrderStatus.FILLED)
+    assert outcomes == [
+        (13, None, None, None, None, None),
+        (10, Decimal("0.050"), False, DenyReason.POSITIONS_MAX, None, None),
+        (2, *entered),
+        (1, *entered),
+    ]
+    assert [view.signal for view in reader.recent_signals("s1", limit=1)] == [DENIED[3]]
+
+
+def test_orders_positions_and_alerts(reader: StateReader) -> None:
+    (order,) = reader.recent_orders("s1")
+    assert (order.client_order_id, order.avg_price) == ("b-1", Decimal("20010"))
+    assert reader.recent_orders("s1", instrument="ETH/USDT") == ()
+    assert reader.recent_orders("s1", instrument="BTC/USDT") == (order,)
+    (position,) = reader.positions("s1")
+    assert (position.qty, position.closed_us) == (Decimal("0.050"), None)
+    assert reader.recent_alerts("s1") == (samples.alert(17),)
+
+
+def test_trades_and_equity(reader: StateReader) -> None:
+    assert reader.trades("s1") == (TRADE,)
+    assert reader.equity_curve("s1") == BOOKS[:3]
+    assert reader.equity_curve("s1", limit=2) == BOOKS[1:3]
+    assert reader.equity("s1") == (BOOKS[1], BOOKS[2])
+    assert reader.trades("old") == ()
+
+
+def test_decision_records_may_be_left_half_way(reader: StateReader) -> None:
+    records = reader.decision_records("s1")
+    assert next(records) == samples.signal(1)
+    records.close()
+    assert [record.seq for record in reader.decision_records("s1")] == [1, 2, 3, 4, 5, 7, 10, 11, 12, 13, 30]
+
+
+def test_reader_cannot_write(reader: StateReader) -> None:
+    with pytest.raises((InputInvalid, SQLAlchemyError), match="readonly"), reader._connect() as connection:
+        connection.execute(signals.delete())

@@ -1,0 +1,274 @@
+"""Opening a state file: new, old, newer, foreign, damaged, read-only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+
+from botd.errors import BotdError, InputInvalid, NewerSchema, SecondDaemon, StateCorrupt
+from botd.ports import Batch
+from botd.store import migrate
+from botd.store.journal import open_state
+from botd.store.queries import StateReader
+from botd.store.schema import LINEAGE, Lineage, open_checked
+from botd.store.tables import metadata
+from tests.store import samples
+
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("orders") as batch:
+        batch.add_column(sa.Column("note", sa.Text(), nullable=True))
+    op.execute("UPDATE orders SET note = 'upgraded'")
+    {failure}
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "botd.sqlite3"
+    journal = open_state(path)
+    journal.start_session(samples.session())
+    journal.commit(Batch(session_id="s1", records=samples.entry(), cursor=samples.cursor(4)))
+    journal.close()
+    return path
+
+
+def lineage_with_next(tmp_path: Path, failure: str = "") -> Lineage:
+    folder = tmp_path / "migrations"
+    shutil.copytree(LINEAGE.migrations, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.pyc"))
+    (folder / "versions" / "r0002_next.py").write_text(NEXT.format(failure=failure or "pass"))
+    return Lineage(revisions=("0001", "0002"), migrations=folder)
+
+
+def dump(path: Path) -> list[str]:
+    connection = sqlite3.connect(path)
+    try:
+        return list(connection.iterdump())
+    finally:
+        connection.close()
+
+
+def one_line(error: BotdError) -> bool:
+    return "\n" not in str(error) and len(str(error)) > 20
+
+
+def test_migrations_make_exactly_the_declared_tables(path: Path) -> None:
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_declared_revisions_are_those_of_the_folder() -> None:
+    script = ScriptDirectory.from_config(migrate.configuration(LINEAGE))
+    assert tuple(revision.revision for revision in script.walk_revisions())[::-1] == LINEAGE.revisions
+
+
+def test_second_open_does_not_import_the_migration_tool(path: Path) -> None:
+    code = (
+        "import sys; from botd.store.journal import open_state; open_state(sys.argv[1]).close(); "
+        "sys.exit('alembic' in sys.modules)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", code, str(path)], cwd=root, check=True)
+
+
+def test_upgrade_keeps_the_rows_and_copies_the_file_first(path: Path, tmp_path: Path) -> None:
+    before = dump(path)
+    connection = open_checked(path, lineage_with_next(tmp_path))
+    assert connection.execute("SELECT status, note FROM orders").fetchall() == [("filled", "upgraded")]
+    assert connection.execute("SELECT order_id FROM live_orders").fetchall() == [("b-1",)]
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+    assert dump(tmp_path / "botd.sqlite3.before-0002") == before
+    with StateReader(tmp_path / "botd.sqlite3.before-0002") as reader:
+        assert reader.cursor("s1") == samples.cursor(4)
+
+
+def test_upgrade_happens_once(path: Path, tmp_path: Path) -> None:
+    lineage = lineage_with_next(tmp_path)
+    open_checked(path, lineage).close()
+    (tmp_path / "botd.sqlite3.before-0002").unlink()
+    open_checked(path, lineage).close()
+    assert not (tmp_path / "botd.sqlite3.before-0002").exists()
+
+
+def test_upgrade_copies_what_a_killed_daemon_left_in_the_wal(path: Path, tmp_path: Path) -> None:
+    journal = open_state(path)
+    journal.commit(Batch(session_id="s1", cursor=samples.cursor(5)))
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for name in ("botd.sqlite3", "botd.sqlite3-wal"):
+        shutil.copy(tmp_path / name, killed / name)
+    journal.close()
+    open_checked(killed / "botd.sqlite3", lineage_with_next(tmp_path)).close()
+    with StateReader(killed / "botd.sqlite3.before-0002") as reader:
+        assert reader.cursor("s1") == samples.cursor(5)
+
+
+def test_failed_upgrade_leaves_the_file_as_it_was(path: Path, tmp_path: Path) -> None:
+    before = dump(path)
+    with pytest.raises(ZeroDivisionError):
+        open_checked(path, lineage_with_next(tmp_path, "1 / 0"))
+    assert dump(path) == before
+    with pytest.raises(InputInvalid, match="no such table") as refused:
+        open_checked(path, lineage_with_next(tmp_path, "op.execute('DELETE FROM nowhere')"))
+    assert one_line(refused.value)
+    assert dump(path) == before
+    open_state(path).close()
+
+
+def test_upgrade_that_breaks_a_reference_is_refused(path: Path, tmp_path: Path) -> None:
+    before = dump(path)
+    with pytest.raises(InputInvalid, match="broke a reference"):
+        open_checked(path, lineage_with_next(tmp_path, "op.execute('DELETE FROM sessions')"))
+    assert dump(path) == before
+
+
+def test_newer_schema_is_refused_and_untouched(path: Path, tmp_path: Path) -> None:
+    open_checked(path, lineage_with_next(tmp_path)).close()
+    before = path.read_bytes()
+    for opening in (open_state, StateReader):
+        with pytest.raises(NewerSchema, match="schema 0002, this one knows 0001") as refused:
+            opening(path)
+        assert one_line(refused.value)
+        assert refused.value.exit_code == 7
+    assert path.read_bytes() == before
+
+
+def test_newer_user_version_alone_is_refused(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(NewerSchema, match="schema 0099"):
+        open_state(path)
+
+
+def test_file_without_a_version_row_is_corrupt(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("DELETE FROM alembic_version")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StateCorrupt, match="no single schema version"):
+        open_state(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"strategy: pump_rider\n", b"\x00" * 4096, b"SQLite format 3\x00" + b"x" * 600]
+)
+def test_file_that_is_not_sqlite_is_refused_and_untouched(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content)
+    for opening in (open_state, StateReader):
+        with pytest.raises(StateCorrupt, match=r"not a botd state file|damaged") as refused:
+            opening(path)
+        assert one_line(refused.value)
+        assert refused.value.exit_code == 6
+    assert path.read_bytes() == content
+
+
+def test_sqlite_file_of_another_program_is_refused_and_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "other.sqlite3"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE recipes (name TEXT)")
+    connection.close()
+    before = path.read_bytes()
+    for opening in (open_state, StateReader):
+        with pytest.raises(StateCorrupt, match="not a botd state file"):
+            opening(path)
+    assert path.read_bytes() == before
+
+
+def test_empty_file_is_a_new_state_file(tmp_path: Path) -> None:
+    path = tmp_path / "botd.sqlite3"
+    path.touch()
+    with pytest.raises(InputInvalid, match="is empty"):
+        StateReader(path)
+    open_state(path).close()
+    with StateReader(path) as reader:
+        assert reader.sessions() == ()
+
+
+def test_cut_file_is_corrupt(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: 4096 * 3])
+    with pytest.raises(StateCorrupt) as refused:
+        open_state(path)
+    assert one_line(refused.value)
+
+
+def test_path_under_a_file_is_input_invalid(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(InputInvalid, match="cannot make the folder") as refused:
+        open_state(tmp_path / "file" / "botd.sqlite3")
+    assert one_line(refused.value)
+    assert refused.value.exit_code == 2
+
+
+def test_folder_in_place_of_the_file_is_input_invalid(tmp_path: Path) -> None:
+    for opening in (open_state, StateReader):
+        with pytest.raises(InputInvalid, match="Is a directory"):
+            opening(tmp_path)
+
+
+def test_missing_file_is_input_invalid_for_a_reader(tmp_path: Path) -> None:
+    with pytest.raises(InputInvalid, match="no state file at"):
+        StateReader(tmp_path / "botd.sqlite3")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def readonly_folder() -> Iterator[Path]:
+    """A folder that this process cannot write; root gives up its rights meanwhile."""
+    folder = Path(tempfile.mkdtemp())
+    journal = open_state(folder / "botd.sqlite3")
+    journal.close()
+    folder.chmod(0o555)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("name", ["botd.sqlite3", "new.sqlite3", "folder/new.sqlite3"])
+def test_readonly_folder_is_input_invalid(readonly_folder: Path, name: str) -> None:
+    with pytest.raises(InputInvalid, match=r"cannot (write|make)") as refused:
+        open_state(readonly_folder / name)
+    assert one_line(refused.value)
+
+
+def test_file_held_by_another_process_is_second_daemon(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botd.store.schema._BUSY_TIMEOUT_S", 0.05)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(SecondDaemon, match="in use") as refused:
+        open_state(path)
+    assert one_line(refused.value)
+    holder.close()
+    open_state(path).close()
