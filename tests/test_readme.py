@@ -1,0 +1,44 @@
+"""What the README shows is what is shipped."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from botd.errors import BotdError
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_strategy_read_aloud_is_the_shipped_one() -> None:
+    shown = re.search(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+    shipped = (ROOT / "strategies" / "pump_rider.yaml").read_text(encoding="utf-8")
+    assert shown is not None
+    assert shown[1] == shipped[shipped.index("strategy:") :]
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+)
+def test_links_lead_to_files(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    missing = [target for target in targets if not (ROOT / page).parent.joinpath(target).exists()]
+    assert missing == []
+
+
+def codes_of(error: type[BotdError]) -> set[int]:
+    """Collect the exit codes of an exception and all below it."""
+    return {error.exit_code}.union(*(codes_of(below) for below in error.__subclasses__()))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+def test_every_exit_code_is_explained(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    explained = {
+        int(code) for code in re.findall(r"(?:^\| |[,:] )([0-7]) (?=\||[a-z])", text, flags=re.MULTILINE)
+    }
+    assert explained == codes_of(BotdError) | {0}
