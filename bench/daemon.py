@@ -1,8 +1,8 @@
 """Measure the whole daemon from outside: its second start until the books move, and its memory.
 
 It runs the shipped configuration in a folder of its own. "First row" is seen in the state file: the journal's
-cursor has passed the place where the first run stopped. The cursor is written at most once a second, so the figure
-is an upper bound. Memory is what the kernel counts for the process, at the end of the run and at its highest.
+cursor has passed the place where the first run stopped. The cursor is written at most once a second, so the
+figure is an upper bound. Memory is what the kernel counts for the process, now and at its highest.
 """
 
 from __future__ import annotations
