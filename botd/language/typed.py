@@ -13,6 +13,7 @@ class UnitKind(StrEnum):
     QUANTITY = "quantity"  # price^a * qty^b * seconds^c; all zero is a ratio
     BOOL = "bool"
     NUMBER = "number"  # a bare literal: adopts the other side's unit
+    COUNT = "count"  # a plain number that is no ratio: counts, RSI, z-scores, days of the week
     SERIES = "series"  # a column of closed bars; only bar words take it
 
 
@@ -28,6 +29,7 @@ class Unit:
 
 BOOL = Unit(UnitKind.BOOL)
 NUMBER = Unit(UnitKind.NUMBER)
+COUNT = Unit(UnitKind.COUNT)
 RATIO = Unit(UnitKind.QUANTITY)
 PRICE = Unit(UnitKind.QUANTITY, price=1)
 QTY = Unit(UnitKind.QUANTITY, qty=1)
@@ -157,6 +159,7 @@ class Strategy:
     """One checked strategy file."""
 
     id: str
+    was: str | None = None  # the id it had before it was renamed
     about: str
     shadow: bool
     instruments: tuple[str, ...]  # as written; resolved() in config turns a universe into its members
