@@ -111,8 +111,6 @@ class Portfolio:
         self._positions: dict[tuple[str, InstrumentId], Position] = {}
         self._streaks: dict[str, tuple[int, int]] = {}  # strategy -> (day, losses in a row)
 
-    # ---- fills --------------------------------------------------------------------------------
-
     def apply_fill(
         self,
         strategy: str,
@@ -206,8 +204,6 @@ class Portfolio:
             confidence=position.confidence,
         )
 
-    # ---- positions ----------------------------------------------------------------------------
-
     def position(self, strategy: str, instrument: InstrumentId) -> Position | None:
         """Return what the strategy holds of the instrument, None when flat."""
         return self._positions.get((strategy, instrument))
@@ -233,8 +229,6 @@ class Portfolio:
         if position.qty == 0:
             return average_price(position.entry_cost, position.entry_qty, tick_size)
         return average_price(position.cost, position.qty, tick_size)
-
-    # ---- money --------------------------------------------------------------------------------
 
     def currencies(self) -> tuple[str, ...]:
         return tuple(self._accounts)
@@ -290,8 +284,6 @@ class Portfolio:
                 total += instrument.money(position.qty * _mark(marks, position.instrument))
         return total
 
-    # ---- what limits compare with ---------------------------------------------------------------
-
     def observe(self, currency: str, marks: Marks, ts_us: int) -> Decimal:
         """Return the equity now, and let it set the peak and, first on a UTC day, the day's start."""
         account = self._account(currency)
@@ -320,8 +312,6 @@ class Portfolio:
         """
         day, streak = self._streaks.get(strategy, (-1, 0))
         return streak if day == ts_us // DAY_US else 0
-
-    # ---- snapshots ------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
         """Return everything as JSON values; instruments by id only."""

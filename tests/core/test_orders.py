@@ -122,9 +122,6 @@ def amended(qty: int, name: str = "a") -> OrderAmended:
     return OrderAmended(seq=4, client_order_id=ClientOrderId(name), qty=qty, ts_us=4_500)
 
 
-# ---- the table of transitions --------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("before", "after"), [(b, a) for b in S for a in S])
 def test_transition_is_allowed_exactly_where_the_table_says(before: S, after: S) -> None:
     one = order(status=before, in_doubt=True)
@@ -142,9 +139,6 @@ def test_transition_is_allowed_exactly_where_the_table_says(before: S, after: S)
 def test_terminal_states_are_the_six_without_a_way_out() -> None:
     assert {S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED, S.NEVER_ARRIVED, S.DENIED} == TERMINAL
     assert set(TRANSITIONS) == set(S)
-
-
-# ---- answers -------------------------------------------------------------------------------------
 
 
 def test_order_that_is_accepted_and_filled_in_two_parts() -> None:
@@ -352,9 +346,6 @@ def test_amendment_below_what_has_filled_breaks_an_invariant(qty: int) -> None:
         orders.apply(amended(qty))
 
 
-# ---- the table -----------------------------------------------------------------------------------
-
-
 def test_live_orders_are_listed_oldest_first_by_strategy_and_instrument() -> None:
     orders = table(order("a"), order("b", strategy="t"), order("c", instrument=ETH), order("d"))
     assert [o.client_order_id for o in orders.live()] == ["a", "b", "c", "d"]
@@ -419,6 +410,10 @@ def test_order_from_a_command_takes_every_term() -> None:
         assert getattr(one, name) == getattr(command, name)
     assert (one.row, one.intent_seq, one.decision_price, one.status) == (4, 6, 13, S.INTENT)
     assert (one.updated_us, one.leaves, one.is_terminal) == (50, 5, False)
+
+
+def test_decision_key_as_text_names_all_its_parts() -> None:
+    assert str(DecisionKey("s", BTC, 3, Section.ZE1, "half", 2)) == "s|BTC/USDT|3|ZE1|half|2"
 
 
 def test_state_survives_json() -> None:

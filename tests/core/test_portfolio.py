@@ -274,9 +274,6 @@ def test_twelve_orders_by_hand() -> None:  # allow: one story, told in the order
     assert [p.strategy for p in books.positions()] == ["s1"]
 
 
-# ---- single rules ----------------------------------------------------------------------------------
-
-
 def books(usdt: str = "1000") -> Portfolio:
     return Portfolio({"USDT": D(usdt)})
 
@@ -468,8 +465,6 @@ def test_state_that_holds_an_undescribed_instrument_is_refused() -> None:
         Portfolio.from_state(account.state(), [SPOT])
 
 
-# ---- the identity ----------------------------------------------------------------------------------
-
 FILLS = st.lists(
     st.tuples(
         st.sampled_from(["a", "b"]),
@@ -518,3 +513,6 @@ def test_equity_is_start_plus_realized_less_fees_plus_unrealized(
         assert account.balance(quote) == start[quote] + realized[quote] - fees[quote]
         assert account.equity(quote, marks) == account.balance(quote) + account.unrealized(quote, marks)
         assert account.net_qty(instrument.id) == net
+        gross = sum(abs(qty) for (_, name), qty in held.items() if name == instrument.id)
+        notional = gross * marks[instrument.id] * instrument.tick_size * instrument.lot_size
+        assert account.exposure_total(quote, marks) == account.exposure(instrument.id, marks) == notional
