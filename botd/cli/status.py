@@ -67,8 +67,8 @@ def _head(console: Console, reader: StateReader, session: SessionInfo) -> None:
 def _account(console: Console, reader: StateReader, session_id: str) -> None:
     for snapshot in reader.equity(session_id):
         console.print(
-            f"equity   {plain(snapshot.equity)} {snapshot.currency}  unrealized {plain(snapshot.unrealized_pnl)}  "
-            f"drawdown {snapshot.drawdown:.2%}",
+            f"equity   {plain(snapshot.equity)} {snapshot.currency}  "
+            f"unrealized {plain(snapshot.unrealized_pnl)}  drawdown {snapshot.drawdown:.2%}",
             markup=False,
         )
 

@@ -26,8 +26,8 @@ app.command()(status)
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("state") / "botd.sqlite3"
     journal = open_state(path)
-    journal.start_session(samples.session("w1", mode="warmup", started_us=samples.T0 + 5))
-    journal.start_session(samples.session())
+    journal.start_session(samples.started("w1", mode="warmup", started_us=samples.T0 + 5))
+    journal.start_session(samples.started())
     records = (*samples.entry(), *DENIED, *BOOKS, TRADE)
     journal.commit(Batch(session_id="s1", records=records, cursor=samples.cursor(300, seq=30)))
     journal.commit(Batch(session_id="w1", records=(samples.signal(1),)))

@@ -14,7 +14,7 @@ from tests.store import samples
 
 def main() -> None:
     journal = open_state(Path(sys.argv[1]))
-    journal.start_session(samples.session())
+    journal.start_session(samples.started())
     cursor = journal.cursor("s1")
     seq = 0 if cursor is None else cursor.seq
     print("ready", flush=True)

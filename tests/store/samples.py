@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -24,13 +25,15 @@ from botd.core.records import (
     SignalRecord,
     TradeRecord,
 )
-from botd.ports import Cursor, SessionInfo
+from botd.ports import Batch, Cursor, SessionInfo
+from botd.store.journal import SqliteJournal, open_state
+from botd.store.queries import StateReader
 
 BTC = InstrumentId("BTC/USDT")
 T0 = 1_700_000_000_000_000
 
 
-def session(session_id: str = "s1", **changes: Any) -> SessionInfo:
+def started(session_id: str = "s1", **changes: Any) -> SessionInfo:
     values: dict[str, Any] = {
         "id": session_id,
         "mode": "paper",
@@ -200,6 +203,18 @@ def entry() -> tuple[Record, ...]:
         fill(7),
         position(8),
     )
+
+
+def journal_with(path: Path, *records: Record, session: str = "s1") -> SqliteJournal:
+    journal = open_state(path)
+    journal.start_session(started(session))
+    journal.commit(Batch(session_id=session, records=records))
+    return journal
+
+
+def decisions(path: Path, session: str = "s1") -> list[Record]:
+    with StateReader(path) as reader:
+        return list(reader.decision_records(session))
 
 
 INT64 = st.integers(min_value=-(2**63), max_value=2**63 - 1)

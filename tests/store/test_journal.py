@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-import subprocess
-import sys
-import threading
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -15,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botd.core.events import Section
-from botd.core.records import DenyReason, OrderStatus, Record, RiskRecord
-from botd.errors import InputInvalid, InvariantBroken, StateCorrupt
+from botd.core.records import OrderStatus, Record, RiskRecord
+from botd.errors import InputInvalid, InvariantBroken
 from botd.ports import Batch, JournalEvent
-from botd.store.journal import SqliteJournal, open_state
+from botd.store.journal import open_state
 from botd.store.queries import StateReader
 from tests.store import samples
+from tests.store.samples import decisions, journal_with
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,18 +26,6 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "botd.sqlite3"
-
-
-def journal_with(path: Path, *records: Record, session: str = "s1") -> SqliteJournal:
-    journal = open_state(path)
-    journal.start_session(samples.session(session))
-    journal.commit(Batch(session_id=session, records=records))
-    return journal
-
-
-def decisions(path: Path, session: str = "s1") -> list[Record]:
-    with StateReader(path) as reader:
-        return list(reader.decision_records(session))
 
 
 def scalar(path: Path, sql: str) -> object:
@@ -188,7 +173,7 @@ def test_commit_that_fails_leaves_nothing(path: Path) -> None:
     batch = Batch(session_id="never started", records=(samples.signal(1),), cursor=samples.cursor(1))
     with pytest.raises(InvariantBroken):
         journal.commit(batch)
-    journal.start_session(samples.session("never started"))
+    journal.start_session(samples.started("never started"))
     assert journal.cursor("never started") is None
     journal.commit(batch)
     assert journal.cursor("never started") == samples.cursor(1)
@@ -235,8 +220,8 @@ def test_events_come_back_in_order_over_many_pages(path: Path) -> None:
 def test_find_session_returns_the_newest_that_is_not_finished(path: Path) -> None:
     journal = open_state(path)
     assert journal.find_session(mode="paper", feed="synthetic:1") is None
-    first, second = samples.session("a"), samples.session("b", started_us=samples.T0 + 1)
-    for info in (first, second, samples.session("c", feed="other"), samples.session("d", mode="warmup")):
+    first, second = samples.started("a"), samples.started("b", started_us=samples.T0 + 1)
+    for info in (first, second, samples.started("c", feed="other"), samples.started("d", mode="warmup")):
         journal.start_session(info)
     assert journal.find_session(mode="paper", feed="synthetic:1") == second
     journal.end_session("b", status="finished", ended_us=samples.T0 + 2)
@@ -319,8 +304,8 @@ def test_crash_between_snapshot_file_and_row_leaves_the_older_one(path: Path) ->
 
 def test_snapshots_of_a_session_leave_those_of_another_alone(path: Path) -> None:
     journal = journal_with(path, session="s")
-    journal.start_session(samples.session("s-1"))
-    journal.start_session(samples.session("../s"))
+    journal.start_session(samples.started("s-1"))
+    journal.start_session(samples.started("../s"))
     journal.save_snapshot("s-1", samples.cursor(5), b"other")
     journal.save_snapshot("../s", samples.cursor(5), b"slash")
     for n in (1, 2, 3):
@@ -337,118 +322,3 @@ def test_snapshot_without_room_is_one_line(path: Path) -> None:
     with pytest.raises(InputInvalid, match=r"s1-1\.snap"):
         journal.save_snapshot("s1", samples.cursor(1), b"state")
     journal.close()
-
-
-# ---- crashes and company
-
-
-def test_kill_9_in_a_commit_loop_keeps_every_committed_cursor(path: Path) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
-    reached = 0
-    for _ in range(4):
-        command = [sys.executable, str(ROOT / "tests/store/commit_loop.py"), str(path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            timer = threading.Timer(rng.uniform(0.005, 0.2), process.kill)
-            timer.start()
-            acknowledged = [int(line) for line in process.stdout if line.endswith("\n")]
-            timer.join()
-        journal = open_state(path)
-        cursor = journal.cursor("s1")
-        journal.close()
-        records = decisions(path)
-        last = 0 if cursor is None else cursor.seq
-        assert last >= max(acknowledged, default=reached)
-        assert [record.seq for record in records] == list(range(1, last + 1))
-        assert last >= reached
-        reached = last
-    assert reached > 0
-
-
-def test_two_processes_read_whole_batches_while_one_writes(path: Path) -> None:
-    journal = journal_with(path)
-    command = [sys.executable, str(ROOT / "tests/store/read_loop.py"), str(path)]
-    readers = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
-        for _ in range(2)
-    ]
-    for reader in readers:
-        assert reader.stdout is not None
-        assert reader.stdout.readline() == "ready\n"
-    for n in range(150):
-        records = tuple(samples.signal(seq, row=seq) for seq in range(n * 10 + 1, n * 10 + 11))
-        journal.commit(Batch(session_id="s1", records=records, cursor=samples.cursor(n, seq=n * 10 + 10)))
-    journal.end_session("s1", status="finished", ended_us=samples.T0)
-    for reader in readers:
-        output, _ = reader.communicate(timeout=60)
-        assert (reader.returncode, output) == (0, "1500\n")
-    journal.close()
-
-
-def test_damage_met_while_reading_is_state_corrupt(path: Path) -> None:
-    many = tuple(samples.signal(seq, row=seq, reason="x" * 200) for seq in range(1, 400))
-    journal = journal_with(path, *many)
-    journal.close()
-    content = bytearray(path.read_bytes())
-    for page in range(30, len(content) // 4096):
-        content[page * 4096 : page * 4096 + 200] = b"\xff" * 200
-    path.write_bytes(bytes(content))
-    with pytest.raises(StateCorrupt, match="damaged"):
-        decisions(path)
-    with pytest.raises(StateCorrupt, match="damaged"):
-        open_state(path)
-
-
-def test_view_columns_are_those_of_the_design_documents(path: Path) -> None:
-    # The lists are DEFAULTS, "Tables and views", word for word.
-    expected = {
-        "signal_history": "signal_id signal_type symbol side quantity price confidence strategy_name "
-        "indicator_values risk_score approved rejection_reason order_id created_at",
-        "live_orders": "order_id exchange_order_id symbol side order_type quantity requested_price "
-        "filled_quantity average_fill_price status error_message slippage commission created_at updated_at "
-        "filled_at",
-        "live_positions": "symbol side quantity entry_price current_price liquidation_price unrealized_pnl "
-        "unrealized_pnl_pct margin leverage margin_ratio opened_at updated_at closed_at status",
-    }
-    open_state(path).close()
-    connection = sqlite3.connect(path)
-    for view, columns in expected.items():
-        found = [column[0] for column in connection.execute(f"SELECT * FROM {view}").description]
-        assert found == columns.split()
-    connection.close()
-
-
-def test_views_tell_the_story_of_an_entry(path: Path) -> None:
-    denied = (
-        samples.signal(10, cycle=2, row=200),
-        samples.intent(11, cycle=2, section=Section.S1, row=200),
-        samples.risk(
-            12, 11, approved=False, reason=DenyReason.POSITIONS_MAX, limit=Decimal(5), actual=Decimal(6)
-        ),
-        samples.signal(13, cycle=3, row=300, acted=False),
-        samples.alert(14),
-    )
-    journal_with(path, *samples.entry(), *denied).close()
-    connection = sqlite3.connect(path)
-    signals = connection.execute(
-        "SELECT signal_id, signal_type, quantity, confidence, approved, order_id FROM signal_history "
-        "ORDER BY created_at, signal_id"
-    ).fetchall()
-    assert sorted(signals) == [
-        ("s1:1", "S1", "0.050", 0.75, 1, "b-1"),
-        ("s1:10", "S1", "0.050", 0.75, 0, None),
-        ("s1:13", "S1", None, 0.75, None, None),
-        ("s1:2", "Z1", "0.050", None, 1, "b-1"),
-    ]
-    (order,) = connection.execute(
-        "SELECT status, filled_quantity, average_fill_price, slippage, requested_price FROM live_orders"
-    ).fetchall()
-    assert order == ("filled", "0.050", "20010", pytest.approx(5.0), None)  # 10 on 20000, worse for us
-    (position,) = connection.execute("SELECT status, quantity, current_price FROM live_positions").fetchall()
-    assert position == ("open", "0.050", None)
-    (event,) = connection.execute("SELECT event_id, severity, event_type FROM risk_events").fetchall()
-    assert event == ("s1:14", "WARNING", "daily_loss")
-    connection.close()

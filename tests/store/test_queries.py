@@ -72,9 +72,9 @@ BOOKS = (
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateReader]:
     path = tmp_path_factory.mktemp("queries") / "botd.sqlite3"
     journal = open_state(path)
-    journal.start_session(samples.session("w1", mode="warmup", started_us=samples.T0 + 5))
-    journal.start_session(samples.session())
-    journal.start_session(samples.session("old", started_us=samples.T0 - 5))
+    journal.start_session(samples.started("w1", mode="warmup", started_us=samples.T0 + 5))
+    journal.start_session(samples.started())
+    journal.start_session(samples.started("old", started_us=samples.T0 - 5))
     records = (*samples.entry(), *DENIED, *BOOKS, TRADE)
     journal.commit(Batch(session_id="s1", records=records, cursor=samples.cursor(300, seq=30)))
     journal.commit(Batch(session_id="old", records=(samples.signal(1),)))
@@ -85,7 +85,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateReader]:
 
 def test_sessions_are_newest_first_and_the_newest_trading_one_is_the_default(reader: StateReader) -> None:
     assert [info.id for info in reader.sessions()] == ["w1", "s1", "old"]
-    assert reader.session() == samples.session()
+    assert reader.session() == samples.started()
     assert reader.session("w1").mode == "warmup"
 
 
@@ -96,7 +96,7 @@ def test_unknown_session_names_the_known_ones(reader: StateReader) -> None:
 
 def test_file_with_only_a_warm_up_has_no_default_session(tmp_path: Path) -> None:
     journal = open_state(tmp_path / "botd.sqlite3")
-    journal.start_session(samples.session(mode="warmup"))
+    journal.start_session(samples.started(mode="warmup"))
     journal.close()
     with (
         StateReader(tmp_path / "botd.sqlite3") as reader,

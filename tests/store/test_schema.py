@@ -46,7 +46,7 @@ def upgrade() -> None:
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "botd.sqlite3"
     journal = open_state(path)
-    journal.start_session(samples.session())
+    journal.start_session(samples.started())
     journal.commit(Batch(session_id="s1", records=samples.entry(), cursor=samples.cursor(4)))
     journal.close()
     return path

@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 def journal(path: Path) -> SqliteJournal:
     opened = open_state(path)
-    opened.start_session(samples.session())
+    opened.start_session(samples.started())
     return opened
 
 
