@@ -92,7 +92,6 @@ def contestants(quick: bool) -> tuple[Contestant, ...]:
         ),
         Contestant(group=OWN, script="kernel.py"),
         Contestant(group=OWN, script="core.py"),
-        Contestant(group=OWN, script="event.py"),
         Contestant(group=OWN, script="daemon.py"),
     )
 
