@@ -74,36 +74,36 @@ def check_entry(intent: EntryIntent, view: RiskView, limits: Limits, instrument:
     denial = _check_gates(view, limits)
     if denial is not None:
         return denial
-    if intent.price is None or intent.price <= 0 or view.equity is None:
+    equity = view.equity
+    if intent.price is None or intent.price <= 0 or equity is None:
         return Denial(DenyReason.PRICE_UNKNOWN)
     if not view.data_confirmed:
         return Denial(DenyReason.DATA_UNCONFIRMED)
     if intent.qty <= 0:
         return Denial(DenyReason.SIZE_ZERO)
     notional = instrument.money(intent.price * intent.qty)
-    equity = view.equity
+    if notional < instrument.min_notional:
+        return Denial(DenyReason.BELOW_MIN_NOTIONAL, instrument.min_notional, notional)
+    if intent.side is Side.SELL and instrument.kind is InstrumentKind.SPOT:
+        return Denial(DenyReason.SHORT_ON_SPOT)
     return (
-        _check_order(intent, instrument, notional)
-        or _check_account(view, limits, equity)
+        _check_account(view, limits, equity)
         or _check_position(view, limits, instrument, notional, equity)
         or _check_exposure(view, limits, instrument, notional, equity)
         or _check_cash(view, limits, instrument, notional, equity)
     )
 
 
+# Amounts are compared as `not actual <= limit`, so that what compares with nothing never passes.
+
+
 def _check_gates(view: RiskView, limits: Limits) -> Denial | None:
     if view.trading is not TradingState.ACTIVE:
         return Denial(DenyReason.TRADING_HALTED)
-    return _count_reached(
-        DenyReason.REJECTS_IN_A_ROW, limits.rejects_in_a_row_max, view.rejects_in_a_row
-    ) or _count_reached(DenyReason.ORDERS_PER_MINUTE, limits.orders_per_minute_max, view.orders_last_minute)
-
-
-def _check_order(intent: EntryIntent, instrument: Instrument, notional: Decimal) -> Denial | None:
-    if notional < instrument.min_notional:
-        return Denial(DenyReason.BELOW_MIN_NOTIONAL, instrument.min_notional, notional)
-    if intent.side is Side.SELL and instrument.kind is InstrumentKind.SPOT:
-        return Denial(DenyReason.SHORT_ON_SPOT)
+    if view.rejects_in_a_row >= limits.rejects_in_a_row_max:
+        return _count(DenyReason.REJECTS_IN_A_ROW, limits.rejects_in_a_row_max, view.rejects_in_a_row)
+    if view.orders_last_minute >= limits.orders_per_minute_max:
+        return _count(DenyReason.ORDERS_PER_MINUTE, limits.orders_per_minute_max, view.orders_last_minute)
     return None
 
 
@@ -111,65 +111,65 @@ def _check_account(view: RiskView, limits: Limits, equity: Decimal) -> Denial | 
     equity_min = limits.equity_min * view.start_equity
     if not equity >= equity_min:
         return Denial(DenyReason.EQUITY_MIN, equity_min, equity)
-    return (
-        _amount_exceeded(
-            DenyReason.DRAWDOWN_MAX, limits.drawdown_max * view.peak_equity, view.peak_equity - equity
-        )
-        or _amount_exceeded(
-            DenyReason.DAILY_LOSS_MAX,
-            limits.daily_loss_max * view.day_start_equity,
-            view.day_start_equity - equity,
-        )
-        or _count_reached(DenyReason.LOSING_STREAK_MAX, limits.losing_streak_max, view.losing_streak)
-    )
+    fall, fall_max = view.peak_equity - equity, limits.drawdown_max * view.peak_equity
+    if not fall <= fall_max:
+        return Denial(DenyReason.DRAWDOWN_MAX, fall_max, fall)
+    loss, loss_max = view.day_start_equity - equity, limits.daily_loss_max * view.day_start_equity
+    if not loss <= loss_max:
+        return Denial(DenyReason.DAILY_LOSS_MAX, loss_max, loss)
+    if view.losing_streak >= limits.losing_streak_max:
+        return _count(DenyReason.LOSING_STREAK_MAX, limits.losing_streak_max, view.losing_streak)
+    return None
 
 
 def _check_position(
     view: RiskView, limits: Limits, instrument: Instrument, notional: Decimal, equity: Decimal
 ) -> Denial | None:
-    denial = _count_reached(DenyReason.POSITIONS_MAX, limits.positions_max, view.positions_count)
-    if denial is not None:
-        return denial
-    position = view.position_notional + notional
-    denial = _amount_exceeded(DenyReason.POSITION_MAX, limits.position_max * equity, position)
-    if denial is None and limits.position_max_usd is not None and is_dollar(instrument.quote):
-        return _amount_exceeded(DenyReason.POSITION_MAX, limits.position_max_usd, position)
-    return denial
+    if view.positions_count >= limits.positions_max:
+        return _count(DenyReason.POSITIONS_MAX, limits.positions_max, view.positions_count)
+    position, position_max = view.position_notional + notional, limits.position_max * equity
+    if not position <= position_max:
+        return Denial(DenyReason.POSITION_MAX, position_max, position)
+    dollars_max = limits.position_max_usd
+    if dollars_max is not None and is_dollar(instrument.quote) and not position <= dollars_max:
+        return Denial(DenyReason.POSITION_MAX, dollars_max, position)
+    return None
 
 
 def _check_exposure(
     view: RiskView, limits: Limits, instrument: Instrument, notional: Decimal, equity: Decimal
 ) -> Denial | None:
-    symbol = view.symbol_exposure + notional
-    total = view.total_exposure + notional
-    total_max = limits.total_exposure_max * equity
-    if instrument.leverage > limits.leverage_max:
+    if not instrument.leverage <= limits.leverage_max:
         return Denial(DenyReason.LEVERAGE_MAX, limits.leverage_max, instrument.leverage)
-    return (
-        _amount_exceeded(DenyReason.SYMBOL_EXPOSURE_MAX, limits.symbol_exposure_max * equity, symbol)
-        or _amount_exceeded(DenyReason.TOTAL_EXPOSURE_MAX, total_max, total)
-        or _amount_exceeded(DenyReason.CONCENTRATION_MAX, limits.concentration_max * total_max, symbol)
-        or _amount_exceeded(DenyReason.LEVERAGE_MAX, limits.leverage_max * equity, total)
-    )
+    symbol, symbol_max = view.symbol_exposure + notional, limits.symbol_exposure_max * equity
+    if not symbol <= symbol_max:
+        return Denial(DenyReason.SYMBOL_EXPOSURE_MAX, symbol_max, symbol)
+    total, total_max = view.total_exposure + notional, limits.total_exposure_max * equity
+    if not total <= total_max:
+        return Denial(DenyReason.TOTAL_EXPOSURE_MAX, total_max, total)
+    share_max = limits.concentration_max * total_max
+    if not symbol <= share_max:
+        return Denial(DenyReason.CONCENTRATION_MAX, share_max, symbol)
+    geared_max = limits.leverage_max * equity
+    if not total <= geared_max:
+        return Denial(DenyReason.LEVERAGE_MAX, geared_max, total)
+    return None
 
 
 def _check_cash(
     view: RiskView, limits: Limits, instrument: Instrument, notional: Decimal, equity: Decimal
 ) -> Denial | None:
     """Compare with the free balance: all of the notional on spot, the margin on a perpetual."""
-    cost = fee(notional, instrument.taker_fee)
-    if instrument.kind is InstrumentKind.SPOT:
-        return _amount_exceeded(DenyReason.BALANCE, view.balance_free, notional + cost)
-    margin = EXACT.divide(notional, instrument.leverage)
-    return _amount_exceeded(DenyReason.BALANCE, view.balance_free, margin + cost) or _amount_exceeded(
-        DenyReason.MARGIN_USE_MAX, limits.margin_use_max * equity, view.margin_used + margin
-    )
+    spot = instrument.kind is InstrumentKind.SPOT
+    margin = notional if spot else EXACT.divide(notional, instrument.leverage)
+    cost = margin + fee(notional, instrument.taker_fee)
+    if not cost <= view.balance_free:
+        return Denial(DenyReason.BALANCE, view.balance_free, cost)
+    if spot:
+        return None
+    used, used_max = view.margin_used + margin, limits.margin_use_max * equity
+    return None if used <= used_max else Denial(DenyReason.MARGIN_USE_MAX, used_max, used)
 
 
-def _count_reached(reason: DenyReason, limit: int, actual: int) -> Denial | None:
-    return Denial(reason, Decimal(limit), Decimal(actual)) if actual >= limit else None
-
-
-def _amount_exceeded(reason: DenyReason, limit: Decimal, actual: Decimal) -> Denial | None:
-    # Written so that a value that compares with nothing denies.
-    return None if actual <= limit else Denial(reason, limit, actual)
+def _count(reason: DenyReason, limit: int, actual: int) -> Denial:
+    return Denial(reason, Decimal(limit), Decimal(actual))

@@ -156,11 +156,13 @@ def test_amount_limit_allows_at_the_limit_and_denies_over_it(
     ],
 )
 def test_count_limit_allows_under_the_limit_and_denies_at_it(
-    reason: R, limits: dict[str, int], name: str, count_max: int
+    reason: R, limits: dict[str, Any], name: str, count_max: int
 ) -> None:
-    assert check(limits=limited(**limits), **{name: count_max - 1}) is None
+    under: dict[str, Any] = {name: count_max - 1}
+    assert check(limits=limited(**limits), **under) is None
     for count in (count_max, count_max + 1):
-        denial = check(limits=limited(**limits), **{name: count})
+        reached: dict[str, Any] = {name: count}
+        denial = check(limits=limited(**limits), **reached)
         assert denial == Denial(reason, D(count_max), D(count))
 
 
@@ -325,7 +327,7 @@ def test_limits_answer_in_the_documented_order() -> None:
         {"concentration_max": D(1)},
         {"leverage_max": D(3)},
     ):
-        limits = replace(limits, **change)  # type: ignore[arg-type]
+        limits = replace(limits, **change)
         answer()
     assert seen == [
         R.TRADING_HALTED,
