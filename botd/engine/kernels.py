@@ -1191,9 +1191,9 @@ def pos_eval(code, fpar, lo, hi, t, U, F, S, j, reg, words, pst):
             unknown = x != x or y != y
             v = 0.0
             if op == P_LT:
-                v = 2.0 if unknown else float(x < y)
+                v = 2.0 if unknown else (1.0 if x < y else 0.0)
             elif op == P_LE:
-                v = 2.0 if unknown else float(x <= y)
+                v = 2.0 if unknown else (1.0 if x <= y else 0.0)
             elif op == P_AND:
                 v = x * y if x <= 1.0 and y <= 1.0 else 2.0
             elif op == P_OR:
@@ -1211,12 +1211,12 @@ def pos_eval(code, fpar, lo, hi, t, U, F, S, j, reg, words, pst):
             elif op == P_MAX:
                 v = x if x > y or x != x else y
             elif op == P_EQ:
-                v = 2.0 if unknown else float(x == y)
+                v = 2.0 if unknown else (1.0 if x == y else 0.0)
             elif op == P_NE:
-                v = 2.0 if unknown else float(x != y)
+                v = 2.0 if unknown else (1.0 if x != y else 0.0)
             elif op == P_CROSS:  # pst: 0 the last difference was negative, 1 positive
                 s = code[k, 5]
-                v = 2.0 if unknown else float(x > y and pst[s] == 0)
+                v = 2.0 if unknown else (1.0 if x > y and pst[s] == 0 else 0.0)
                 if x > y:
                     pst[s] = 1
                 elif x < y:
