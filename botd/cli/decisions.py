@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -22,14 +22,12 @@ def decisions(state: StateOption = STATE_FILE, session: SessionOption = None) ->
     from botd.core.decisions import canonical_line
     from botd.store.queries import StateReader  # here, so that other commands start without a database
 
-    with StateReader(state) as reader:
-        records = reader.decision_records(reader.session(session).id)
-        try:
-            for record in records:
-                line = canonical_line(record)
-                if line is not None:
-                    sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
-        except BrokenPipeError:  # the reader of the pipe has seen enough
-            records.close()
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with (
+        StateReader(state) as reader,
+        closing(reader.decision_records(reader.session(session).id)) as records,
+    ):
+        for record in records:
+            line = canonical_line(record)
+            if line is not None:
+                sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()

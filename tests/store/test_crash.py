@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -48,6 +49,14 @@ def test_kill_9_in_a_commit_loop_keeps_every_committed_cursor(path: Path) -> Non
         assert last >= reached
         reached = last
     assert reached > 0
+
+
+def test_file_of_a_killed_daemon_can_be_read_before_it_is_started_again(path: Path, tmp_path: Path) -> None:
+    journal = journal_with(path, *samples.entry())
+    killed = tmp_path / "killed"
+    shutil.copytree(path.parent, killed, ignore=shutil.ignore_patterns("*-shm"))
+    journal.close()
+    assert len(decisions(killed / path.name)) == 6
 
 
 def test_two_processes_read_whole_batches_while_one_writes(path: Path) -> None:

@@ -263,6 +263,13 @@ def test_readonly_folder_is_input_invalid(readonly_folder: Path, name: str) -> N
     assert one_line(refused.value)
 
 
+def test_reader_in_a_readonly_folder_says_what_it_needs(readonly_folder: Path) -> None:
+    # The last writer took the WAL's index with it, and a reader has to make a new one.
+    with pytest.raises(InputInvalid, match="its folder writable") as refused:
+        StateReader(readonly_folder / "botd.sqlite3")
+    assert one_line(refused.value)
+
+
 def test_file_held_by_another_process_is_second_daemon(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("botd.store.schema._BUSY_TIMEOUT_S", 0.05)
     holder = sqlite3.connect(path, isolation_level=None)
