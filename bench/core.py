@@ -1,8 +1,8 @@
 """The full core without a disk: what one order costs, and one event through 50 strategies.
 
 An order is everything that hangs on it: the signal, sizing, risk, the record of each, the order table, the
-simulated venue's answers, the fill in the books. Its cost is the processor time of a run that trades less that
-of the same run with a signal that never comes, per order submitted (entries, resting stops and exits).
+simulated venue's answers, the fill in the books. Its cost is the processor time of a run that trades less
+that of the same run with a signal that never comes, per order submitted (entries, resting stops and exits).
 """
 
 from __future__ import annotations
