@@ -276,81 +276,58 @@ def test_margin_use_counts_what_is_used_already() -> None:
     assert check(404, instrument=SPOT, limits=limits, margin_used=D(700)) is None
 
 
+# Everything is broken at first; each step mends the limit that answered and shows the next one.
+BROKEN: dict[str, Any] = {
+    "instrument": replace(SPOT, min_notional=D(10), leverage=D(2)),
+    "limits": Limits(position_max_usd=D(60)),
+    "trading": TradingState.HALTED,
+    "rejects_in_a_row": 9,
+    "orders_last_minute": 99,
+    "price": None,
+    "data_confirmed": False,
+    "lots": 0,
+    "side": Side.SELL,
+    "equity": D(100),
+    "losing_streak": 9,
+    "positions_count": 9,
+    "balance_free": D(0),
+}
+MENDING: list[tuple[DenyReason, dict[str, Any]]] = [
+    (R.TRADING_HALTED, {"trading": TradingState.ACTIVE}),
+    (R.REJECTS_IN_A_ROW, {"rejects_in_a_row": 0}),
+    (R.ORDERS_PER_MINUTE, {"orders_last_minute": 0}),
+    (R.PRICE_UNKNOWN, {"price": 10_000}),
+    (R.DATA_UNCONFIRMED, {"data_confirmed": True}),
+    (R.SIZE_ZERO, {"lots": 1}),
+    (R.BELOW_MIN_NOTIONAL, {"lots": 601}),
+    (R.SHORT_ON_SPOT, {"side": Side.BUY}),
+    (R.EQUITY_MIN, {"equity": D(300)}),  # 30 % of the start
+    (R.DRAWDOWN_MAX, {"peak_equity": D(300)}),
+    (R.DAILY_LOSS_MAX, {"day_start_equity": D(300)}),
+    (R.LOSING_STREAK_MAX, {"losing_streak": 0}),
+    (R.POSITIONS_MAX, {"positions_count": 0}),
+]
+MENDING_LIMITS: list[tuple[DenyReason, dict[str, Any]]] = [
+    (R.POSITION_MAX, {"position_max": D(10)}),
+    (R.POSITION_MAX, {"position_max_usd": None}),
+    (R.LEVERAGE_MAX, {"leverage_max": D(2)}),  # the instrument's own
+    (R.SYMBOL_EXPOSURE_MAX, {"symbol_exposure_max": D(10)}),
+    (R.TOTAL_EXPOSURE_MAX, {"total_exposure_max": D(3)}),
+    (R.CONCENTRATION_MAX, {"concentration_max": D(1)}),
+    (R.LEVERAGE_MAX, {"leverage_max": D(3)}),  # the account's: 601 over 2 x 300
+]
+
+
 def test_limits_answer_in_the_documented_order() -> None:
-    """Break everything, then mend one thing after the other."""
-    instrument = replace(PERP, kind=InstrumentKind.SPOT, min_notional=D(10), leverage=D(2))
-    terms: dict[str, Any] = {
-        "trading": TradingState.HALTED,
-        "rejects_in_a_row": 9,
-        "orders_last_minute": 99,
-        "price": None,
-        "data_confirmed": False,
-        "lots": 0,
-        "side": Side.SELL,
-        "equity": D(100),
-        "losing_streak": 9,
-        "positions_count": 9,
-        "balance_free": D(0),
-    }
-    limits = Limits(position_max_usd=D(60))
-    seen: list[DenyReason] = []
-
-    def answer() -> None:
-        denial = check(instrument=instrument, limits=limits, **terms)
+    terms = dict(BROKEN)
+    steps = [*MENDING, *((reason, {"limits": change}) for reason, change in MENDING_LIMITS)]
+    for reason, change in steps:
+        denial = check(**terms)
         assert denial is not None
-        seen.append(denial.reason)
-
-    answer()
-    for name, value in [
-        ("trading", TradingState.ACTIVE),
-        ("rejects_in_a_row", 0),
-        ("orders_last_minute", 0),
-        ("price", 10_000),
-        ("data_confirmed", True),
-        ("lots", 1),
-        ("lots", 601),
-        ("side", Side.BUY),
-        ("equity", D(300)),  # 30 % of the start: over the minimum, far under the peak
-        ("peak_equity", D(300)),
-        ("day_start_equity", D(300)),
-        ("losing_streak", 0),
-        ("positions_count", 0),
-    ]:
-        terms[name] = value
-        answer()
-    for change in (
-        {"position_max": D(10)},
-        {"position_max_usd": None},
-        {"leverage_max": D(2)},
-        {"symbol_exposure_max": D(10)},
-        {"total_exposure_max": D(3)},
-        {"concentration_max": D(1)},
-        {"leverage_max": D(3)},
-    ):
-        limits = replace(limits, **change)
-        answer()
-    assert seen == [
-        R.TRADING_HALTED,
-        R.REJECTS_IN_A_ROW,
-        R.ORDERS_PER_MINUTE,
-        R.PRICE_UNKNOWN,
-        R.DATA_UNCONFIRMED,
-        R.SIZE_ZERO,
-        R.BELOW_MIN_NOTIONAL,
-        R.SHORT_ON_SPOT,
-        R.EQUITY_MIN,
-        R.DRAWDOWN_MAX,
-        R.DAILY_LOSS_MAX,
-        R.LOSING_STREAK_MAX,
-        R.POSITIONS_MAX,
-        R.POSITION_MAX,
-        R.POSITION_MAX,
-        R.LEVERAGE_MAX,
-        R.SYMBOL_EXPOSURE_MAX,
-        R.TOTAL_EXPOSURE_MAX,
-        R.CONCENTRATION_MAX,
-        R.LEVERAGE_MAX,
-        R.BALANCE,
-    ]
-    terms["balance_free"] = D(10_000)
-    assert check(instrument=instrument, limits=limits, **terms) is None
+        assert denial.reason is reason
+        if "limits" in change:
+            change = {"limits": replace(terms["limits"], **change["limits"])}
+        terms |= change
+    last = check(**terms)
+    assert last == Denial(R.BALANCE, D(0), D("601.601"))
+    assert check(**(terms | {"balance_free": D("601.601")})) is None
