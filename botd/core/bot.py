@@ -15,13 +15,13 @@ import numpy as np
 
 from botd.core import entry, exit
 from botd.core.desk import Desk
-from botd.core.events import Answer, Command, OrderFilled, OrderType, Section, Side
+from botd.core.events import Answer, Command, OrderAccepted, OrderFilled, OrderType, Section, Side
 from botd.core.instrument import Instrument
 from botd.core.lanes import I64, Block, Lane, load_block
 from botd.core.orders import Change, Order
 from botd.core.portfolio import FillEffect
 from botd.core.records import FillRecord, PositionUpdate, Record, TradeRecord
-from botd.core.runner import Memory, Runner
+from botd.core.runner import ExitGoal, Memory, Runner
 from botd.core.settings import CoreSettings
 from botd.engine import machine as m
 from botd.engine.machine import IDLE
@@ -43,7 +43,13 @@ class Bot:
     """Everything that decides, over one account."""
 
     def __init__(
-        self, settings: CoreSettings, specs: Sequence[LaneSpec], *, id_prefix: str, block_max: int = 512
+        self,
+        settings: CoreSettings,
+        specs: Sequence[LaneSpec],
+        *,
+        id_prefix: str,
+        block_max: int = 512,
+        bar_length_us: int | None = None,
     ) -> None:
         self.block_max = block_max
         self.lanes = [
@@ -53,6 +59,7 @@ class Bot:
                 spec.strategies,
                 confidence_min=float(settings.confidence_min),
                 block_max=block_max,
+                bar_length_us=bar_length_us,
             )
             for k, spec in enumerate(specs)
         ]
@@ -170,6 +177,8 @@ class Bot:
             self._filled(runner, order, answer)
         elif order.is_terminal:
             self._ended(runner, order, answer.ts_us, rejected=applied.change is Change.REJECTED)
+        elif order.client_order_id == runner.memory.stop_id:
+            self._stop_heard(runner, answer)
         self.desk.updated(order, answer.ts_us)
         return self._take_commands()
 
@@ -217,15 +226,7 @@ class Bot:
         desk, memory = self.desk, runner.memory
         position = desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id)
         if rejected:
-            desk.rejects += 1
-            text = f"the venue rejected {order.side} {order.client_order_id}: {order.reason}"
-            desk.alert(
-                "high" if order.key.section is Section.Z1 else "critical",
-                "order_rejected",
-                text,
-                ts_us,
-                runner,
-            )
+            self._rejected(runner, order, ts_us, exposed=position is not None)
         if order.client_order_id == memory.entry_id:
             memory.entry_id = None
             if runner in desk.working:
@@ -239,12 +240,30 @@ class Bot:
         elif position is not None:
             exit.exit_ended(desk, runner, position, ts_us, rejected=rejected)
 
+    def _rejected(self, runner: Runner, order: Order, ts_us: int, *, exposed: bool) -> None:
+        """Count a rejected entry; cry out over an exit that leaves something held."""
+        is_entry = order.key.section is Section.Z1
+        if is_entry:
+            self.desk.rejects += 1
+        elif not exposed:
+            return  # another exit was faster: there was nothing left to reduce
+        text = f"the venue rejected {order.side} {order.client_order_id}: {order.reason}"
+        self.desk.alert("high" if is_entry else "critical", "order_rejected", text, ts_us, runner)
+
+    def _stop_heard(self, runner: Runner, answer: Answer) -> None:
+        """The resting stop was accepted or changed: see that it covers what is held by now."""
+        if not isinstance(answer, OrderAccepted):
+            runner.memory.amending = False
+        position = self.desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id)
+        if position is not None:
+            exit.keep_stop(self.desk, runner, position, answer.ts_us)
+
     def _stop_ended_short(self, runner: Runner, order: Order) -> None:
         """The stop is over and something is still held: close the rest as protect would."""
         if order.filled == 0 and not order.reason:
             return
         runner.mark_busy(2)
-        runner.memory.goal = exit.ExitGoal(Section.PROTECT, "stop_loss", -1, None, leg=runner.memory.stop_leg)
+        runner.memory.goal = ExitGoal(Section.PROTECT, "stop_loss", -1, None, leg=runner.memory.stop_leg)
         runner.ask_again(0)
 
     # ---- records of a fill ----------------------------------------------------------------------

@@ -395,7 +395,7 @@ def opposite(side: Side) -> Side:
 
 def _overridden(limits: Limits, strategy: Strategy) -> Limits:
     """Return the limits with a strategy's own values in place of the account's."""
-    own = {
+    own: dict[str, Any] = {
         name: int(value) if isinstance(getattr(limits, name), int) else value
         for name, value in strategy.limits
     }

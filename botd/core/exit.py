@@ -150,7 +150,9 @@ def keep_stop(desk: Desk, runner: Runner, position: Position, ts_us: int) -> Non
     order = desk.orders.get(memory.stop_id) if memory.stop_id else None
     if order is not None and not order.is_terminal:
         wanted = order.filled + position.qty
-        if wanted != order.qty and wanted > order.filled:
+        # before it is accepted, or while an answer is out, a request could overtake the one before it
+        if wanted != order.qty and order.accepted and not memory.amending:
+            memory.amending = True
             desk.amend(order, wanted, ts_us)
         return
     entry = EXACT.divide(Decimal(position.cost), Decimal(position.qty))
@@ -177,6 +179,7 @@ def keep_stop(desk: Desk, runner: Runner, position: Position, ts_us: int) -> Non
         reduce_only=not desk.netted(runner),
     )
     memory.stop_id = stop.client_order_id
+    memory.amending = False
 
 
 def exit_filled(runner: Runner, lots: int, section: Section, ts_us: int) -> None:

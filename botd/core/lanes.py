@@ -41,6 +41,7 @@ class Lane:
         *,
         confidence_min: float,
         block_max: int,
+        bar_length_us: int | None,
     ) -> None:
         self.index = index
         self.instrument = instrument
@@ -49,6 +50,7 @@ class Lane:
             tick=float(instrument.tick_size),
             lot=float(instrument.lot_size),
             block_max=block_max,
+            bar_length_us=bar_length_us or 0,
         )
         self.machines = RuleMachines(self.engine, confidence_min=confidence_min)
         self.base = 0  # ring index of the block's row 0

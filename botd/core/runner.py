@@ -47,6 +47,7 @@ class Memory:
     exit_ids: list[ClientOrderId] = field(default_factory=list)
     goal: ExitGoal | None = None
     stop_leg: int = 0
+    amending: bool = False  # a change of the stop's quantity is on its way
 
 
 class Runner:

@@ -1,0 +1,136 @@
+"""The live driver: rows as they fall due, every urgent group on disk before its commands are sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Protocol
+
+from botd.core.records import Record
+from botd.ports import Batch, Chunk, Clock, Cursor, Feed, JournalEvent
+from botd.runtime.loop import Group, TradingLoop
+
+CURSOR_EVERY_US = 1_000_000
+PENDING_RECORDS_MAX = 2_000
+
+
+class Writer(Protocol):
+    """The journal in its own thread."""
+
+    async def commit(self, batch: Batch) -> None: ...
+
+    async def snapshot(self, session_id: str, cursor: Cursor, state: object) -> None: ...
+
+
+class LiveDriver:
+    """Runs one session: commits before acting, keeps a cursor on disk, stops between two blocks."""
+
+    def __init__(
+        self,
+        loop: TradingLoop,
+        feed: Feed,
+        writer: Writer,
+        clock: Clock,
+        *,
+        session_id: str,
+        snapshot_every_us: int,
+        on_records: Callable[[Sequence[Record]], None],
+        on_block: Callable[[int], None],
+    ) -> None:
+        """`on_records` sees what has been committed, `on_block` the event time after each chunk."""
+        self.loop = loop
+        self._feed = feed
+        self._writer = writer
+        self._clock = clock
+        self._session_id = session_id
+        self._snapshot_every_us = snapshot_every_us
+        self._on_records = on_records
+        self._on_block = on_block
+        self._records: list[Record] = []
+        self._events: list[JournalEvent] = []
+        self._committed_us = clock.now_us()
+        self._snapshot_us = clock.now_us()
+        self._stop = asyncio.Event()
+
+    def request_stop(self) -> None:
+        """Ask for the end: the block being judged is finished, no other is begun."""
+        self.loop.stopping = True
+        self._stop.set()
+
+    async def catch_up(self, chunks: Iterable[Chunk]) -> None:
+        """Judge rows that are already there, as fast as they are committed."""
+        for chunk in chunks:
+            await self._judge(chunk)
+            if self._stop.is_set():
+                return
+            await asyncio.sleep(0)
+
+    async def run(self) -> None:
+        """Judge rows as the feed hands them out, until it ends or a stop is asked for."""
+        stream = self._feed.stream(self.loop.feed_position)
+        stopped = asyncio.ensure_future(self._stop.wait())
+        try:
+            while not self._stop.is_set():
+                chunk = await self._next(stream, stopped)
+                if chunk is None:
+                    return
+                await self._judge(chunk)
+        finally:
+            stopped.cancel()
+            close = getattr(stream, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _next(self, stream: AsyncIterator[Chunk], stopped: asyncio.Future[bool]) -> Chunk | None:
+        """Return the feed's next chunk, None at its end or when a stop comes first."""
+        coming = asyncio.ensure_future(anext(stream, None))
+        await asyncio.wait({coming, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if coming.done():
+            return coming.result()
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+        return None
+
+    async def _judge(self, chunk: Chunk) -> None:
+        for group in self.loop.run(chunk):
+            await self.take(group)
+        now_us = self._clock.now_us()
+        if now_us - self._committed_us >= CURSOR_EVERY_US:
+            await self._commit(self.loop.cursor())
+        # A chunk cut short by a stop leaves no state to come back to: the journal has all of it anyway.
+        if now_us - self._snapshot_us >= self._snapshot_every_us and not self.loop.stopping:
+            await self.snapshot()
+        self._on_block(self.loop.ts_us)
+
+    async def take(self, group: Group) -> None:
+        """Commit a group that commands wait for; let others gather for a moment."""
+        self._records.extend(group.records)
+        self._events.extend(group.events)
+        if group.urgent or len(self._records) >= PENDING_RECORDS_MAX:
+            await self._commit(group.cursor)
+
+    async def _commit(self, cursor: Cursor) -> None:
+        records, self._records = tuple(self._records), []
+        events, self._events = tuple(self._events), []
+        await self._writer.commit(
+            Batch(session_id=self._session_id, records=records, events=events, cursor=cursor)
+        )
+        self._committed_us = self._clock.now_us()
+        if records:
+            self._on_records(records)
+
+    async def snapshot(self) -> None:
+        """Save the state between two chunks, so that a restart re-reads little."""
+        if self.loop.recovery is not None:
+            return
+        await self._commit(self.loop.cursor())
+        await self._writer.snapshot(self._session_id, self.loop.cursor(), self.loop.state())
+        self._snapshot_us = self._clock.now_us()
+
+    async def finish(self, *, apply_policies: bool) -> None:
+        """Commit what is left; with `apply_policies` carry out every strategy's `on_stop` first."""
+        if apply_policies and self.loop.recovery is None:
+            for group in self.loop.stop():
+                await self.take(group)
+        if self.loop.recovery is None:
+            await self._commit(self.loop.cursor())
