@@ -122,6 +122,7 @@ def test_expectancy_is_rounded_half_even_to_1e_8() -> None:
     [
         ([(10, 30), (20, 40)], [], 0.3),  # overlapping: 10 to 40
         ([(10, 40), (20, 30)], [], 0.3),  # one inside the other
+        ([(10, 90), (20, 30), (40, 60)], [], 0.8),  # two inside one
         ([(50, 60), (10, 20)], [], 0.2),  # apart and unsorted
         ([(10, 20)], [90], 0.2),  # and one open to the end
         ([(-50, 10)], [], 0.1),  # opened before the run
