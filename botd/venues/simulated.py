@@ -34,6 +34,7 @@ from botd.core.money import fee
 from botd.core.settings import PaperSettings
 from botd.engine.fills import NEVER, bar_price, first_touch, walk
 from botd.engine.layout import ASK, ASZ, BID, BSZ, HIGH, KIND, LOW, OPEN, P, RowKind, T
+from botd.errors import StateCorrupt
 from botd.venues.account import VenueAccount
 from botd.venues.floor import Due, Floor, Request, Working
 
@@ -459,8 +460,20 @@ class SimulatedVenue:
             "floors": {name: floor.state() for name, floor in self._floors.items()},
         }
 
-    def restore(self, state: Mapping[str, Any], waiting: Sequence[Due]) -> None:
-        """Continue after a crash: `waiting` are the answers that the daemon has not taken yet."""
+    def recall(self, kept: tuple[Mapping[str, Any], Sequence[Due]] | None, *, expected: bool) -> None:
+        """Continue from what the book kept: its state, and the answers that no daemon has taken yet.
+
+        With `expected`, a book that knows nothing of the account raises StateCorrupt: requests would be
+        carried out a second time.
+        """
+        if kept is None:
+            if expected:
+                raise StateCorrupt(
+                    "the simulated venue's file knows nothing of this session; restore venue.sqlite3 "
+                    "beside the state file, or move both away to begin anew"
+                )
+            return
+        state, waiting = kept
         self._seq = state["seq"]
         self._trades = state["trades"]
         self._last_request = state["last_request"]

@@ -1,0 +1,117 @@
+"""The composition root: from a plan and a feed to a trading loop, a backtest or a daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from botd.config.loader import on_instruments
+from botd.config.plan import Plan
+from botd.core.bot import Bot, LaneSpec
+from botd.core.instrument import Instrument
+from botd.core.records import Record
+from botd.errors import ConfigInvalid
+from botd.feeds.folder import open_data
+from botd.feeds.merged import MergedFeed
+from botd.feeds.recorded import RecordedFeed
+from botd.language.checks import clauses_needing_trades
+from botd.ports import Chunk, Clock, Feed
+from botd.research.report import DataSpan, Run
+from botd.runtime.batch import run_batch
+from botd.runtime.loop import Group, Recovery, TradingLoop
+from botd.venues.book import SqliteVenueBook
+from botd.venues.simulated import SimulatedVenue
+
+BLOCK_ROWS = 512
+
+
+def lane_specs(plan: Plan, instruments: Sequence[Instrument]) -> tuple[list[LaneSpec], list[int]]:
+    """Return a lane for each instrument that a strategy trades, and each instrument's lane, -1 for none."""
+    specs: list[LaneSpec] = []
+    lane_of: list[int] = []
+    for instrument in instruments:
+        strategies = tuple(s for s in plan.strategies if instrument.id in s.instruments)
+        lane_of.append(len(specs) if strategies else -1)
+        if strategies:
+            specs.append(LaneSpec(instrument=instrument, strategies=strategies))
+    return specs, lane_of
+
+
+def build_loop(
+    plan: Plan,
+    feed: Feed,
+    *,
+    session_id: str,
+    book: SqliteVenueBook | None = None,
+    recovery: Recovery | None = None,
+    block_rows: int = BLOCK_ROWS,
+) -> TradingLoop:
+    """Make the loop of a session: its bot, its simulated venue, and what it has to recover."""
+    bars_only = feed.bar_length_us is not None
+    if bars_only:
+        refuse_on_bars(plan)
+    specs, lane_of = lane_specs(plan, feed.instruments)
+    bot = Bot(
+        plan.settings, specs, id_prefix=session_id, block_max=block_rows, bar_length_us=feed.bar_length_us
+    )
+    venue = SimulatedVenue(
+        [spec.instrument for spec in specs],
+        plan.settings.paper,
+        balances=plan.settings.equity,
+        bars_only=bars_only,
+        book=book,
+    )
+    if book is not None:
+        venue.recall(book.load(recovery.cursor.venue_seq if recovery else 0), expected=recovery is not None)
+    return TradingLoop(bot, venue, lane_of=lane_of, bar_length_us=feed.bar_length_us, recovery=recovery)
+
+
+def refuse_on_bars(plan: Plan) -> None:
+    """Raise ConfigInvalid naming every clause that needs trades or a book, for data that has bars only."""
+    found = [d for strategy in plan.strategies for d in clauses_needing_trades(strategy)]
+    if found:
+        raise ConfigInvalid(found)
+
+
+def open_feeds(
+    plan: Plan, data: Path, *, portfolio: bool = False, clock: Clock | None = None, speed: float | None = None
+) -> list[RecordedFeed] | list[MergedFeed]:
+    """Open a data file, every file of a folder, or with `portfolio` all of them as one feed."""
+    known = {instrument.id: instrument for instrument in plan.instruments}
+    feeds = open_data(data, known=known, paper=plan.settings.paper, clock=clock, speed=speed)
+    return [MergedFeed(feeds, clock=clock, speed=speed)] if portfolio else feeds
+
+
+def backtest(
+    plan: Plan,
+    feed: RecordedFeed | MergedFeed,
+    *,
+    name: str,
+    block_rows: int = BLOCK_ROWS,
+    progress: Callable[[int], None] | None = None,
+) -> Run:
+    """Run the plan's strategies over a feed with a fresh account and return what was recorded."""
+    plan = on_instruments(plan, feed.instruments)
+    loop = build_loop(plan, feed, session_id="backtest", block_rows=block_rows)
+    records: list[Record] = []
+    span = DataSpan(feed.instruments)
+
+    def take(group: Group) -> None:
+        records.extend(group.records)
+
+    def chunks() -> Iterator[Chunk]:
+        for chunk in feed.read(0):
+            span.add(chunk)
+            yield chunk
+
+    run_batch(loop, chunks(), take, progress=progress)
+    loop.bot.close_books(loop.ts_us)
+    records.extend(loop.bot.take_records())
+    return Run(
+        name=name,
+        instruments=feed.instruments,
+        book=feed.book,
+        span=span,
+        equity=plan.settings.equity,
+        records=records,
+    )
