@@ -105,8 +105,8 @@ def _invoke(called: str | None, given: list[str]) -> Any:
         show = getattr(error, "format_message", None)  # a usage error of the command line parser
         if show is None:
             raise
-        words = " ".join(str(show()).split())
-        _complain(f"botd: {words} See 'botd {called} --help'." if called in COMMANDS else f"botd: {words}")
+        words = " ".join(str(show()).split()).rstrip(".")
+        _complain(f"botd: {words} (see 'botd {f'{called} ' if called in COMMANDS else ''}--help')")
         return EXIT_USAGE
 
 

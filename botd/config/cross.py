@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from botd.config.models import ConfigFile, ExecutionFile, FeedKind, LifecycleFile, RiskFile, ShutdownFile
+from botd.config.models import ConfigFile, ExecutionFile, LifecycleFile, RiskFile, ShutdownFile
 from botd.config.reading import Document
 from botd.config.symbols import Symbol, parse_symbol, resolve_symbol, underscored
+from botd.config.words import FeedKind
 from botd.core.instrument import InstrumentKind
 from botd.errors import Diagnostic, Severity
 from botd.language.source import did_you_mean
@@ -32,11 +33,13 @@ def read_symbol(document: Document, name: str) -> tuple[Symbol | None, Diagnosti
 def check_config(document: Document, config: ConfigFile) -> Iterator[Diagnostic]:
     """Find the faults of config.yaml alone."""
     symbols: dict[str, str] = {}
+    readable = True
     for name in config.instruments:
         symbol, found = read_symbol(document, name)
         if found is not None:
             yield found
         if symbol is None:
+            readable = False
             continue
         if symbol.id in symbols:
             yield document.at(
@@ -48,7 +51,8 @@ def check_config(document: Document, config: ConfigFile) -> Iterator[Diagnostic]
         yield from _check_instrument(document, config, name, symbol)
     if not config.instruments:
         yield document.at(("instruments",), "no instruments are listed; list at least one", key=True)
-    yield from _check_universes(document, config, frozenset(symbols))
+    if readable:  # a member may be the one whose name could not be read
+        yield from _check_universes(document, config, frozenset(symbols))
     yield from _check_feed(document, config)
 
 

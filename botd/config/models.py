@@ -7,7 +7,6 @@ defaults: a key that is missing is a fault, so that a half-written file cannot p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -32,6 +31,18 @@ from botd.config.values import (
     Speed,
     Whole,
 )
+from botd.config.words import (
+    FeedKind,
+    LogFormat,
+    LogLevel,
+    Mode,
+    read_feed_kind,
+    read_format,
+    read_level,
+    read_mode,
+    read_on_stop,
+)
+from botd.language.typed import OnStop
 
 
 class Shape(BaseModel):
@@ -44,61 +55,6 @@ class Shape(BaseModel):
 
 def _no_entries() -> FrozenMapping[Any, Any]:
     return FrozenMapping[Any, Any]({})
-
-
-class Mode(StrEnum):
-    PAPER = "paper"
-
-
-class FeedKind(StrEnum):
-    SYNTHETIC = "synthetic"
-    RECORDED = "recorded"
-
-
-class LogLevel(StrEnum):
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class LogFormat(StrEnum):
-    JSON = "json"
-    TEXT = "text"
-
-
-def read_mode(value: Any) -> Mode:
-    if value in ("live", "backtest", "replay", "collect"):
-        raise ValueError(f"'{value}' is not built into this version; write paper")
-    mode: Mode = _word(Mode, value)
-    return mode
-
-
-def _word(words: type[StrEnum], value: Any) -> Any:
-    if value not in tuple(words):
-        raise ValueError(f"'{value}' is not one of {', '.join(words)}")
-    return words(value)
-
-
-def read_feed_kind(value: Any) -> FeedKind:
-    kind: FeedKind = _word(FeedKind, value)
-    return kind
-
-
-def read_level(value: Any) -> LogLevel:
-    level: LogLevel = _word(LogLevel, value)
-    return level
-
-
-def read_format(value: Any) -> LogFormat:
-    form: LogFormat = _word(LogFormat, value)
-    return form
-
-
-def read_on_stop(value: Any) -> str:
-    if value not in ("keep", "cancel", "flatten"):
-        raise ValueError(f"'{value}' is not one of keep, cancel, flatten")
-    return str(value)
 
 
 # ---- config.yaml ------------------------------------------------------------------------------
@@ -415,7 +371,7 @@ class ShutdownShape(Shape):
     """A stop that takes longer is reported."""
     ceiling: Duration
     """After it the daemon ends, saying what was late; nothing is lost."""
-    on_stop: Annotated[str, BeforeValidator(read_on_stop)]
+    on_stop: Annotated[OnStop, BeforeValidator(read_on_stop)]
     """For what no strategy owns: keep, cancel (entries; protective stops stay) or flatten."""
 
 

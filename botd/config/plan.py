@@ -12,7 +12,7 @@ from botd.config.frozen import FrozenMapping
 from botd.core.instrument import Instrument, InstrumentId
 from botd.core.settings import CoreSettings
 from botd.errors import Diagnostic
-from botd.language.typed import Strategy
+from botd.language.typed import OnStop, Strategy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ class ShutdownSettings:
 
     expected_us: int = 8_000_000
     ceiling_us: int = 60_000_000
-    on_stop: str = "cancel"  # for what no strategy owns: keep | cancel | flatten
+    on_stop: OnStop = OnStop.CANCEL  # for what no strategy owns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,21 @@ SCHEMAS: Final[dict[str, Callable[[], dict[str, Any]]]] = {
 
 def schema_text(kind: str) -> str:
     """Return the schema of a kind of file as it stands in docs/schema/. Raises KeyError."""
-    schema = {"$schema": DIALECT, "title": f"botd {kind}", **SCHEMAS[kind]()}
-    schema["title"] = f"botd {kind}"
-    return f"{json.dumps(schema, indent=2)}\n"
+    schema = {"$schema": DIALECT, **SCHEMAS[kind](), "title": f"botd {kind}"}
+    return f"{json.dumps(_without_null(schema), indent=2)}\n"
+
+
+def _without_null(part: Any) -> Any:
+    """Take out null, which pydantic adds to what may be left out and which no file may hold."""
+    if isinstance(part, list):
+        return [_without_null(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    kept = {key: _without_null(value) for key, value in part.items()}
+    choices = [choice for choice in kept.get("anyOf", ()) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        del kept["anyOf"]
+        kept = {**choices[0], **kept}
+    if "default" in kept and kept["default"] is None:
+        del kept["default"]
+    return kept
