@@ -240,14 +240,6 @@ class Desk:
                 price = order.decision_price if order.limit is None else order.limit
                 yield runner, runner.lane.instrument.money(order.leaves * price)
 
-    def netted(self, runner: Runner) -> bool:
-        """Say whether another strategy holds the other side: the venue's net would clamp our exit."""
-        instrument = runner.lane.instrument.id
-        return any(
-            position.instrument == instrument and position.sign != runner.sign
-            for position in self.portfolio.positions()
-        )
-
     def forget_old_submissions(self, ts_us: int) -> None:
         """Drop entries sent over a minute ago from the rate count."""
         while self.submitted_us and self.submitted_us[0] <= ts_us - MINUTE_US:

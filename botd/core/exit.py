@@ -115,7 +115,7 @@ def _send(
         kind=OrderType.MARKET,
         decision_price=price,
         intent_seq=intent_seq,
-        reduce_only=not desk.netted(runner),
+        reduce_only=True,
     )
     memory.exit_ids.append(order.client_order_id)
 
@@ -176,7 +176,7 @@ def keep_stop(desk: Desk, runner: Runner, position: Position, ts_us: int) -> Non
         decision_price=max(1, ticks),
         intent_seq=None,
         stop=max(1, ticks),
-        reduce_only=not desk.netted(runner),
+        reduce_only=True,
     )
     memory.stop_id = stop.client_order_id
     memory.amending = False

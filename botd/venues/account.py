@@ -17,6 +17,7 @@ class VenueAccount:
         self._instruments = {i.id: i for i in instruments}
         self._cash = dict(balances)
         self._nets: dict[InstrumentId, tuple[int, int]] = {}  # signed lots, tick-lots of their cost
+        self._owned: dict[tuple[str, InstrumentId], int] = {}  # signed lots by the strategy that traded them
 
     def nets(self) -> dict[InstrumentId, int]:
         """Return the signed lots held of every instrument traded so far."""
@@ -44,8 +45,12 @@ class VenueAccount:
         return "insufficient balance" if needed > self._free(instrument.quote) else ""
 
     def reducible(self, command: SubmitOrder) -> int:
-        """Return the lots by which the order may reduce the net position."""
-        held = self._nets.get(command.instrument, (0, 0))[0]
+        """Return the lots by which the order may reduce what its own strategy holds.
+
+        Judged by owner, as a venue in hedge mode does: two strategies on opposite sides of one
+        instrument would else take each other's exits away.
+        """
+        held = self._owned.get((command.key.strategy, command.instrument), 0)
         return max(0, min(command.qty, held if command.side is Side.SELL else -held))
 
     def _free(self, currency: str) -> Decimal:
@@ -56,8 +61,9 @@ class VenueAccount:
                 bound += instrument.money(cost) / instrument.leverage
         return self._cash.get(currency, Decimal(0)) - bound
 
-    def book(self, instrument: Instrument, price: int, signed: int, fee: Decimal) -> None:
+    def book(self, instrument: Instrument, owner: str, price: int, signed: int, fee: Decimal) -> None:
         """Move cash and the net position by a fill: average cost, realized on what reduces."""
+        self._owned[owner, instrument.id] = self._owned.get((owner, instrument.id), 0) + signed
         held, cost = self._nets.get(instrument.id, (0, 0))
         realized = 0
         closing = min(abs(held), abs(signed)) if held * signed < 0 else 0
@@ -74,9 +80,11 @@ class VenueAccount:
         return {
             "cash": {currency: str(amount) for currency, amount in self._cash.items()},
             "nets": {name: list(pair) for name, pair in self._nets.items()},
+            "owned": [[owner, name, lots] for (owner, name), lots in self._owned.items() if lots],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()`."""
         self._cash = {currency: Decimal(amount) for currency, amount in state["cash"].items()}
         self._nets = {InstrumentId(name): (lots, cost) for name, (lots, cost) in state["nets"].items()}
+        self._owned = {(owner, InstrumentId(name)): lots for owner, name, lots in state["owned"]}

@@ -387,7 +387,9 @@ class SimulatedVenue:
         paid = fee(instrument.money(price * lots), rate)
         order.filled += lots
         self._trades += 1
-        self._account.book(instrument, price, lots if command.side is Side.BUY else -lots, paid)
+        self._account.book(
+            instrument, command.key.strategy, price, lots if command.side is Side.BUY else -lots, paid
+        )
         self._say(
             name,
             OrderFilled(
