@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from botd.errors import BotdError
+from botd.language.strategy import read_strategy
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
