@@ -21,6 +21,15 @@ def test_strategy_read_aloud_is_the_shipped_one() -> None:
     assert shown[1] == shipped[shipped.index("strategy:") :]
 
 
+def test_mistake_shown_gets_the_message_shown() -> None:
+    shipped = (ROOT / "strategies" / "pump_rider.yaml").read_text(encoding="utf-8")
+    wrong = shipped.replace("when: spread < 150bps", "when: twpa(5s) > 5bps")
+    strategy, faults = read_strategy(wrong, "strategies/pump_rider.yaml")
+    assert strategy is None
+    message = "".join(f"    {line}\n" for fault in faults for line in fault.render().splitlines())
+    assert message in README
+
+
 @pytest.mark.parametrize(
     "page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 )
