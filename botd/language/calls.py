@@ -273,10 +273,8 @@ class _Binder:
         if entry.op == "zscore":
             samples = params[0] / params[1]
             if not SAMPLES_MIN <= samples <= SAMPLES_MAX:
-                raise self._fail(
-                    self._span,
-                    f"this takes {samples:g} samples; choose a window of {SAMPLES_MIN} to {SAMPLES_MAX} steps",
-                )
+                steps = f"{SAMPLES_MIN} to {SAMPLES_MAX} steps"
+                raise self._fail(self._span, f"this takes {samples:g} samples; choose a window of {steps}")
 
     def _unit(self) -> Unit:
         unit = self._entry.unit

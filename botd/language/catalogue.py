@@ -392,34 +392,3 @@ def _by_word() -> Mapping[str, tuple[Entry, ...]]:
 WORDS: Final[Mapping[str, tuple[Entry, ...]]] = _by_word()
 BY_OP: Final[Mapping[str, Entry]] = MappingProxyType({e.op: e for e in (*_ENTRIES, *CONSTRUCTS)})
 POSITION_WORDS: Final = frozenset(e.name for e in _ENTRIES if e.reads is Reads.POSITION)
-
-# Words of other tools and of plain habit, and the word they mean here.
-FOREIGN_WORDS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "ask": "best_ask",
-        "bid": "best_bid",
-        "last": "price",
-        "qty": "volume",
-        "trades": "count",
-        "twap": "twpa",
-        "std": "stddev",
-        "stdev": "stddev",
-        "funding": "funding_rate",
-        "mark": "mark_price",
-        "bb_upper": "bollinger_upper",
-        "bb_lower": "bollinger_lower",
-        "profit": "pnl",
-        "true": "always",
-        "false": "never",
-        "AND": "and",
-        "OR": "or",
-        "NOT": "not",
-        "hour": "time_of_day",
-        "now": "time_of_day",
-        "weekday": "day_of_week",
-        "crossover": "crosses above",
-        "crossunder": "crosses below",
-        "cross": "crosses above",
-        "roc": "change",
-    }
-)

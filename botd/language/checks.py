@@ -87,7 +87,8 @@ def clauses_needing_trades(strategy: Strategy) -> list[Diagnostic]:
             advice = f"; write {_BAR_WORDS[node.op]}" if node.op in _BAR_WORDS else "; remove it"
             reads = BY_OP[node.op].reads
             faults.error(
-                node.span, f"{clause} uses '{node.op}', which needs {reads}, and these data are bars only{advice}"
+                node.span,
+                f"{clause} uses '{node.op}', which needs {reads}, and these data are bars only{advice}",
             )
     return faults.diagnostics()
 

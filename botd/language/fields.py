@@ -113,7 +113,9 @@ class Scope:
 class Fields:
     """The entries of one mapping, read by key. Whatever is wrong is reported once and replaced."""
 
-    def __init__(self, scope: Scope, node: Node | None, where: str, span: Span, known: tuple[str, ...]) -> None:
+    def __init__(
+        self, scope: Scope, node: Node | None, where: str, span: Span, known: tuple[str, ...]
+    ) -> None:
         self.scope = scope
         self.where = where
         self.span = span
@@ -166,7 +168,9 @@ class Fields:
     def need(self, key: str, example: str) -> bool:
         """Report a key that must be there and is not; say whether it is."""
         if key not in self._entries and self._readable:
-            self.scope.faults.error(self.span, f"{self.where} lacks '{key}'; add it, such as {key}: {example}")
+            self.scope.faults.error(
+                self.span, f"{self.where} lacks '{key}'; add it, such as {key}: {example}"
+            )
         return key in self._entries
 
     def value(self, key: str, parse: Callable[[str], T], default: T) -> T:
@@ -189,9 +193,7 @@ class Fields:
         entry = self._entries.get(key)
         if entry is None:
             return broken(self.span)
-        return read_expression(
-            self.scope, entry, want, clause=f"'{key}'", position_words=position_words
-        )
+        return read_expression(self.scope, entry, want, clause=f"'{key}'", position_words=position_words)
 
     def section(self, key: str, known: tuple[str, ...]) -> Fields:
         """Return the fields of a mapping inside this one."""

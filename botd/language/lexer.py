@@ -133,9 +133,7 @@ def _number(match: re.Match[str], span: Span, faults: Faults) -> Token:
     number, suffix = match["number"], match["ratio"]
     exponent = re.search(r"[eE][+-]?0*([0-9]*)$", number)
     if len(number) > 40 or (exponent and len(exponent[1]) > 2):
-        raise _stop(
-            faults, span, "this number is too long; write at most 40 digits and an exponent under 100"
-        )
+        raise _stop(faults, span, "this number is too long; write at most 40 digits")
     scale = RATIO_UNITS[suffix] if suffix else Decimal(1)
     value = float(Decimal(number) * scale)
     unit = RATIO if suffix else NUMBER

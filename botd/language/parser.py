@@ -19,20 +19,19 @@ from botd.language.calls import (
     is_broken,
     reads_position,
 )
-from botd.language.catalogue import FOREIGN_WORDS, WORDS
+from botd.language.catalogue import WORDS
 from botd.language.lexer import KEYWORDS, UNITS, SyntaxFault, Token, TokenKind, tokenize
 from botd.language.operators import arithmetic, compare, logic, look_back_bars, negate, opposite
 from botd.language.quantities import UNIT_ALIASES
 from botd.language.source import Faults, did_you_mean
-from botd.language.typed import BOOL, NUMBER, PRICE, RATIO, SECONDS, Expr, Span, Unit
-from botd.language.units import common, unit_name
-from botd.language.words import Entry, Reads
+from botd.language.typed import BOOL, NUMBER, SECONDS, Expr, Span, Unit
+from botd.language.units import unit_name
+from botd.language.whole import fits
+from botd.language.words import FOREIGN_WORDS, Entry, Reads
 
 CHARACTERS_MAX: Final = 512
 NODES_MAX: Final = 128
 DEPTH_MAX: Final = 32
-INLINED_NODES_MAX: Final = 2_048
-INLINED_DEPTH_MAX: Final = 128
 
 _OR, _AND, _NOT, _FOR, _COMPARISON, _SUM, _PRODUCT, _SIGN = range(1, 9)
 _BINARY: Final = {
@@ -75,61 +74,17 @@ def parse_expression(
     while start < end and text[end - 1].isspace():
         end -= 1
     if end - start > CHARACTERS_MAX:
-        faults.error(
-            Span(start, start + 1),
-            f"{clause} is {end - start:,} characters long, more than {CHARACTERS_MAX}; name parts of it under let",
-        )
+        length = f"{end - start:,} characters long, more than {CHARACTERS_MAX}"
+        faults.error(Span(start, start + 1), f"{clause} is {length}; name parts of it under let")
         return None
     parser = _Parser(faults, names, position_words=position_words, later=later)
     try:
         expr = parser.parse(start, end)
-        if is_broken(expr) or not _fits(expr, want, clause, faults):
+        if is_broken(expr) or not fits(expr, want, clause, faults):
             return None
     except SyntaxFault:
         return None
     return expr
-
-
-def _fits(expr: Expr, want: Unit | None, clause: str, faults: Faults) -> bool:
-    """Check the whole expression: its size with the names written out, and the unit it must have."""
-    nodes, depth = _measure(expr)
-    if nodes > INLINED_NODES_MAX or depth > INLINED_DEPTH_MAX:
-        faults.error(
-            expr.span,
-            f"with its named values written out {clause} is too large "
-            f"(over {INLINED_NODES_MAX} terms or {INLINED_DEPTH_MAX} levels); simplify the names",
-        )
-        return False
-    if want is None:
-        return True
-    if want == BOOL:
-        if expr.unit == BOOL:
-            return True
-        faults.error(
-            expr.span,
-            f"{clause} needs a condition, this is {unit_name(expr.unit)}; compare it with something",
-        )
-        return False
-    if want == RATIO and unit_name(expr.unit) in ("count", "number"):
-        return True
-    if common(want, expr.unit) is None:
-        example = "such as best_bid" if want == PRICE else "such as clamp(change(10s) / 5%, 0, 1)"
-        faults.error(
-            expr.span, f"{clause} needs a {unit_name(want)}, this is {unit_name(expr.unit)}; {example}"
-        )
-        return False
-    return True
-
-
-def _measure(expr: Expr) -> tuple[int, int]:
-    """Count nodes and levels, stopping a little past the limits: shared names can grow exponentially."""
-    nodes, deepest, waiting = 0, 0, [(expr, 1)]
-    while waiting and nodes <= INLINED_NODES_MAX:
-        node, depth = waiting.pop()
-        nodes += 1
-        deepest = max(deepest, depth)
-        waiting += [(arg, depth + 1) for arg in node.args]
-    return nodes, deepest
 
 
 class _Parser:

@@ -156,7 +156,9 @@ def _read_order(fields: Fields) -> OrderSpec:
     else:
         for key in ("price", "ttl"):
             if order.has(key):
-                faults.error(order.key_span(key), f"'{key}' is for limit orders; write type: limit, or remove it")
+                faults.error(
+                    order.key_span(key), f"'{key}' is for limit orders; write type: limit, or remove it"
+                )
     slippage = order.value("slippage_max", _slippage, Decimal(0))
     return OrderSpec(
         type=kind,
@@ -174,7 +176,9 @@ def _read_size(fields: Fields) -> SizeSpec:
         names = " and ".join(f"'{kind}'" for kind in given)
         faults.error(size.key_span(given[1].value), f"{names} both say how much; keep one")
     elif not given and isinstance(fields.node("size"), MapNode):
-        faults.error(size.span, f"size lacks the amount; write it like {SIZE_EXAMPLE} or {{ risk: 1% of equity }}")
+        faults.error(
+            size.span, f"size lacks the amount; write it like {SIZE_EXAMPLE} or {{ risk: 1% of equity }}"
+        )
     cap = size.value("cap", _of_equity, Decimal(0)) or None
     kind = given[0] if given else SizeKind.FIXED
     if kind is SizeKind.FIXED:
@@ -191,7 +195,8 @@ def read_rules(scope: Scope, node: Node, section: str, span: Span) -> tuple[Exit
     if not isinstance(node, SeqNode):
         shown = node.span if node.span.end > node.span.start else span
         scope.faults.error(
-            shown, f"{section} is a list of rules; start each with '- ', such as - {{ name: out, when: pnl > 3% }}"
+            shown,
+            f"{section} is a list of rules; start each with '- ', such as - {{ name: out, when: pnl > 3% }}",
         )
         return ()
     if len(node.items) > RULES_MAX:

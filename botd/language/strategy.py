@@ -180,11 +180,14 @@ class _Reader:
             return ()
         if not isinstance(node, MapNode):
             self._faults.error(
-                self._fields.value_span("let"), "'let' holds lines of 'name: expression'; indent them below it"
+                self._fields.value_span("let"),
+                "'let' holds lines of 'name: expression'; indent them below it",
             )
             return ()
         if len(node.entries) > LETS_MAX:
-            self._faults.error(self._fields.key_span("let"), f"let has {len(node.entries)} names; at most {LETS_MAX}")
+            self._faults.error(
+                self._fields.key_span("let"), f"let has {len(node.entries)} names; at most {LETS_MAX}"
+            )
         for index, entry in enumerate(node.entries):
             scope.later = frozenset(e.key for e in node.entries[index:])
             named = self._check_let_name(entry)
@@ -217,10 +220,14 @@ class _Reader:
         if isinstance(node, ScalarNode):
             return self._universe(node.text, span), ()
         if isinstance(node, MapNode) or not node.items:
-            self._faults.error(span, "'instruments' needs a list such as [BTC/USDT:USDT], or a universe's name")
+            self._faults.error(
+                span, "'instruments' needs a list such as [BTC/USDT:USDT], or a universe's name"
+            )
             return None, ()
         if len(node.items) > INSTRUMENTS_MAX:
-            self._faults.error(span, f"{len(node.items)} instruments; at most {INSTRUMENTS_MAX} for one strategy")
+            self._faults.error(
+                span, f"{len(node.items)} instruments; at most {INSTRUMENTS_MAX} for one strategy"
+            )
         return None, tuple(self._instrument(item, node) for item in node.items)
 
     def _universe(self, text: str, span: Span) -> str | None:
@@ -230,7 +237,8 @@ class _Reader:
             self._faults.error(span, f"instruments are a list, even one alone; write [{text}]")
         else:
             self._faults.error(
-                span, "'instruments' needs a list such as [BTC/USDT:USDT], or the name of a universe of config.yaml"
+                span,
+                "'instruments' needs a list such as [BTC/USDT:USDT], or the name of a universe",
             )
         return None
 
@@ -264,7 +272,9 @@ class _Reader:
         for key, example in (("limits", "{ position_max: 5% }"), ("lifecycle", "{ holding_max: 60m }")):
             node = self._fields.node(key)
             if node is not None and not isinstance(node, MapNode):
-                self._faults.error(self._fields.value_span(key), f"'{key}' holds names with values, such as {example}")
+                self._faults.error(
+                    self._fields.value_span(key), f"'{key}' holds names with values, such as {example}"
+                )
 
 
 def parse_side(text: str) -> PositionSide:
@@ -273,7 +283,9 @@ def parse_side(text: str) -> PositionSide:
     if meant:
         raise InputInvalid(f"is a position's: write {meant}; '{text}' is an order's side")
     if text.lower() in ("both", "any"):
-        raise InputInvalid("needs long or short; one strategy trades one side, write a second file for the other")
+        raise InputInvalid(
+            "needs long or short; one strategy trades one side, write a second file for the other"
+        )
     return parse_choice(PositionSide)(text)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
 from botd.language.typed import Unit
 
@@ -81,3 +84,39 @@ class Entry:
     percent: bool = False  # a ratio that people think of in percent
     doc: str
     example: str
+
+
+# Words of other tools and of plain habit, and the word they mean here.
+FOREIGN_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "ask": "best_ask",
+        "bid": "best_bid",
+        "last": "price",
+        "qty": "volume",
+        "trades": "count",
+        "twap": "twpa",
+        "std": "stddev",
+        "stdev": "stddev",
+        "funding": "funding_rate",
+        "mark": "mark_price",
+        "bb_upper": "bollinger_upper",
+        "bb_lower": "bollinger_lower",
+        "profit": "pnl",
+        "true": "always",
+        "false": "never",
+        "yes": "always",
+        "no": "never",
+        "on": "always",
+        "off": "never",
+        "AND": "and",
+        "OR": "or",
+        "NOT": "not",
+        "hour": "time_of_day",
+        "now": "time_of_day",
+        "weekday": "day_of_week",
+        "crossover": "crosses above",
+        "crossunder": "crosses below",
+        "cross": "crosses above",
+        "roc": "change",
+    }
+)
