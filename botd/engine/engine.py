@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from botd.engine import kernels
-from botd.engine.layout import CUM_PT, N_COLUMNS, T
+from botd.engine.layout import CUM_PT, N_COLUMNS
 from botd.errors import InvariantBroken
 from botd.language.program import Program
 
@@ -19,6 +19,9 @@ F64 = NDArray[np.float64]
 
 DEQUE_CAPACITY: Final = 1024
 BAR_WORDS: Final = 5  # open, high, low, close, volume
+_append_rows: Any = kernels.append_rows
+_advance: Any = kernels.advance
+_run_history: Any = kernels.run_history
 _RUSH: Final = slice(kernels.H_RUSH_T, kernels.H_RUSH_DONE + 1)
 
 
@@ -43,8 +46,8 @@ class InstrumentEngine:
     ) -> None:
         """`bar_length_us` is the length of BAR rows where the input has them, else 0."""
         self.program = program
-        self.tick = tick
-        self.lot = lot
+        self.tick = float(tick)
+        self.lot = float(lot)
         # a stride of whole pages would put the same row of every column into the same cache set
         self.block_max = block_max + 8 if block_max % 64 == 0 else block_max
         self.phase: I64 = np.zeros(max(1, len(program.machines)), np.int64)[: len(program.machines)]
@@ -106,12 +109,12 @@ class InstrumentEngine:
             raise InvariantBroken(f"a block of {n} rows is longer than {self.block_max}")
         if base + n > self._capacity:
             base = self._make_room(n)
-        if not rows.flags.c_contiguous:
-            rows = np.ascontiguousarray(rows)
-        full = kernels.append_rows(rows, base, n, *self._args)
+        if not rows.flags.carray:  # another memory layout would compile every kernel again
+            rows = rows.copy()
+        full = _append_rows(rows, base, n, *self._args)
         while full:
             self.grow(full)
-            full = kernels.advance(base, n, *self._args)
+            full = _advance(base, n, *self._args)
         self._end = base + n
         return base
 
@@ -129,11 +132,11 @@ class InstrumentEngine:
     def run(self, end: int, block: int | None = None) -> None:
         """Run stage 1 alone over the attached ring's rows up to `end`."""
         size = min(block or self.block_max, self.block_max)
-        base = int(kernels.run_history(self._end, end, size, *self._args))
+        base = int(_run_history(self._end, end, size, *self._args))
         while base < end:
             n = min(size, end - base)
-            self.grow(int(kernels.advance(base, n, *self._args)))
-            base = int(kernels.run_history(base, end, size, *self._args))
+            self.grow(int(_advance(base, n, *self._args)))
+            base = int(_run_history(base, end, size, *self._args))
         self._end = end
 
     def grow(self, what: int) -> None:
@@ -280,7 +283,6 @@ class InstrumentEngine:
 
 
 _DIGESTED: Final = ("ist", "fst", "samples", "deques", "bars", "rush")
-_ = T
 
 
 def _power_of_two(least: int) -> int:

@@ -51,7 +51,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 if COMPILED:
     import numba
 
-    numba.config.CACHE_DIR = str(cache_folder())
+    numba.config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
     _compiler: Any = functools.partial(numba.njit, cache=True, error_model="numpy")
     U8: Any = np.uint64  # a flat index: unsigned ones save a sign test in every access
 else:

@@ -87,7 +87,6 @@ from botd.language.opcodes import (
     HIST,
     HISTU,
     IFF,
-    IFU,
     IMBALANCE,
     LE,
     LECF,
@@ -445,15 +444,18 @@ def k_zscore(R, base, n, window, every, floor, F, a, o, sr, ist, io, fst, fo):
         if changed:
             ready = 0
             s = 0.0
+            ref = 0.0
             k = oldest
             while k < nxt:
                 v = sr[U8(off + (k // every) % cap)]
                 if v == v:
+                    if ready == 0:
+                        ref = v
                     ready += 1
-                    s += v
+                    s += v - ref  # equal samples deviate by exactly nothing
                 k += every
             if ready > 0:
-                mean = s / float(ready)
+                mean = ref + s / float(ready)
                 s = 0.0
                 k = oldest
                 while k < nxt:
@@ -878,11 +880,6 @@ def k_block(base, n, code, fpar, R, hdr, F, U, C, ist, fst, dq, br, sr, hist, ph
             for j in range(n):
                 u = U[c + U8(j)]
                 F[o + U8(j)] = NAN if u > 1 else (F[a + U8(j)] if u == 1 else F[b + U8(j)])
-        elif op == IFU:
-            c = U8(ip0 * S)
-            for j in range(n):
-                u = U[c + U8(j)]
-                U[o + U8(j)] = 2 if u > 1 else (U[a + U8(j)] if u == 1 else U[b + U8(j)])
         elif op == EDGE:
             k_edge(R, base, n, first, ip0, ist, io, C, o)
         elif op == TWPA0:

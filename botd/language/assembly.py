@@ -179,7 +179,7 @@ class Assembler:
             return ip[0], self._resource[node], b
         if code in op.BAR_OPS:
             return ip[0], self._resource[node.args[0]], ip[1]
-        if code in (op.IFF, op.IFU):
+        if code == op.IFF:
             return self.slots[node.args[2]], 0, b
         if code in (op.HIST, op.HISTU):
             return self._resource[node], 0, b

@@ -14,7 +14,7 @@ from typing import Final
 
 from botd.errors import InvariantBroken
 from botd.language import opcodes as op
-from botd.language.typed import BOOL, Expr
+from botd.language.typed import Expr
 
 SAMPLE_FLOOR_COUNTS: Final = 0.3  # smallest deviation a count is judged against
 BAR_COLUMNS: Final = {"open": 0, "bar_high": 1, "bar_low": 2, "close": 3, "bar_volume": 4}
@@ -196,7 +196,7 @@ def _clamp(graph: Graph, expr: Expr) -> Node:
 
 def _if(graph: Graph, expr: Expr) -> Node:
     cond, x, y = map(graph.lower, expr.args)
-    return graph.make(op.IFU if expr.unit == BOOL else op.IFF, x, y, cond)
+    return graph.make(op.IFF, x, y, cond)
 
 
 def _crosses(graph: Graph, expr: Expr) -> Node:
@@ -249,6 +249,8 @@ def _bar_op(graph: Graph, expr: Expr, ago: int) -> Node:
     if word == "atr":
         return _on_bar(graph, op.B_ATR, int(expr.params[0]), 0, int(expr.params[1]), ago)
     series = expr.args[0]
+    if series.op not in BAR_COLUMNS:
+        raise InvariantBroken(f"{series.op!r} is no series of bars")
     length, column = int(series.params[0]), BAR_COLUMNS[series.op]
     if word in ("bollinger_upper", "bollinger_lower"):
         n, factor = int(expr.params[0]), float(expr.params[1])

@@ -103,15 +103,14 @@ LECF: Final = 68
 AND: Final = 69
 OR: Final = 70
 NOT: Final = 71
-IFU: Final = 72
-CROSS: Final = 73  # a crosses above b
-FOR: Final = 74
+CROSS: Final = 72  # a crosses above b
+FOR: Final = 73
 
-GUARD: Final = 75  # skip ip0 instructions while machine b is idle and U column a is true nowhere
+GUARD: Final = 74  # skip ip0 instructions while machine b is idle and U column a is true nowhere
 
 # never in code: their columns are filled once
-CONST: Final = 76
-CONSTU: Final = 77
+CONST: Final = 75
+CONSTU: Final = 76
 
 # the position program: int64[k, 6] op, dst, a, b, c, state
 P_CONST: Final = 0
