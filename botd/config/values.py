@@ -189,18 +189,22 @@ _CRON_PART: Final = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/(\d{1,2}))?"
 
 def _check_cron_part(part: str, name: str, low: int, high: int) -> None:
     if name == "weekday" and part != "*":
-        days = part.split("-")
-        if len(days) > 2 or any(day not in _WEEKDAYS for day in days):
-            raise ValueError(f"weekday '{part}' must be a name or a range of names, such as mon or mon-fri")
+        days = [_WEEKDAYS.index(day) for day in part.split("-") if day in _WEEKDAYS]
+        if len(days) != part.count("-") + 1 or len(days) > 2 or days != sorted(days):
+            raise ValueError(
+                f"weekday '{part}' must be a name or a range of names from mon to sun, such as mon or mon-fri"
+            )
         return
     match = _CRON_PART.fullmatch(part)
     if match is None:
         raise ValueError(f"{name} '{part}' is not *, a number, a range a-b or a step */n")
-    first, last, step = (None if g is None else int(g) for g in match.groups())
-    inside = all(n is None or low <= n <= high for n in (first, last))
-    rising = first is None or last is None or first <= last
-    if not inside or not rising or step == 0:
+    first, last, step = (None if group is None else int(group) for group in match.groups())
+    begin = low if first is None else first
+    end = high if first is None or (last is None and step is not None) else first if last is None else last
+    if not low <= begin <= end <= high:
         raise ValueError(f"{name} '{part}' is outside {low}-{high}")
+    if step is not None and not 0 < step <= end - begin:
+        raise ValueError(f"{name} '{part}' has a step that fits no second time; write 1 to {end - begin}")
 
 
 def freeze(value: FrozenMapping[K, V] | dict[K, V]) -> FrozenMapping[K, V]:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import random
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from apscheduler.triggers.cron import CronTrigger
 
 from botd.config import values
 from botd.config.frozen import FrozenMapping
@@ -65,13 +68,28 @@ def test_texts_are_read_exactly(reader: Any, text: Any, value: Any) -> None:
             "write them in UTC, such as 5 0 * * *",
         ),
         (values.read_cron, "60 * * * *", "minute '60' is outside 0-59"),
-        (values.read_cron, "*/0 * * * *", "minute '*/0' is outside 0-59"),
+        (
+            values.read_cron,
+            "*/0 * * * *",
+            "minute '*/0' has a step that fits no second time; write 1 to 59",
+        ),
+        (
+            values.read_cron,
+            "0 19/7 * * *",
+            "hour '19/7' has a step that fits no second time; write 1 to 4",
+        ),
+        (
+            values.read_cron,
+            "* * * * fri-mon",
+            "weekday 'fri-mon' must be a name or a range of names from mon to sun, such as mon or mon-fri",
+        ),
         (values.read_cron, "9-5 * * * *", "minute '9-5' is outside 0-59"),
         (values.read_cron, "x * * * *", "minute 'x' is not *, a number, a range a-b or a step */n"),
         (
             values.read_cron,
             "* * * * mon-wed-fri",
-            "weekday 'mon-wed-fri' must be a name or a range of names, such as mon or mon-fri",
+            "weekday 'mon-wed-fri' must be a name or a range of names from mon to sun, "
+            "such as mon or mon-fri",
         ),
     ],
 )
@@ -95,3 +113,39 @@ def test_frozen_mapping_is_a_copy_that_cannot_change() -> None:
 
 def test_money_is_written_as_it_is_read() -> None:
     assert str(Money(Decimal("0.01"), "BTC")) == "0.01 BTC"
+
+
+def test_every_cron_line_that_is_read_is_one_that_the_scheduler_takes() -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    read = 0
+    for _ in range(3000):
+        line = " ".join(random_cron_field(rng, low, high) for low, high in CRON_RANGES)
+        line = f"{line} {rng.choice(['*', 'mon', 'sun', 'mon-fri', 'sat-tue', 'mon,thu'])}"
+        try:
+            values.read_cron(line)
+        except ValueError:
+            continue
+        read += 1
+        CronTrigger.from_crontab(line, timezone=UTC)  # raises for a line that it does not take
+    assert read > 100
+
+
+CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12))
+
+
+def random_cron_field(rng: random.Random, low: int, high: int) -> str:
+    first, last, step = rng.randint(0, high + 1), rng.randint(low, high + 1), rng.randint(0, high)
+    return rng.choice(
+        [
+            "*",
+            "*",
+            "*",
+            str(first),
+            f"{first}-{last}",
+            f"*/{step}",
+            f"{first}/{step}",
+            f"{first}-{last}/{step}",
+        ]
+    )
