@@ -1,0 +1,314 @@
+"""The screen drawn: a view and its counts as rich tables, in as many lines as the terminal has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, TypeVar
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from botd.core.events import Section
+from botd.core.records import AlertRecord, IntentRecord, RiskRecord, SignalRecord, TradeRecord
+from botd.core.risk import TradingState
+from botd.runtime.tally import Decision, StrategyTally, clock_text, money, number, span, why
+from botd.runtime.view import AccountView, LaneView, Phase, PositionView, View
+
+T = TypeVar("T")
+
+DECISIONS_MAX: Final = 10
+_DECISIONS_MIN: Final = 3
+_SECTIONS_LINES: Final = 2 + 5  # two lines of heading, a header over each of five tables less the shared one
+
+# The colours of the markers on every screen of botd: S1 yellow, Z1 green, ZE1 blue, E1 red.
+_SECTION_STYLE: Final = {
+    Section.S1: "yellow",
+    Section.O1: "yellow",
+    Section.Z1: "green",
+    Section.ZE1: "blue",
+    Section.E1: "red",
+    Section.PROTECT: "magenta",
+    Section.MANUAL: "cyan",
+}
+_PHASE_STYLE: Final = {
+    Phase.IDLE: "dim",
+    Phase.SIGNALLED: "bold yellow",
+    Phase.ENTERING: "bold cyan",
+    Phase.IN_POSITION: "bold green",
+}
+_STATE_STYLE: Final = {
+    TradingState.ACTIVE: "bold green",
+    TradingState.REDUCING: "bold yellow",
+    TradingState.HALTED: "bold white on red",
+}
+_HEADER: Final = "bold white on grey23"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    """What runs here."""
+
+    mode: str
+    session: str
+    feed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """Everything one picture of the screen is made from; nothing in it changes any more."""
+
+    heading: Heading
+    view: View | None
+    before: Mapping[str, int]  # instrument -> last price of the frame before, ticks
+    strategies: Mapping[str, StrategyTally]
+    currencies: Mapping[str, str]  # instrument -> quote currency
+    decisions: Sequence[Decision]
+    up_us: int
+    rows_per_s: float | None
+    speed: float | None  # event time over wall time
+
+
+def draw(frame: Frame, height: int) -> RenderableType:
+    """Return the whole screen, at most `height` lines of it."""
+    view = frame.view
+    if view is None:
+        return Group(_top(frame), Text(" waiting for the first rows", style="dim"))
+    room = max(1, height - _SECTIONS_LINES - len(view.accounts) - 1)  # the last line stays free
+    upper = max(1, min(max(len(view.lanes), len(frame.strategies)), room - 1 - _DECISIONS_MIN))
+    positions = min(max(1, len(view.positions)), max(1, room - upper - _DECISIONS_MIN))
+    decisions = min(DECISIONS_MAX, max(1, room - upper - positions))
+    side_by_side = Table.grid(expand=True, padding=(0, 1, 0, 0))
+    side_by_side.add_column(ratio=58)
+    side_by_side.add_column(ratio=42)
+    side_by_side.add_row(_instruments(frame, view.lanes, upper), _strategies(frame, upper))
+    return Group(
+        _top(frame),
+        _feed_line(frame, view),
+        side_by_side,
+        _accounts(view.accounts),
+        _positions(view, positions),
+        _decisions(frame, decisions),
+    )
+
+
+def _table() -> Table:
+    return Table(box=None, expand=True, header_style=_HEADER, padding=(0, 1), pad_edge=True)
+
+
+def _top(frame: Frame) -> RenderableType:
+    line = Table.grid(expand=True, padding=(0, 1))
+    line.add_column(no_wrap=True)
+    line.add_column(justify="right", no_wrap=True)
+    left = Text(" botd ", style="bold white on dark_cyan")
+    left.append(f" {frame.heading.mode} ", style="bold white on grey35")
+    if frame.view is not None:
+        left.append(f" {frame.view.trading} ", style=_STATE_STYLE[frame.view.trading])
+    left.append(f" session {frame.heading.session}", style="default")
+    line.add_row(left, Text(f"up {span(frame.up_us)}, Ctrl-C stops ", style="dim"))
+    return line
+
+
+def _feed_line(frame: Frame, view: View) -> RenderableType:
+    line = Table.grid(expand=True, padding=(0, 1))
+    line.add_column(no_wrap=True, overflow="ellipsis")
+    line.add_column(justify="right", no_wrap=True)
+    left = Text.assemble(
+        " ", (clock_text(view.ts_us), "bold"), (" UTC", "dim"), (f"  {frame.heading.feed}", "dim")
+    )
+    parts = [f"{view.rows:,} rows"]
+    if frame.rows_per_s is not None:
+        parts.insert(0, f"{frame.rows_per_s:,.0f} rows/s")
+    if frame.speed is not None:
+        parts.insert(0, f"{frame.speed:,.1f}x" if frame.speed < 100 else f"{frame.speed:,.0f}x")
+    line.add_row(left, Text("  ".join(parts) + " ", style="default"))
+    return line
+
+
+def _instruments(frame: Frame, lanes: Sequence[LaneView], lines: int) -> Table:
+    table = _table()
+    table.add_column("instrument", no_wrap=True)
+    table.add_column("last", justify="right", no_wrap=True)
+    table.add_column("strategies", ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column("rows", justify="right", no_wrap=True)
+    shown = _first(lanes, lines, key=lambda lane: max((phase for _, phase in lane.strategies), default=0))
+    for lane in shown:
+        name = lane.instrument.id
+        last, before = lane.last, frame.before.get(name)
+        style = "" if last is None or before in (None, last) else _sign_style(last - (before or 0))
+        price = "-" if last is None else f"{lane.instrument.price(last):,f}"
+        strategies = Text(" ").join(Text(s, style=_PHASE_STYLE[phase]) for s, phase in lane.strategies)
+        table.add_row(name, Text(price, style=style), strategies, f"{lane.rows:,}")
+    return _with_rest(table, len(lanes) - len(shown), "instruments")
+
+
+def _strategies(frame: Frame, lines: int) -> Table:
+    table = _table()
+    table.add_column("strategy", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column(Text("S1", style="yellow"), justify="right")
+    table.add_column(Text("Z1", style="green"), justify="right")
+    table.add_column("denied", justify="right")
+    table.add_column("won", justify="right", no_wrap=True)
+    table.add_column("P&L", justify="right", no_wrap=True)
+    names = list(frame.strategies)
+    shown = _first(names, lines, key=lambda name: frame.strategies[name].trades)
+    for name in shown:
+        tally = frame.strategies[name]
+        counts = (_count(tally.signals), _count(tally.entries), _count(tally.denied, "red"))
+        won = f"{tally.wins}/{tally.trades}" if tally.trades else "-"
+        table.add_row(name, *counts, won, _net(tally))
+    return _with_rest(table, len(names) - len(shown), "strategies")
+
+
+def _accounts(accounts: Sequence[AccountView]) -> Table:
+    table = _table()
+    table.add_column("equity", no_wrap=True)
+    for name in ("", "since start", "unrealized", "realized", "fees", "drawdown"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in accounts:
+        if one.equity is None:
+            table.add_row(one.currency, "price unknown")
+            continue
+        change = one.equity - one.start
+        share = float(change / one.start) if one.start else 0.0
+        table.add_row(
+            one.currency,
+            Text(money(one.equity, one.currency), style="bold"),
+            Text(f"{share:+.2%}", style=_sign_style(change)),
+            _signed(one.equity - one.balance, one.currency),
+            _signed(one.realized, one.currency),
+            money(one.fees, one.currency),
+            "-" if one.drawdown is None else Text(f"{one.drawdown:.2%}", style=_depth_style(one.drawdown)),
+        )
+    return table
+
+
+def _positions(view: View, lines: int) -> Table:
+    table = _table()
+    table.add_column("open positions", no_wrap=True)
+    table.add_column("strategy", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("side", no_wrap=True)
+    for name in ("quantity", "entry", "last", "unrealized", "", "held"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if not view.positions:
+        table.add_row(Text("none", style="dim"))
+        return table
+    shown = view.positions[:lines] if len(view.positions) <= lines else view.positions[: max(1, lines - 1)]
+    for one in shown:
+        table.add_row(*_position_cells(one, view.ts_us))
+    return _with_rest(table, len(view.positions) - len(shown), "positions")
+
+
+def _position_cells(one: PositionView, ts_us: int) -> list[RenderableType]:
+    unknown = Text("-", style="dim")
+    return [
+        one.instrument.id,
+        one.strategy,
+        Text(one.side, style="green" if one.side == "long" else "red"),
+        number(one.qty),
+        _price(one.entry_price, one),
+        unknown if one.mark is None else _price(one.mark, one),
+        unknown if one.unrealized is None else _signed(one.unrealized, one.instrument.quote, name=True),
+        unknown if one.ratio is None else Text(f"{one.ratio:+.2%}", style=_sign_style(one.ratio)),
+        span(ts_us - one.opened_us),
+    ]
+
+
+def _decisions(frame: Frame, lines: int) -> Table:
+    table = _table()
+    table.add_column("decisions", no_wrap=True)
+    table.add_column("strategy", no_wrap=True, overflow="ellipsis", max_width=16)
+    table.add_column("instrument", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("what", no_wrap=True, overflow="ellipsis", max_width=28)
+    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
+    if not frame.decisions:
+        table.add_row(Text("none yet", style="dim"))
+    for record in list(frame.decisions)[-lines:][::-1]:
+        table.add_row(*_decision_cells(record, frame))
+    return table
+
+
+def _decision_cells(record: Decision, frame: Frame) -> list[RenderableType]:
+    time = Text(clock_text(record.ts_us)[11:], style="dim")
+    who, where = record.strategy or "", record.instrument or ""
+    grounds = Text(why(record), style="dim")
+    if isinstance(record, AlertRecord):
+        style = "bold white on red" if record.severity == "critical" else "bold yellow"
+        return [time, who, where, Text("!", style=style), Text(record.type, style=style), grounds]
+    if isinstance(record, RiskRecord):
+        return [time, who, where, _marker(Section.Z1), Text("denied", style="bold red"), grounds]
+    if isinstance(record, TradeRecord):
+        currency = frame.currencies.get(record.instrument, "")
+        net = record.realized_pnl - record.fees
+        what = Text(f"{money(net, currency, signed=True)} {currency}", style=f"bold {_sign_style(net)}")
+        return [time, who, where, _marker(record.exit_section), what, grounds]
+    what = Text(_order_text(record), style="dim" if _is_weak(record) else "")
+    return [time, who, where, _marker(record.section), what, grounds]
+
+
+def _order_text(record: SignalRecord | IntentRecord) -> str:
+    if isinstance(record, IntentRecord):
+        return f"{record.side} {number(record.qty)} @ {number(record.price)}"
+    if record.section is Section.S1:
+        return f"signal @ {number(record.price)}"
+    if record.section is Section.O1:
+        return "signal dropped"
+    return f"{record.side} @ {number(record.price)}"
+
+
+def _is_weak(record: SignalRecord | IntentRecord) -> bool:
+    return isinstance(record, SignalRecord) and (not record.acted or record.section is Section.O1)
+
+
+def _marker(section: Section) -> Text:
+    return Text(section, style=f"bold {_SECTION_STYLE[section]}")
+
+
+def _count(count: int, style: str = "") -> Text:
+    return Text(str(count), style=style if count else "dim")
+
+
+def _net(tally: StrategyTally) -> Text:
+    parts = [
+        Text(f"{money(net, currency, signed=True)} {currency}", style=_sign_style(net))
+        for currency, net in tally.net.items()
+    ]
+    return Text(" ").join(parts) if parts else Text("-", style="dim")
+
+
+def _signed(amount: Decimal, currency: str, *, name: bool = False) -> Text:
+    text = money(amount, currency, signed=bool(amount))
+    return Text(f"{text} {currency}" if name else text, style=_sign_style(amount))
+
+
+def _price(price: Decimal, one: PositionView) -> str:
+    return f"{price.quantize(one.instrument.tick_size):,f}"
+
+
+def _sign_style(amount: Decimal | float) -> str:
+    if amount == 0:
+        return "dim"
+    return "green" if amount > 0 else "red"
+
+
+def _depth_style(drawdown: float) -> str:
+    if drawdown < 0.0005:
+        return "dim"
+    return "red" if drawdown >= 0.05 else "yellow"
+
+
+def _first(items: Sequence[T], lines: int, key: Callable[[T], int]) -> list[T]:
+    """Return what fits, the highest keys, in the order they came in; the last line says what is left out."""
+    if len(items) <= lines:
+        return list(items)
+    ranked = sorted(range(len(items)), key=lambda k: -key(items[k]))
+    return [items[k] for k in sorted(ranked[: max(1, lines - 1)])]
+
+
+def _with_rest(table: Table, count: int, what: str) -> Table:
+    if count > 0:
+        table.add_row(Text(f"{count} more {what}", style="dim"))
+    return table

@@ -1,0 +1,189 @@
+"""What has happened since the start, counted from the records, and put into words."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
+
+from botd.core.events import Section
+from botd.core.instrument import Instrument, InstrumentId
+from botd.core.money import ZERO, is_dollar, plain_text
+from botd.core.records import AlertRecord, IntentRecord, Record, RiskRecord, SignalRecord, TradeRecord
+
+DECISIONS_KEPT: Final = 40
+
+Decision = SignalRecord | IntentRecord | RiskRecord | TradeRecord | AlertRecord
+
+
+@dataclass(slots=True)
+class StrategyTally:
+    """One strategy's counts."""
+
+    signals: int = 0  # S1
+    entries: int = 0  # Z1
+    denied: int = 0
+    trades: int = 0
+    wins: int = 0
+    net: dict[str, Decimal] = field(default_factory=dict)  # P&L after fees by currency
+
+
+class Tally:
+    """Counts over every record handed to it."""
+
+    def __init__(self, instruments: Mapping[InstrumentId, Instrument]) -> None:
+        self._instruments = instruments
+        self.strategies: dict[str, StrategyTally] = {}
+        self.denials: Counter[str] = Counter()
+        self.alerts: Counter[tuple[str, str]] = Counter()  # (severity, type)
+        self.last_alert: dict[tuple[str, str], str] = {}
+        self.realized: dict[str, Decimal] = {}  # of closed trades, without fees
+        self.fees: dict[str, Decimal] = {}
+        self.decisions: deque[Decision] = deque(maxlen=DECISIONS_KEPT)
+
+    def of(self, strategy: str) -> StrategyTally:
+        """Return a strategy's counts, zeros where nothing has happened."""
+        found = self.strategies.get(strategy)
+        if found is None:
+            found = self.strategies[strategy] = StrategyTally()
+        return found
+
+    def total(self) -> StrategyTally:
+        """Return the sums over all strategies; `net` is left empty."""
+        tallies = self.strategies.values()
+        return StrategyTally(
+            signals=sum(t.signals for t in tallies),
+            entries=sum(t.entries for t in tallies),
+            denied=sum(t.denied for t in tallies),
+            trades=sum(t.trades for t in tallies),
+            wins=sum(t.wins for t in tallies),
+        )
+
+    def add(self, records: Sequence[Record]) -> list[str]:
+        """Count records; return a line for each closed trade, denial and alert among them."""
+        lines = []
+        for record in records:
+            if isinstance(record, SignalRecord):
+                if record.section is Section.S1:
+                    self.of(record.strategy).signals += 1
+                if record.section is not Section.Z1:  # its intent tells more
+                    self.decisions.append(record)
+            elif isinstance(record, IntentRecord):
+                if record.section is Section.Z1:
+                    self.of(record.strategy).entries += 1
+                    self.decisions.append(record)
+            elif isinstance(record, RiskRecord):
+                if not record.approved:
+                    lines.append(self._denied(record))
+            elif isinstance(record, TradeRecord):
+                lines.append(self._closed(record))
+            elif isinstance(record, AlertRecord):
+                lines.append(self._alerted(record))
+        return lines
+
+    def _denied(self, record: RiskRecord) -> str:
+        self.of(record.strategy).denied += 1
+        self.denials[str(record.reason)] += 1
+        last = self.decisions[-1] if self.decisions else None
+        if isinstance(last, IntentRecord) and last.seq == record.intent_seq:
+            self.decisions.pop()  # the denial takes the place of what it denies
+        self.decisions.append(record)
+        return f"{clock_text(record.ts_us)} denied {record.strategy} {record.instrument}: {why(record)}"
+
+    def _closed(self, record: TradeRecord) -> str:
+        tally = self.of(record.strategy)
+        net, currency = self.net(record), self.currency(record.instrument)
+        tally.trades += 1
+        tally.wins += net > 0
+        tally.net[currency] = tally.net.get(currency, ZERO) + net
+        self.realized[currency] = self.realized.get(currency, ZERO) + record.realized_pnl
+        self.fees[currency] = self.fees.get(currency, ZERO) + record.fees
+        self.decisions.append(record)
+        return (
+            f"{clock_text(record.ts_us)} trade {record.strategy} {record.instrument} {why(record)}: "
+            f"{money(net, currency, signed=True)} {currency} after fees"
+        )
+
+    def _alerted(self, record: AlertRecord) -> str:
+        key = (record.severity, record.type)
+        self.alerts[key] += 1
+        self.last_alert[key] = record.message
+        self.decisions.append(record)
+        return f"{clock_text(record.ts_us)} alert {record.severity} {record.type}: {record.message}"
+
+    def net(self, record: TradeRecord) -> Decimal:
+        """Return a trade's P&L after fees."""
+        return record.realized_pnl - record.fees
+
+    def currency(self, instrument: InstrumentId) -> str:
+        """Return the currency an instrument's money is in."""
+        known = self._instruments.get(instrument)
+        return known.quote if known else "?"
+
+
+# ---- words --------------------------------------------------------------------------------------
+
+
+def clock_text(ts_us: int) -> str:
+    """Return a time as `2025-11-21 14:03:22`, UTC."""
+    return f"{datetime.fromtimestamp(ts_us // 1_000_000, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def number(amount: Decimal) -> str:
+    """Return an amount with thousands marked and at most 8 decimals, none of them idle."""
+    text = plain_text(round(amount, 8))
+    whole, dot, rest = text.partition(".")
+    return f"{int(whole):,}{dot}{rest}" if whole not in ("", "-", "-0") else text
+
+
+def money(amount: Decimal, currency: str, *, signed: bool = False) -> str:
+    """Return an amount with the decimals that its currency is read with."""
+    digits = 2 if is_dollar(currency) else 8
+    return f"{amount:{'+' if signed else ''},.{digits}f}"
+
+
+def span(us: int) -> str:
+    """Return a length of time with its two largest units: `45s`, `3m 12s`, `2h 5m`, `4d 3h`."""
+    seconds = max(0, us) // 1_000_000
+    for size, unit, smaller_size, smaller in (
+        (86_400, "d", 3600, "h"),
+        (3600, "h", 60, "m"),
+        (60, "m", 1, "s"),
+    ):
+        if seconds >= size:
+            return f"{seconds // size}{unit} {seconds % size // smaller_size}{smaller}"
+    return f"{seconds}s"
+
+
+def why(record: Decision) -> str:
+    """Return the grounds of a decision."""
+    if isinstance(record, RiskRecord):
+        if record.limit is None or record.actual is None:
+            return str(record.reason)
+        return f"{record.reason}, {number(record.actual)} against a limit of {number(record.limit)}"
+    if isinstance(record, IntentRecord):
+        return record.sizing
+    if isinstance(record, TradeRecord):
+        return (
+            f"{record.side} {number(record.qty)} from {number(record.entry_price)} "
+            f"to {number(record.exit_price)} in {span(record.closed_us - record.opened_us)}, "
+            f"{record.exit_section}{f' {record.exit_rule}' if record.exit_rule else ''}"
+        )
+    if isinstance(record, AlertRecord):
+        return record.message
+    return _signal_why(record)
+
+
+def _signal_why(record: SignalRecord) -> str:
+    values = ", ".join(f"{name} {value:.4g}" for name, value in record.values)
+    if record.section is Section.S1:
+        weak = "" if record.acted else ", too low to act on"
+        head = "" if record.confidence is None else f"confidence {record.confidence:.2f}{weak}"
+    elif record.section is Section.O1:
+        head = "its time is over" if record.reason == "after" else "no longer wanted"
+    else:
+        head = record.rule
+    return ", ".join(part for part in (head, values) if part)
