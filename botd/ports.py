@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from botd.core.events import Answer, ClientOrderId, Command
+from botd.core.events import Answer, Command, SubmitOrder
 from botd.core.instrument import Instrument, InstrumentId
 from botd.core.records import Record
 from botd.engine.layout import RowKind
@@ -64,8 +64,20 @@ class Feed(Protocol):
         ...
 
 
+class VenueBook(Protocol):
+    """Where a simulated venue keeps what it must not forget."""
+
+    def save(self, state: Mapping[str, Any], answers: Sequence[Any]) -> None: ...
+
+
 class EventVenue(Protocol):
     """A venue in event time: it fills over the same rows that the bot judges."""
+
+    def keep_in(self, book: VenueBook) -> None:
+        """Keep everything in a book from here on."""
+        ...
+
+    def state(self) -> Mapping[str, Any]: ...
 
     def send(self, number: int, command: Command) -> None:
         """Take a request; a number seen before is ignored."""
@@ -103,8 +115,8 @@ class EventVenue(Protocol):
         self, instrument: InstrumentId, ring: I64, first_row: int, rows: int, position: int
     ) -> list[Answer]: ...
 
-    def open_orders(self) -> Mapping[ClientOrderId, int]:
-        """Return the lots left of every order at the venue or on its way there."""
+    def working(self) -> list[tuple[SubmitOrder, tuple[int, int]]]:
+        """Return every order at the venue with its (filled, whole) lots."""
         ...
 
     def positions(self) -> Mapping[InstrumentId, int]:

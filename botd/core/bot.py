@@ -20,7 +20,7 @@ from botd.core.instrument import Instrument
 from botd.core.lanes import I64, Block, Lane, load_block
 from botd.core.orders import Change, Order
 from botd.core.portfolio import FillEffect
-from botd.core.records import FillRecord, PositionUpdate, Record, TradeRecord
+from botd.core.records import FillRecord, Record, TradeRecord
 from botd.core.runner import ExitGoal, Memory, Runner
 from botd.core.settings import CoreSettings
 from botd.engine import machine as m
@@ -290,23 +290,7 @@ class Bot:
                 realized_pnl=effect.realized,
             )
         )
-        position = effect.position
-        price = desk.portfolio.entry_price(position)
-        desk.records.append(
-            PositionUpdate(
-                seq=desk.next_seq(),
-                strategy=key.strategy,
-                instrument=key.instrument,
-                cycle=position.cycle,
-                side=position.side,
-                qty=instrument.qty(position.signed_qty),
-                entry_price=price,
-                realized_pnl=instrument.money(position.realized),
-                fees=position.fees,
-                opened_us=position.opened_us,
-                ts_us=fill.ts_us,
-            )
-        )
+        desk.position(effect.position, fill.ts_us)
         closed = effect.closed
         if closed is not None:
             desk.records.append(
@@ -350,8 +334,16 @@ class Bot:
         self._schedule_snapshot(ts_us)
 
     def close_books(self, ts_us: int) -> None:
-        """Record the account at the end of the data."""
-        self.desk.snapshot(ts_us, self.desk.marks(1 << 62))
+        """Record the account now: at the end of the data, or when a job asks for it."""
+        self.desk.snapshot(ts_us, self.desk.marks_now())
+
+    def restate(self, ts_us: int) -> None:
+        """Record what is held and what works: a new session begins with it."""
+        for position in self.desk.portfolio.positions():
+            self.desk.position(position, ts_us)
+        for order in self.desk.orders.live():
+            self.desk.record_order(order)
+            self.desk.updated(order, ts_us)
 
     def take_records(self) -> list[Record]:
         """Hand over what was recorded since the last call."""

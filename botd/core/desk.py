@@ -24,7 +24,7 @@ from botd.core.instrument import Instrument, InstrumentId
 from botd.core.lanes import Lane
 from botd.core.money import EXACT, ZERO, average_price
 from botd.core.orders import Order, OrderTable
-from botd.core.portfolio import Portfolio
+from botd.core.portfolio import Portfolio, Position
 from botd.core.records import (
     AlertRecord,
     IntentRecord,
@@ -32,6 +32,7 @@ from botd.core.records import (
     OrderStatus,
     OrderUpdate,
     PortfolioSnapshot,
+    PositionUpdate,
     Record,
     SignalRecord,
 )
@@ -193,6 +194,25 @@ class Desk:
             )
         )
 
+    def position(self, position: Position, ts_us: int) -> None:
+        """Record a position's state; 0 lots is flat."""
+        instrument = self.instruments[position.instrument]
+        self.records.append(
+            PositionUpdate(
+                seq=self.next_seq(),
+                strategy=position.strategy,
+                instrument=position.instrument,
+                cycle=position.cycle,
+                side=position.side,
+                qty=instrument.qty(position.signed_qty),
+                entry_price=self.portfolio.entry_price(position),
+                realized_pnl=instrument.money(position.realized),
+                fees=position.fees,
+                opened_us=position.opened_us,
+                ts_us=ts_us,
+            )
+        )
+
     def snapshot(self, ts_us: int, marks: Mapping[InstrumentId, int]) -> None:
         """Record the account in every currency; this is also where peaks and day starts are seen."""
         portfolio = self.portfolio
@@ -228,6 +248,16 @@ class Desk:
                     found[lane.instrument.id] = mark
         return found
 
+    def marks_now(self) -> dict[InstrumentId, int]:
+        """Return the mark (ticks) of every instrument held, as of the last row judged."""
+        held = {position.instrument for position in self.portfolio.positions()}
+        found: dict[InstrumentId, int] = {}
+        for lane in self.lanes:
+            last = lane.judged()
+            if lane.instrument.id in held and last is not None:
+                found[lane.instrument.id] = lane.mark_at(last)
+        return found
+
     def limits_of(self, strategy: Strategy) -> Limits:
         """Return the account's limits with the strategy's own in their place."""
         return self._limits[strategy.id]
@@ -249,7 +279,6 @@ class Desk:
 
     def submit(
         self,
-        runner: Runner,
         key: DecisionKey,
         *,
         row: int,
@@ -284,39 +313,33 @@ class Desk:
         order.to(OrderStatus.SUBMITTED)
         self.orders.add(order)
         self.commands.append(command)
-        self._record_order(runner.lane.instrument, command, row, intent_seq, decision_price)
+        self.record_order(order)
         return order
 
-    def _record_order(
-        self,
-        instrument: Instrument,
-        command: SubmitOrder,
-        row: int,
-        intent_seq: int | None,
-        decision_price: int,
-    ) -> None:
-        key = command.key
+    def record_order(self, order: Order) -> None:
+        """Record an order as it was submitted."""
+        key, instrument = order.key, self.instruments[order.instrument]
         self.records.append(
             OrderRecord(
                 seq=self.next_seq(),
-                client_order_id=command.client_order_id,
-                intent_seq=intent_seq,
+                client_order_id=order.client_order_id,
+                intent_seq=order.intent_seq,
                 strategy=key.strategy,
                 instrument=key.instrument,
                 section=key.section,
                 rule=key.rule,
                 cycle=key.cycle,
                 leg=key.leg,
-                row=row,
-                ts_us=command.ts_us,
-                side=command.side,
-                type=command.type,
-                tif=command.tif,
-                qty=instrument.qty(command.qty),
-                limit_price=None if command.limit is None else instrument.price(command.limit),
-                stop_price=None if command.stop is None else instrument.price(command.stop),
-                reduce_only=command.reduce_only,
-                decision_price=instrument.price(decision_price),
+                row=order.row,
+                ts_us=order.ts_us,
+                side=order.side,
+                type=order.type,
+                tif=order.tif,
+                qty=instrument.qty(order.qty),
+                limit_price=None if order.limit is None else instrument.price(order.limit),
+                stop_price=None if order.stop is None else instrument.price(order.stop),
+                reduce_only=order.reduce_only,
+                decision_price=instrument.price(order.decision_price),
             )
         )
 

@@ -39,7 +39,6 @@ def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
         return
     kind, limit, expire_us = _terms(desk, runner, row, side, top, ts_us)
     order = desk.submit(
-        runner,
         key,
         row=row_number,
         ts_us=ts_us,

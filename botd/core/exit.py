@@ -106,7 +106,6 @@ def _send(
     key = DecisionKey(runner.strategy.id, lane.instrument.id, memory.cycle, goal.section, goal.rule, goal.leg)
     intent_seq = desk.intent(runner, key, row_number, ts_us, side, lots, price, "exit")
     order = desk.submit(
-        runner,
         key,
         row=row_number,
         ts_us=ts_us,
@@ -166,7 +165,6 @@ def keep_stop(desk: Desk, runner: Runner, position: Position, ts_us: int) -> Non
     )
     memory.stop_leg += 1
     stop = desk.submit(
-        runner,
         key,
         row=row,
         ts_us=ts_us,

@@ -98,10 +98,12 @@ class Lane:
     def mark(self, before: int) -> int | None:
         """Return the mark price (ticks) standing before a merged place, None when nothing is known."""
         row = self.last_row(before)
-        if row is None:
-            return None
+        return None if row is None else self.mark_at(row)
+
+    def mark_at(self, index: int) -> int:
+        """Return the mark price (ticks) at a ring index: the last price where the feed has no mark."""
         ring = self.engine.ring
-        return int(ring[MARK, row]) or int(ring[P, row]) or None
+        return int(ring[MARK, index]) or int(ring[P, index])
 
     def tops(self, row: int) -> tuple[int, int]:
         """Return (bid, ask) in ticks at a row of the block; 0 is unknown."""

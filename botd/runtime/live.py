@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from botd.core.records import Record
 from botd.ports import Batch, Chunk, Clock, Cursor, Feed, JournalEvent
 from botd.runtime.loop import Group, TradingLoop
+from botd.runtime.schedule import JobDue
 
 CURSOR_EVERY_US = 1_000_000
 PENDING_RECORDS_MAX = 2_000
@@ -19,7 +20,7 @@ class Writer(Protocol):
 
     async def commit(self, batch: Batch) -> None: ...
 
-    async def snapshot(self, session_id: str, cursor: Cursor, state: object) -> None: ...
+    async def snapshot(self, session_id: str, cursor: Cursor, state: dict[str, Any]) -> None: ...
 
 
 class LiveDriver:
@@ -65,26 +66,32 @@ class LiveDriver:
                 return
             await asyncio.sleep(0)
 
-    async def run(self) -> None:
+    async def run(self, jobs: asyncio.Queue[JobDue]) -> None:
         """Judge rows as the feed hands them out, until it ends or a stop is asked for."""
         stream = self._feed.stream(self.loop.feed_position)
-        stopped = asyncio.ensure_future(self._stop.wait())
+        stopped = asyncio.create_task(self._stop.wait(), name="stop asked for")
         try:
             while not self._stop.is_set():
                 chunk = await self._next(stream, stopped)
                 if chunk is None:
                     return
                 await self._judge(chunk)
+                while not jobs.empty() and self.loop.recovery is None and not self.loop.stopping:
+                    await self.take(self.loop.job(jobs.get_nowait().name))
         finally:
             stopped.cancel()
             close = getattr(stream, "aclose", None)
             if close is not None:
                 await close()
 
-    async def _next(self, stream: AsyncIterator[Chunk], stopped: asyncio.Future[bool]) -> Chunk | None:
+    async def _next(self, stream: AsyncIterator[Chunk], stopped: asyncio.Task[Any]) -> Chunk | None:
         """Return the feed's next chunk, None at its end or when a stop comes first."""
-        coming = asyncio.ensure_future(anext(stream, None))
-        await asyncio.wait({coming, stopped}, return_when=asyncio.FIRST_COMPLETED)
+
+        async def read() -> Chunk | None:
+            return await anext(stream, None)
+
+        coming = asyncio.create_task(read(), name="next rows")
+        await asyncio.wait([coming, stopped], return_when=asyncio.FIRST_COMPLETED)
         if coming.done():
             return coming.result()
         coming.cancel()

@@ -252,6 +252,8 @@ class TradingLoop:
             answer = answer_of(event.payload)
             self.venue_seq = max(self.venue_seq, answer.seq)
             self._remember(self.bot.apply(answer))
+        elif event.kind == "job":
+            self.bot.close_books(int(event.payload.rpartition("|")[2]))
         elif event.kind == "stop":
             self._remember(self.bot.stop(int(event.payload)))
         else:
@@ -281,6 +283,14 @@ class TradingLoop:
             self.venue.send(number, command)
         self._unsent = []
         self.venue.save()
+
+    # ---- jobs -----------------------------------------------------------------------------------
+
+    def job(self, name: str) -> Group:
+        """Carry out a job of the schedule between two chunks: the books are recorded."""
+        event = self._event("job", f"{name}|{self.ts_us}")
+        self.bot.close_books(self.ts_us)
+        return self._group([event], urgent=True)
 
     # ---- stopping -------------------------------------------------------------------------------
 
@@ -334,4 +344,5 @@ class TradingLoop:
 
 
 def _market(rows: I64) -> NDArray[np.bool_]:
-    return np.not_equal(rows[KIND], int(RowKind.TIMER))
+    is_market: NDArray[np.bool_] = rows[KIND] != int(RowKind.TIMER)
+    return is_market

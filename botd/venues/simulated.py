@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 from botd.core.events import (
     AmendOrder,
     Answer,
     CancelOrder,
-    ClientOrderId,
     Command,
     OrderAccepted,
     OrderAmended,
@@ -35,14 +34,9 @@ from botd.core.settings import PaperSettings
 from botd.engine.fills import NEVER, bar_price, first_touch, walk
 from botd.engine.layout import ASK, ASZ, BID, BSZ, HIGH, KIND, LOW, OPEN, P, RowKind, T
 from botd.errors import StateCorrupt
+from botd.ports import VenueBook
 from botd.venues.account import VenueAccount
 from botd.venues.floor import Due, Floor, Request, Working
-
-
-class VenueBook(Protocol):
-    """Where the venue keeps what it must not forget."""
-
-    def save(self, state: Mapping[str, Any], answers: Sequence[Due]) -> None: ...
 
 
 class SimulatedVenue:
@@ -82,6 +76,11 @@ class SimulatedVenue:
         self._last_request = number
         arrives = command.ts_us + self._latency_us(command)
         self._floors[command.instrument].requests.append(Request(number, arrives, command))
+
+    def keep_in(self, book: VenueBook) -> None:
+        """Keep everything in a book from here on."""
+        self._book = book
+        self.save()
 
     def save(self) -> None:
         """Make everything taken so far durable."""
@@ -489,13 +488,7 @@ class SimulatedVenue:
         """Return the signed lots held of every instrument traded so far."""
         return self._account.nets()
 
-    def open_orders(self) -> dict[ClientOrderId, int]:
-        """Return the lots left of every order at the venue or on its way there."""
-        found: dict[ClientOrderId, int] = {}
-        for floor in self._floors.values():
-            for request in floor.requests:
-                if isinstance(request.command, SubmitOrder):
-                    found[request.command.client_order_id] = request.command.qty
-            for order in floor.working.values():
-                found[order.command.client_order_id] = order.leaves
-        return found
+    def working(self) -> list[tuple[SubmitOrder, tuple[int, int]]]:
+        """Return every order at the venue with its (filled, whole) lots."""
+        floors = self._floors.values()
+        return [(o.command, (o.filled, o.qty)) for floor in floors for o in floor.working.values()]

@@ -1,0 +1,49 @@
+"""A session's state as bytes, and back: plain values, arrays and the core's own small types only."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+_MAGIC: Final = b"botd-snapshot-1\n"
+_ALLOWED: Final = frozenset(
+    {
+        ("botd.core.runner", "Memory"),
+        ("botd.core.runner", "ExitGoal"),
+        ("botd.core.events", "Section"),
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+        ("numpy._core.multiarray", "_reconstruct"),
+        ("numpy._core.numeric", "_frombuffer"),
+        ("numpy._core.multiarray", "scalar"),
+    }
+)
+
+
+class _Loader(pickle.Unpickler):
+    """Unpickle nothing but what a state is made of: a changed file must not run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"{module}.{name} has no place in a snapshot")
+        return super().find_class(module, name)
+
+
+def encode(state: Mapping[str, Any], *, plan: str) -> bytes:
+    """Return a state as bytes; `plan` is the hash of the plan that made it."""
+    body = zlib.compress(pickle.dumps(dict(state), protocol=5), level=1)
+    return _MAGIC + plan.encode() + b"\n" + body
+
+
+def decode(payload: bytes, *, plan: str) -> Mapping[str, Any] | None:
+    """Return the state, None when it is of another format or another plan."""
+    if not payload.startswith(_MAGIC):
+        return None
+    made_by, _, body = payload[len(_MAGIC) :].partition(b"\n")
+    if made_by != plan.encode():
+        return None
+    state: Mapping[str, Any] = _Loader(io.BytesIO(zlib.decompress(body))).load()
+    return state
