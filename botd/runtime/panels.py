@@ -14,7 +14,7 @@ from rich.text import Text
 from botd.core.events import Section
 from botd.core.records import AlertRecord, IntentRecord, RiskRecord, SignalRecord, TradeRecord
 from botd.core.risk import TradingState
-from botd.runtime.tally import Decision, StrategyTally, clock_text, money, number, span, why
+from botd.runtime.tally import Decision, StrategyTally, clock_text, moment_us, money, number, span, why
 from botd.runtime.view import AccountView, LaneView, Phase, PositionView, View
 
 T = TypeVar("T")
@@ -232,7 +232,7 @@ def _decisions(frame: Frame, lines: int) -> Table:
 
 
 def _decision_cells(record: Decision, frame: Frame) -> list[RenderableType]:
-    time = Text(clock_text(record.ts_us)[11:], style="dim")
+    time = Text(clock_text(moment_us(record))[11:], style="dim")
     who, where = record.strategy or "", record.instrument or ""
     grounds = Text(why(record), style="dim")
     if isinstance(record, AlertRecord):

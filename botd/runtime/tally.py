@@ -103,7 +103,7 @@ class Tally:
         self.fees[currency] = self.fees.get(currency, ZERO) + record.fees
         self.decisions.append(record)
         return (
-            f"{clock_text(record.ts_us)} trade {record.strategy} {record.instrument} {why(record)}: "
+            f"{clock_text(record.closed_us)} trade {record.strategy} {record.instrument} {why(record)}: "
             f"{money(net, currency, signed=True)} {currency} after fees"
         )
 
@@ -156,6 +156,11 @@ def span(us: int) -> str:
         if seconds >= size:
             return f"{seconds // size}{unit} {seconds % size // smaller_size}{smaller}"
     return f"{seconds}s"
+
+
+def moment_us(record: Decision) -> int:
+    """Return the event time of a decision."""
+    return record.closed_us if isinstance(record, TradeRecord) else record.ts_us
 
 
 def why(record: Decision) -> str:

@@ -230,7 +230,7 @@ class Screen:
             )
             lines.append(
                 f"  positions  {held.strategy} {held.instrument.id} {held.side} {number(held.qty)} "
-                f"from {number(held.entry_price)}{gain} unrealized"
+                f"from {number(held.entry_price)}, {gain}"
             )
         return lines
 
