@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -13,6 +12,7 @@ from pydantic_core import ErrorDetails
 from botd.config.old_keys import advice_for_old_key
 from botd.errors import Diagnostic, Severity
 from botd.language.document import MapNode, Node, ScalarNode, SeqNode, Source, read_document
+from botd.language.source import nearest
 from botd.language.typed import Span
 
 M = TypeVar("M", bound=BaseModel)
@@ -84,19 +84,13 @@ def as_values(node: Node) -> Any:
     return node.text
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean 'x'?", or what there is to choose from, or nothing."""
-    names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if not close:
-        folded = {name.casefold(): name for name in names}
-        close = [
-            folded[match]
-            for match in difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
-        ]
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; there is {', '.join(names)}" if 0 < len(names) <= 20 else ""
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?", or what there is to choose from when nothing is near."""
+    names = list(known)
+    near = nearest(word, names) or next((name for name in names if name in word.split("_")), None)
+    if near is not None:
+        return f"; did you mean '{near}'?"
+    return f"; there is {', '.join(sorted(names))}" if names else ""
 
 
 def _explain(document: Document, shape: type[BaseModel], detail: ErrorDetails) -> Diagnostic:
@@ -104,9 +98,10 @@ def _explain(document: Document, shape: type[BaseModel], detail: ErrorDetails) -
     explain = _EXPLAIN.get(detail["type"])
     if explain is not None:
         return explain(document, shape, loc, detail)
-    name = f"'{loc[-1]}' " if loc and isinstance(loc[-1], str) else ""
+    of_key = "[key]" in detail["loc"]
+    name = f"'{loc[-1]}' " if loc and isinstance(loc[-1], str) and not of_key else ""
     said = str(detail.get("ctx", {}).get("error", detail["msg"]))
-    return document.at(loc, f"{name}{said}", key="[key]" in detail["loc"])
+    return document.at(loc, f"{name}{said}", key=of_key)
 
 
 def _missing(document: Document, shape: type[BaseModel], loc: Path, detail: ErrorDetails) -> Diagnostic:
@@ -119,7 +114,7 @@ def _unknown(document: Document, shape: type[BaseModel], loc: Path, detail: Erro
     old = advice_for_old_key(key)
     if old is not None:
         return document.at(loc, old, key=True)
-    return document.at(loc, f"unknown key '{key}'{did_you_mean(key, _known_keys(shape, loc[:-1]))}", key=True)
+    return document.at(loc, f"unknown key '{key}'{suggest(key, _known_keys(shape, loc[:-1]))}", key=True)
 
 
 def _not_a_mapping(document: Document, shape: type[BaseModel], loc: Path, detail: ErrorDetails) -> Diagnostic:

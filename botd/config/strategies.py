@@ -13,13 +13,12 @@ from botd.config.cross import nobody_lists
 from botd.config.models import LifecycleShape, LimitsShape, Shape
 from botd.config.old_keys import advice_for_old_key
 from botd.config.plan import LifecycleSettings, SignalDefaults
-from botd.config.reading import Document
+from botd.config.reading import Document, suggest
 from botd.config.symbols import parse_symbol, resolve_symbol
 from botd.config.values import Money
 from botd.core.instrument import Instrument, InstrumentKind
 from botd.errors import Diagnostic, Severity
 from botd.language.document import MapNode, Node, ScalarNode, SeqNode
-from botd.language.source import did_you_mean
 from botd.language.typed import PositionSide, SizeKind, Strategy
 
 
@@ -123,10 +122,7 @@ def _resolve_universe(
         return (), []
     members = around.universes.get(universe)
     if members is None:
-        advice = did_you_mean(universe, around.universes)
-        if not advice:
-            names = ", ".join(sorted(around.universes))
-            advice = f"; there is {names}" if names else "; add it under universes"
+        advice = suggest(universe, around.universes) or "; add it under universes"
         message = f"config.yaml has no universe '{universe}'{advice}"
         return (), [document.at(("instruments",), message)]
     listed = frozenset(around.listed)
@@ -195,8 +191,7 @@ def _own_values(
 
 
 def _no_such_value(section: str, name: str, known: list[str]) -> str:
-    advice = did_you_mean(name, known) or f"; there is {', '.join(known)}"
-    return f"unknown key '{name}' in '{section}'{advice}"
+    return f"unknown key '{name}' in '{section}'{suggest(name, known)}"
 
 
 def _adapter(shape: type[Shape], name: str) -> TypeAdapter[Any]:

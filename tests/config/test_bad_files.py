@@ -1,4 +1,7 @@
-"""Every file in bad/ states the errors it must give, and gives no other."""
+"""Every file in bad/ states the errors it must give, and gives no other.
+
+A statement that ends in ... is the beginning of one whose wording belongs to the language.
+"""
 
 from __future__ import annotations
 
@@ -38,4 +41,9 @@ def test_bad_file_gives_exactly_the_errors_it_states(
     assert code == 2
     assert "Traceback" not in shown.err
     assert shown.out == ""
-    assert sorted(line for line in shown.err.splitlines() if REPORTED.fullmatch(line)) == sorted(stated)
+    reported = sorted(line for line in shown.err.splitlines() if REPORTED.fullmatch(line))
+    for number, statement in enumerate(sorted(stated)):
+        begin = statement.removesuffix("...")
+        if begin != statement and number < len(reported) and reported[number].startswith(begin):
+            reported[number] = statement
+    assert reported == sorted(stated)
