@@ -23,7 +23,8 @@ from botd.config.plan import Job, LoggingSettings, Plan, ShutdownSettings, Signa
 from botd.config.reading import Document
 from botd.config.strategies import check_traded
 from botd.core.instrument import Instrument
-from botd.errors import ConfigInvalid, Diagnostic, InputInvalid, Severity
+from botd.errors import ConfigInvalid, Diagnostic, InputInvalid, InvariantBroken, Severity
+from botd.language.checks import clauses_needing_trades
 from botd.language.document import Source, read_document
 from botd.language.typed import Strategy
 
@@ -117,17 +118,47 @@ def on_instruments(plan: Plan, instruments: Sequence[Instrument]) -> Plan:
     Raises ConfigInvalid when a strategy cannot trade one: short on spot, a size in another currency,
     no balance in the quote currency.
     """
-    found: list[Diagnostic] = []
-    for strategy in plan.strategies:
-        root, _ = read_document(strategy.text, strategy.file)
-        if root is not None:
-            document = Document(Source(strategy.file, strategy.text), root)
-            found += check_traded(document, strategy, list(instruments), plan.settings.equity)
+    found = [fault for strategy in plan.strategies for fault in _unfit(strategy, plan, instruments)]
     if found:
         raise ConfigInvalid(found)
+    return _placed(plan, plan.strategies, instruments)
+
+
+def fit_to_data(plan: Plan, instruments: Sequence[Instrument], *, bars_only: bool) -> Plan:
+    """Return the plan with the strategies that can trade these instruments; the others are left out.
+
+    For a bot whose strategies are made for several kinds of data. Each one left out is among the
+    warnings, with the reason. Raises ConfigInvalid when none can trade them.
+    """
+    fit: list[Strategy] = []
+    found: list[Diagnostic] = []
+    for strategy in plan.strategies:
+        faults = _unfit(strategy, plan, instruments)
+        if bars_only:
+            faults += clauses_needing_trades(strategy)
+        found += faults
+        if not faults:
+            fit.append(strategy)
+    if not fit:
+        raise ConfigInvalid(found)
+    left_out = tuple(
+        replace(d, severity=Severity.WARNING, message=f"left out on these data: {d.message}") for d in found
+    )
+    return replace(_placed(plan, fit, instruments), warnings=(*plan.warnings, *left_out))
+
+
+def _unfit(strategy: Strategy, plan: Plan, instruments: Sequence[Instrument]) -> list[Diagnostic]:
+    root, _ = read_document(strategy.text, strategy.file)
+    if root is None:
+        raise InvariantBroken(f"{strategy.file}: a strategy of the plan cannot be read again")
+    document = Document(Source(strategy.file, strategy.text), root)
+    return check_traded(document, strategy, list(instruments), plan.settings.equity)
+
+
+def _placed(plan: Plan, strategies: Sequence[Strategy], instruments: Sequence[Instrument]) -> Plan:
     names = tuple(instrument.id for instrument in instruments)
-    strategies = tuple(replace(strategy, instruments=names) for strategy in plan.strategies)
-    return replace(plan, instruments=tuple(instruments), strategies=strategies)
+    placed = tuple(replace(strategy, instruments=names) for strategy in strategies)
+    return replace(plan, instruments=tuple(instruments), strategies=placed)
 
 
 def _accepted(checked: Checked) -> Plan:

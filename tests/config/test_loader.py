@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from botd.config.build import build_instrument, default_settings
-from botd.config.loader import check, find_config, load_plan, load_strategies, on_instruments
+from botd.config.loader import check, find_config, fit_to_data, load_plan, load_strategies, on_instruments
 from botd.config.plan import (
     BreakerSettings,
     FeedSettings,
@@ -364,3 +364,20 @@ def test_data_in_another_currency_than_the_size_is_refused(bot: Path) -> None:
             "add EUR to account.equity in config.yaml",
         ),
     ]
+
+
+def test_strategies_that_cannot_trade_the_data_are_left_out_with_a_warning(bot: Path) -> None:
+    plan = load_plan(bot)
+
+    fitted = fit_to_data(plan, [perpetual()], bars_only=False)
+
+    assert [s.id for s in fitted.strategies] == ["fade"]
+    assert fitted.instruments_of("fade") == ("XRP/USDT:USDT",)
+    left_out = [d for d in fitted.warnings if d.message.startswith("left out on these data: ")]
+    assert [(d.severity, d.line) for d in left_out] == [(Severity.WARNING, 7)]
+
+
+def test_data_that_no_strategy_can_trade_are_refused(bot: Path) -> None:
+    with pytest.raises(ConfigInvalid) as raised:
+        fit_to_data(load_plan(bot), [perpetual()], bars_only=True)
+    assert any("'change', which needs" in d.message for d in raised.value.diagnostics)
