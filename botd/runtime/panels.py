@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, TypeVar
 
@@ -14,14 +14,24 @@ from rich.text import Text
 from botd.core.events import Section
 from botd.core.records import AlertRecord, IntentRecord, RiskRecord, SignalRecord, TradeRecord
 from botd.core.risk import TradingState
-from botd.runtime.tally import Decision, StrategyTally, clock_text, moment_us, money, number, span, why
+from botd.runtime.tally import (
+    Decision,
+    StrategyTally,
+    clock_text,
+    currency_of,
+    moment_us,
+    money,
+    net_of,
+    number,
+    span,
+    why,
+)
 from botd.runtime.view import AccountView, LaneView, Phase, PositionView, View
 
 T = TypeVar("T")
 
 DECISIONS_MAX: Final = 10
-_DECISIONS_MIN: Final = 3
-_SECTIONS_LINES: Final = 2 + 5  # two lines of heading, a header over each of five tables less the shared one
+_HEADERS: Final = 2 + 5  # two lines on top, and one over each table
 
 # The colours of the markers on every screen of botd: S1 yellow, Z1 green, ZE1 blue, E1 red.
 _SECTION_STYLE: Final = {
@@ -52,8 +62,8 @@ class Heading:
     """What runs here."""
 
     mode: str
-    session: str
-    feed: str
+    session: str = ""
+    feed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,44 +71,44 @@ class Frame:
     """Everything one picture of the screen is made from; nothing in it changes any more."""
 
     heading: Heading
-    view: View | None
-    before: Mapping[str, int]  # instrument -> last price of the frame before, ticks
-    strategies: Mapping[str, StrategyTally]
-    currencies: Mapping[str, str]  # instrument -> quote currency
-    decisions: Sequence[Decision]
-    up_us: int
-    rows_per_s: float | None
-    speed: float | None  # event time over wall time
+    view: View | None = None
+    before: Mapping[str, int] = field(default_factory=dict)  # instrument -> last price before, ticks
+    strategies: Mapping[str, StrategyTally] = field(default_factory=dict)
+    decisions: Sequence[Decision] = ()
+    rows_per_s: float | None = None
+    speed: float | None = None  # event time over wall time
 
 
-def draw(frame: Frame, height: int) -> RenderableType:
-    """Return the whole screen, at most `height` lines of it."""
+def draw(frame: Frame, *, height: int, up_us: int) -> RenderableType:
+    """Return the whole screen, `height` lines at most; what does not fit is counted."""
     view = frame.view
     if view is None:
-        return Group(_top(frame), Text(" waiting for the first rows", style="dim"))
-    room = max(1, height - _SECTIONS_LINES - len(view.accounts) - 1)  # the last line stays free
-    upper = max(1, min(max(len(view.lanes), len(frame.strategies)), room - 1 - _DECISIONS_MIN))
-    positions = min(max(1, len(view.positions)), max(1, room - upper - _DECISIONS_MIN))
-    decisions = min(DECISIONS_MAX, max(1, room - upper - positions))
-    side_by_side = Table.grid(expand=True, padding=(0, 1, 0, 0))
-    side_by_side.add_column(ratio=58)
-    side_by_side.add_column(ratio=42)
-    side_by_side.add_row(_instruments(frame, view.lanes, upper), _strategies(frame, upper))
+        return Group(_top(frame, up_us), Text(" waiting for the first rows", style="dim"))
+    room = max(4, height - 1 - _HEADERS - len(view.accounts))  # the last line stays free
+    decisions = min(max(1, len(frame.decisions)), DECISIONS_MAX, max(1, room // 3))
+    room -= decisions
+    positions = min(max(1, len(view.positions)), max(1, room // 3))
+    room -= positions
+    strategies = min(max(1, len(frame.strategies)), max(1, room // 2))
+    instruments = min(max(1, len(view.lanes)), max(1, room - strategies))
+    room -= strategies + instruments
+    decisions = min(max(1, len(frame.decisions)), DECISIONS_MAX, decisions + max(0, room))
     return Group(
-        _top(frame),
+        _top(frame, up_us),
         _feed_line(frame, view),
-        side_by_side,
+        _instruments(frame, view.lanes, instruments),
+        _strategies(frame, strategies),
         _accounts(view.accounts),
         _positions(view, positions),
         _decisions(frame, decisions),
     )
 
 
-def _table() -> Table:
-    return Table(box=None, expand=True, header_style=_HEADER, padding=(0, 1), pad_edge=True)
+def _table(padding: tuple[int, int, int, int] = (0, 1, 0, 1)) -> Table:
+    return Table(box=None, expand=True, header_style=_HEADER, padding=padding)
 
 
-def _top(frame: Frame) -> RenderableType:
+def _top(frame: Frame, up_us: int) -> RenderableType:
     line = Table.grid(expand=True, padding=(0, 1))
     line.add_column(no_wrap=True)
     line.add_column(justify="right", no_wrap=True)
@@ -106,8 +116,8 @@ def _top(frame: Frame) -> RenderableType:
     left.append(f" {frame.heading.mode} ", style="bold white on grey35")
     if frame.view is not None:
         left.append(f" {frame.view.trading} ", style=_STATE_STYLE[frame.view.trading])
-    left.append(f" session {frame.heading.session}", style="default")
-    line.add_row(left, Text(f"up {span(frame.up_us)}, Ctrl-C stops ", style="dim"))
+    left.append(f" {frame.heading.session}")
+    line.add_row(left, Text(f"up {span(up_us)}, Ctrl-C stops ", style="dim"))
     return line
 
 
@@ -146,30 +156,37 @@ def _instruments(frame: Frame, lanes: Sequence[LaneView], lines: int) -> Table:
 
 def _strategies(frame: Frame, lines: int) -> Table:
     table = _table()
-    table.add_column("strategy", no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column(Text("S1", style="yellow"), justify="right")
-    table.add_column(Text("Z1", style="green"), justify="right")
-    table.add_column("denied", justify="right")
-    table.add_column("won", justify="right", no_wrap=True)
-    table.add_column("P&L", justify="right", no_wrap=True)
+    table.add_column("strategies", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column(Text("S1", style="yellow"), justify="right", min_width=6)
+    table.add_column(Text("Z1", style="green"), justify="right", min_width=6)
+    for name in ("denied", "trades", "won"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=6)
+    table.add_column("P&L after fees", justify="right", no_wrap=True, min_width=24)
     names = list(frame.strategies)
     shown = _first(names, lines, key=lambda name: frame.strategies[name].trades)
     for name in shown:
         tally = frame.strategies[name]
-        counts = (_count(tally.signals), _count(tally.entries), _count(tally.denied, "red"))
-        won = f"{tally.wins}/{tally.trades}" if tally.trades else "-"
-        table.add_row(name, *counts, won, _net(tally))
+        won = f"{tally.wins / tally.trades:.0%}" if tally.trades else "-"
+        table.add_row(
+            name,
+            _count(tally.signals),
+            _count(tally.entries),
+            _count(tally.denied, "red"),
+            _count(tally.trades),
+            Text(won, style="" if tally.trades else "dim"),
+            _net(tally),
+        )
     return _with_rest(table, len(names) - len(shown), "strategies")
 
 
 def _accounts(accounts: Sequence[AccountView]) -> Table:
     table = _table()
-    table.add_column("equity", no_wrap=True)
-    for name in ("", "since start", "unrealized", "realized", "fees", "drawdown"):
+    table.add_column("account", no_wrap=True)
+    for name in ("equity", "since start", "unrealized", "realized", "fees", "drawdown"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in accounts:
         if one.equity is None:
-            table.add_row(one.currency, "price unknown")
+            table.add_row(one.currency, Text("unknown", style="bold yellow"))
             continue
         change = one.equity - one.start
         share = float(change / one.start) if one.start else 0.0
@@ -187,10 +204,10 @@ def _accounts(accounts: Sequence[AccountView]) -> Table:
 
 def _positions(view: View, lines: int) -> Table:
     table = _table()
-    table.add_column("open positions", no_wrap=True)
+    table.add_column("positions", no_wrap=True)
     table.add_column("strategy", no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column("side", no_wrap=True)
-    for name in ("quantity", "entry", "last", "unrealized", "", "held"):
+    for name in ("quantity", "entry", "mark", "unrealized", "", "held"):
         table.add_column(name, justify="right", no_wrap=True)
     if not view.positions:
         table.add_row(Text("none", style="dim"))
@@ -217,22 +234,22 @@ def _position_cells(one: PositionView, ts_us: int) -> list[RenderableType]:
 
 
 def _decisions(frame: Frame, lines: int) -> Table:
-    table = _table()
-    table.add_column("decisions", no_wrap=True)
+    table = _table(padding=(0, 1, 0, 0))
+    table.add_column(" decisions", no_wrap=True)
     table.add_column("strategy", no_wrap=True, overflow="ellipsis", max_width=16)
     table.add_column("instrument", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    table.add_column("what", no_wrap=True, overflow="ellipsis", max_width=28)
+    table.add_column("", no_wrap=True, overflow="ellipsis", max_width=3)
+    table.add_column("what", no_wrap=True, overflow="ellipsis", max_width=24)
     table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
     if not frame.decisions:
-        table.add_row(Text("none yet", style="dim"))
+        table.add_row(Text(" none yet", style="dim"))
     for record in list(frame.decisions)[-lines:][::-1]:
-        table.add_row(*_decision_cells(record, frame))
+        table.add_row(*_decision_cells(record))
     return table
 
 
-def _decision_cells(record: Decision, frame: Frame) -> list[RenderableType]:
-    time = Text(clock_text(moment_us(record))[11:], style="dim")
+def _decision_cells(record: Decision) -> list[RenderableType]:
+    time = Text(f" {clock_text(moment_us(record))[11:]}", style="dim")
     who, where = record.strategy or "", record.instrument or ""
     grounds = Text(why(record), style="dim")
     if isinstance(record, AlertRecord):
@@ -241,8 +258,7 @@ def _decision_cells(record: Decision, frame: Frame) -> list[RenderableType]:
     if isinstance(record, RiskRecord):
         return [time, who, where, _marker(Section.Z1), Text("denied", style="bold red"), grounds]
     if isinstance(record, TradeRecord):
-        currency = frame.currencies.get(record.instrument, "")
-        net = record.realized_pnl - record.fees
+        currency, net = currency_of(record.instrument), net_of(record)
         what = Text(f"{money(net, currency, signed=True)} {currency}", style=f"bold {_sign_style(net)}")
         return [time, who, where, _marker(record.exit_section), what, grounds]
     what = Text(_order_text(record), style="dim" if _is_weak(record) else "")

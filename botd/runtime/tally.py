@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
 from botd.core.events import Section
-from botd.core.instrument import Instrument, InstrumentId
+from botd.core.instrument import InstrumentId
 from botd.core.money import ZERO, is_dollar, plain_text
 from botd.core.records import AlertRecord, IntentRecord, Record, RiskRecord, SignalRecord, TradeRecord
 
@@ -34,8 +34,7 @@ class StrategyTally:
 class Tally:
     """Counts over every record handed to it."""
 
-    def __init__(self, instruments: Mapping[InstrumentId, Instrument]) -> None:
-        self._instruments = instruments
+    def __init__(self) -> None:
         self.strategies: dict[str, StrategyTally] = {}
         self.denials: Counter[str] = Counter()
         self.alerts: Counter[tuple[str, str]] = Counter()  # (severity, type)
@@ -50,17 +49,6 @@ class Tally:
         if found is None:
             found = self.strategies[strategy] = StrategyTally()
         return found
-
-    def total(self) -> StrategyTally:
-        """Return the sums over all strategies; `net` is left empty."""
-        tallies = self.strategies.values()
-        return StrategyTally(
-            signals=sum(t.signals for t in tallies),
-            entries=sum(t.entries for t in tallies),
-            denied=sum(t.denied for t in tallies),
-            trades=sum(t.trades for t in tallies),
-            wins=sum(t.wins for t in tallies),
-        )
 
     def add(self, records: Sequence[Record]) -> list[str]:
         """Count records; return a line for each closed trade, denial and alert among them."""
@@ -95,7 +83,7 @@ class Tally:
 
     def _closed(self, record: TradeRecord) -> str:
         tally = self.of(record.strategy)
-        net, currency = self.net(record), self.currency(record.instrument)
+        net, currency = net_of(record), currency_of(record.instrument)
         tally.trades += 1
         tally.wins += net > 0
         tally.net[currency] = tally.net.get(currency, ZERO) + net
@@ -103,8 +91,8 @@ class Tally:
         self.fees[currency] = self.fees.get(currency, ZERO) + record.fees
         self.decisions.append(record)
         return (
-            f"{clock_text(record.closed_us)} trade {record.strategy} {record.instrument} {why(record)}: "
-            f"{money(net, currency, signed=True)} {currency} after fees"
+            f"{clock_text(record.closed_us)} trade {record.strategy} {record.instrument} "
+            f"{money(net, currency, signed=True)} {currency} after fees, {record.exit_section} {why(record)}"
         )
 
     def _alerted(self, record: AlertRecord) -> str:
@@ -114,14 +102,27 @@ class Tally:
         self.decisions.append(record)
         return f"{clock_text(record.ts_us)} alert {record.severity} {record.type}: {record.message}"
 
-    def net(self, record: TradeRecord) -> Decimal:
-        """Return a trade's P&L after fees."""
-        return record.realized_pnl - record.fees
 
-    def currency(self, instrument: InstrumentId) -> str:
-        """Return the currency an instrument's money is in."""
-        known = self._instruments.get(instrument)
-        return known.quote if known else "?"
+def total(tallies: Iterable[StrategyTally]) -> StrategyTally:
+    """Return the sums of the counts; `net` is left empty."""
+    whole = StrategyTally()
+    for one in tallies:
+        whole.signals += one.signals
+        whole.entries += one.entries
+        whole.denied += one.denied
+        whole.trades += one.trades
+        whole.wins += one.wins
+    return whole
+
+
+def net_of(record: TradeRecord) -> Decimal:
+    """Return a trade's P&L after fees."""
+    return record.realized_pnl - record.fees
+
+
+def currency_of(instrument: InstrumentId) -> str:
+    """Return the currency an instrument's money is in, which stands in its name: `BTC/USDT:USDT`."""
+    return instrument.partition("/")[2].partition(":")[0]
 
 
 # ---- words --------------------------------------------------------------------------------------
@@ -172,11 +173,10 @@ def why(record: Decision) -> str:
     if isinstance(record, IntentRecord):
         return record.sizing
     if isinstance(record, TradeRecord):
-        return (
-            f"{record.side} {number(record.qty)} from {number(record.entry_price)} "
-            f"to {number(record.exit_price)} in {span(record.closed_us - record.opened_us)}, "
-            f"{record.exit_section}{f' {record.exit_rule}' if record.exit_rule else ''}"
-        )
+        rule = f"{record.exit_rule}: " if record.exit_rule else ""
+        prices = f"{number(record.entry_price)} to {number(record.exit_price)}"
+        held = span(record.closed_us - record.opened_us)
+        return f"{rule}{record.side} {number(record.qty)}, {prices}, {held}"
     if isinstance(record, AlertRecord):
         return record.message
     return _signal_why(record)

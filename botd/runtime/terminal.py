@@ -2,244 +2,195 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
+import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from decimal import Decimal
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from rich.console import Console
 from rich.live import Live
 
 from botd.core.bot import Bot
-from botd.core.instrument import Instrument
-from botd.core.money import ZERO
 from botd.core.records import Record
+from botd.errors import InvariantBroken
 from botd.ports import Clock
 from botd.runtime.panels import Frame, Heading, draw
-from botd.runtime.tally import Tally, clock_text, money, number
-from botd.runtime.view import View, look
+from botd.runtime.summary import status, summarize_run
+from botd.runtime.tally import Tally
+from botd.runtime.view import look
+
+log = logging.getLogger(__name__)
 
 REFRESH_S: Final = 0.25
+OBSERVE_EVERY_US: Final = 250_000
 STATUS_EVERY_US: Final = 60_000_000
 RATE_OVER_US: Final = 5_000_000
 LINES_MAX: Final = 2_000  # waiting to be written; more are counted, not kept
+CLOSE_S: Final = 2.0
 
 
 class Screen:
-    """Show what the bot does.
+    """Show what the bot does, between entering and leaving `with`.
 
-    `update` and `observe` belong to the task that owns the bot: they copy and count, and write nothing.
-    `run` is a task of its own that draws four times a second, or writes a line for every closed trade,
-    denial and alert and a status line a minute where the console is no terminal.
+    `update`, `observe` and `say` copy and count, and write nothing: a thread of the screen's own draws
+    four times a second. Where the console is no terminal it writes a line for every closed trade, denial
+    and alert, and a status line a minute. A console that fails silences the screen, nothing else.
     """
 
     def __init__(
-        self,
-        console: Console,
-        clock: Clock,
-        heading: Heading,
-        instruments: Sequence[Instrument],
-        *,
-        write: Callable[[str], None] | None = None,
+        self, console: Console, clock: Clock, *, mode: str, write: Callable[[str], None] | None = None
     ) -> None:
         """`write` takes plain lines in place of the console."""
+        self.live = console.is_terminal and write is None
         self._console = console
         self._clock = clock
-        self._heading = heading
         self._write = write or self._print
-        self._currencies = {str(one.id): one.quote for one in instruments}
-        self._tally = Tally({one.id: one for one in instruments})
-        self._view: View | None = None
-        self._before: dict[str, int] = {}
-        self._lines: deque[str] = deque(maxlen=LINES_MAX)
+        self._frame = Frame(heading=Heading(mode=mode))
+        self._tally = Tally()
+        self._seen: tuple[Bot, int] | None = None
+        self._lines: deque[str] = deque()
         self._lines_lost = 0
-        self._started_us = clock.now_us()
-        self._status_us = self._started_us
+        self._started_us = self._observed_us = self._status_us = clock.now_us()
         self._samples: deque[tuple[int, int, int]] = deque()  # (wall time, event time, rows)
-        self.live = console.is_terminal and write is None
+        self._table: Live | None = None
+        self._drawn: tuple[int, int, int, int] | None = None  # what the last picture was made from
+        self._thread: threading.Thread | None = None
+        self._done = threading.Event()
 
-    # ---- from the task that owns the bot --------------------------------------------------------
+    # ---- what happens ---------------------------------------------------------------------------
 
-    def update(self, records: Sequence[Record]) -> None:
-        """Count records that have been committed."""
-        lines = self._tally.add(records)
-        if not self.live:
-            for line in lines:
-                self._keep(line)
+    def begin(self, *, session: str, feed: str) -> None:
+        """Say which session runs on which data."""
+        heading = Heading(mode=self._frame.heading.mode, session=session, feed=feed)
+        self._frame = replace(self._frame, heading=heading)
+
+    def update(self, records: Sequence[Record], *, announce: bool = True) -> None:
+        """Count records that have been committed; a warm-up's are not announced one by one."""
+        for line in self._tally.add(records):
+            if announce and not self.live:
+                self.say(line)
 
     def observe(self, bot: Bot, ts_us: int) -> None:
-        """Copy what is to be seen of the bot between two blocks; `ts_us` is its event time."""
-        self._view = look(bot, ts_us)
-        for runner in bot.runners:
-            self._tally.of(runner.strategy.id)
+        """Note where the bot stands at an event time, between two blocks; at most four times a second."""
+        first = self._seen is None
+        self._seen = (bot, ts_us)
         now_us = self._clock.now_us()
-        self._samples.append((now_us, ts_us, self._view.rows))
-        while now_us - self._samples[0][0] > RATE_OVER_US and len(self._samples) > 2:
-            self._samples.popleft()
+        if first or not 0 <= now_us - self._observed_us < OBSERVE_EVERY_US:
+            self._observed_us = now_us
+            self._take(now_us)
 
-    # ---- drawing --------------------------------------------------------------------------------
-
-    async def run(self) -> None:
-        """Draw or write until cancelled; the last picture stays."""
-        if self.live:
-            await self._run_live()
-        else:
-            await self._run_lines()
-
-    async def _run_live(self) -> None:
-        live = Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
-        with live:
-            try:
-                while True:
-                    # Drawing takes longer than a decision may wait; a frame is frozen, so a thread can do it.
-                    await asyncio.to_thread(self._show, live, self._frame())
-                    await asyncio.sleep(REFRESH_S)
-            finally:
-                self._show(live, self._frame())
-
-    async def _run_lines(self) -> None:
-        try:
-            while True:
-                self.flush()
-                await asyncio.sleep(REFRESH_S)
-        finally:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write the lines that wait, and the status line when it is due."""
-        while self._lines:
-            self._write(self._lines.popleft())
-        if self._lines_lost:
-            self._write(f"{self._lines_lost} more lines were not written: they came too fast")
-            self._lines_lost = 0
-        now_us = self._clock.now_us()
-        if not self.live and self._view is not None and now_us - self._status_us >= STATUS_EVERY_US:
-            self._status_us = now_us
-            self._write(self.status(self._view))
-
-    def log_stream(self) -> io.TextIOBase:
-        """Return a stream for the log that does not run into the live table: its lines go above it."""
-        return _LinesAbove(self._console)
-
-    def _show(self, live: Live, frame: Frame) -> None:
-        live.update(draw(frame, self._console.height), refresh=True)
-
-    def _frame(self) -> Frame:
-        view, rates = self._view, self._rates()
-        before = self._before
-        if view is not None:
-            self._before = {str(lane.instrument.id): lane.last or 0 for lane in view.lanes}
-        return Frame(
-            heading=self._heading,
-            view=view,
-            before=before,
-            strategies={name: replace(t, net=dict(t.net)) for name, t in self._tally.strategies.items()},
-            currencies=self._currencies,
-            decisions=tuple(self._tally.decisions),
-            up_us=self._clock.now_us() - self._started_us,
-            rows_per_s=rates[0] if rates else None,
-            speed=rates[1] if rates else None,
-        )
-
-    def _rates(self) -> tuple[float, float] | None:
-        """Return rows per second and event time over wall time of the last seconds."""
-        if len(self._samples) < 2:
-            return None
-        (wall0, event0, rows0), (wall1, event1, rows1) = self._samples[0], self._samples[-1]
-        if wall1 <= wall0:
-            return None
-        return (rows1 - rows0) * 1e6 / (wall1 - wall0), (event1 - event0) / (wall1 - wall0)
-
-    # ---- lines ----------------------------------------------------------------------------------
-
-    def _keep(self, line: str) -> None:
-        if len(self._lines) == LINES_MAX:
+    def say(self, line: str) -> None:
+        """Write a line, on a terminal above the table."""
+        if self._thread is None:
+            self._write(line)
+        elif len(self._lines) >= LINES_MAX:
             self._lines_lost += 1
         else:
             self._lines.append(line)
 
+    def _take(self, now_us: int) -> None:
+        """Copy what the next picture needs, so that the thread never reads what the bot changes."""
+        if self._seen is None:
+            return
+        bot, ts_us = self._seen
+        view = look(bot, ts_us)
+        for runner in bot.runners:
+            self._tally.of(runner.strategy.id)
+        self._samples.append((now_us, ts_us, view.rows))
+        while now_us - self._samples[0][0] > RATE_OVER_US and len(self._samples) > 2:
+            self._samples.popleft()
+        (wall0, event0, rows0), (wall1, event1, rows1) = self._samples[0], self._samples[-1]
+        passed = wall1 - wall0
+        before = self._frame.view
+        self._frame = Frame(
+            heading=self._frame.heading,
+            view=view,
+            before={one.instrument.id: one.last or 0 for one in before.lanes} if before else {},
+            strategies={name: replace(t, net=dict(t.net)) for name, t in self._tally.strategies.items()},
+            decisions=tuple(self._tally.decisions),
+            rows_per_s=(rows1 - rows0) * 1e6 / passed if passed > 0 else None,
+            speed=(event1 - event0) / passed if passed > 0 else None,
+        )
+
+    # ---- drawing --------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        if self._thread is not None:
+            raise InvariantBroken("the screen is on already")
+        if self.live:
+            self._table = Live(
+                console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+            )
+            self._table.start()
+        self._done.clear()
+        self._thread = threading.Thread(target=self._run, name="screen", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the last picture standing."""
+        thread, self._thread = self._thread, None
+        self._take(self._clock.now_us())
+        self._done.set()
+        if thread is not None:
+            thread.join(CLOSE_S)  # no longer: a terminal may be stopped in the middle of a write
+        table, self._table = self._table, None
+        if table is not None and (thread is None or not thread.is_alive()):
+            with suppress(OSError):
+                table.stop()
+
+    def _run(self) -> None:
+        try:
+            while not self._done.wait(REFRESH_S):
+                self._show()
+            self._show()
+        except OSError as error:  # a closed pipe or terminal
+            log.warning("the screen cannot be written to, it stays dark", extra={"error": str(error)})
+        except Exception:  # a screen must never end the trading
+            log.exception("the screen failed, it stays dark")
+
+    def _show(self) -> None:
+        while self._lines:
+            self._write(self._lines.popleft())
+        if self._lines_lost:
+            lost, self._lines_lost = self._lines_lost, 0
+            self._write(f"{lost} more lines came too fast to be written")
+        now_us, frame = self._clock.now_us(), self._frame
+        if self._table is not None:
+            up_us = now_us - self._started_us
+            drawn = (id(frame), up_us // 1_000_000, *self._console.size)
+            if drawn != self._drawn:
+                self._drawn = drawn
+                self._table.update(draw(frame, height=self._console.height, up_us=up_us), refresh=True)
+        elif frame.view is not None and now_us - self._status_us >= STATUS_EVERY_US:
+            self._status_us = now_us
+            self._write(status(frame))
+
     def _print(self, line: str) -> None:
         self._console.out(line, highlight=False)
 
-    def status(self, view: View) -> str:
-        """Return the status line."""
-        total = self._tally.total()
-        equity = ", ".join(
-            f"{money(one.equity, one.currency)} {one.currency}" if one.equity is not None else "price unknown"
-            for one in view.accounts
-        )
-        rates = self._rates()
-        speed = f", {rates[0]:,.0f} rows/s at {rates[1]:,.1f}x" if rates else ""
-        return (
-            f"{clock_text(view.ts_us)} status {view.trading}, equity {equity}; "
-            f"{len(view.positions)} open, {total.signals} S1, {total.entries} Z1, {total.denied} denied, "
-            f"{total.trades} trades; {view.rows:,} rows{speed}"
-        )
+    def log_stream(self) -> io.TextIOBase:
+        """Return a stream for the log that does not run into the live table: its lines go above it."""
+        return _LinesAbove(self.say)
 
     def summary(self) -> str:
         """Return what the run came to, for its end; counts are since this start."""
-        total = self._tally.total()
-        lines = [f"session {self._heading.session} ({self._heading.mode}), {self._heading.feed}"]
-        if self._view is not None:
-            lines.append(f"  rows       {self._view.rows:,} up to {clock_text(self._view.ts_us)} UTC")
-        lines.append(f"  signals    {total.signals} S1, {total.entries} Z1")
-        won = f", {total.wins} won" if total.trades else ""
-        lines.append(f"  trades     {total.trades} closed{won}")
-        lines += self._profit_lines()
-        lines += self._view_lines()
-        denied = ", ".join(f"{count} {reason}" for reason, count in self._tally.denials.most_common())
-        lines.append(f"  denied     {total.denied}{f': {denied}' if denied else ''}")
-        if not self._tally.alerts:
-            lines.append("  alerts     none")
-        for (severity, kind), count in self._tally.alerts.most_common():
-            message = self._tally.last_alert[severity, kind]
-            lines.append(f"  alerts     {count} {severity} {kind}, the last: {message}")
-        return "\n".join(lines)
-
-    def _profit_lines(self) -> list[str]:
-        lines = []
-        for currency, realized in self._tally.realized.items():
-            fees: Decimal = self._tally.fees.get(currency, ZERO)
-            net = money(realized - fees, currency, signed=True)
-            lines.append(
-                f"  P&L        {net} {currency} after {money(fees, currency)} {currency} of fees "
-                "(closed trades)"
-            )
-        return lines
-
-    def _view_lines(self) -> list[str]:
-        view = self._view
-        if view is None:
-            return []
-        lines = []
-        for one in view.accounts:
-            if one.equity is not None:
-                change = (
-                    f" ({float(one.equity / one.start - 1):+.2%} since the beginning)" if one.start else ""
-                )
-                lines.append(f"  equity     {money(one.equity, one.currency)} {one.currency}{change}")
-        if not view.positions:
-            lines.append("  positions  none open")
-        for held in view.positions:
-            quote = held.instrument.quote
-            gain = (
-                "" if held.unrealized is None else f", {money(held.unrealized, quote, signed=True)} {quote}"
-            )
-            lines.append(
-                f"  positions  {held.strategy} {held.instrument.id} {held.side} {number(held.qty)} "
-                f"from {number(held.entry_price)}, {gain}"
-            )
-        return lines
+        self._take(self._clock.now_us())
+        return summarize_run(self._frame, self._tally)
 
 
 class _LinesAbove(io.TextIOBase):
-    """A text stream whose whole lines are written through a console, above what it keeps live."""
+    """A text stream that hands on whole lines."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
         self._rest = ""
 
     def writable(self) -> bool:
@@ -248,5 +199,5 @@ class _LinesAbove(io.TextIOBase):
     def write(self, text: str) -> int:
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            self._console.out(line, highlight=False)
+            self._say(line)
         return len(text)
