@@ -104,7 +104,7 @@ class Bot:
                 limit = lane.local(stop)
                 if lane.next < limit:
                     lane.next = lane.machines.scan(lane.next, limit, lane.base, lane.row0)
-                    if lane.machines.out[1]:
+                    if lane.machines.out[0]:
                         lane.pending = lane.next - 1
             if lane.pending is not None:
                 place = lane.place(lane.pending)

@@ -8,15 +8,39 @@ machine decides something. It makes the machine's own transition; what follows f
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from botd.engine.engine import InstrumentEngine
-from botd.engine.jit import U8, inline, jit
-from botd.engine.kernels import pos_eval
-from botd.engine.layout import ASK, BID, KIND, MARK, OPEN, P, RowKind, T
+from botd.engine.jit import U8, entry, jit
+from botd.engine.layout import ASK, BID, KIND, MARK, OPEN, RowKind, T
+from botd.language.opcodes import (
+    P_ABS,
+    P_ADD,
+    P_AND,
+    P_COLF,
+    P_COLU,
+    P_CONST,
+    P_CROSS,
+    P_DIV,
+    P_EQ,
+    P_FOR,
+    P_IF,
+    P_LE,
+    P_LT,
+    P_MAX,
+    P_MIN,
+    P_MUL,
+    P_NE,
+    P_NEG,
+    P_NOT,
+    P_OR,
+    P_SUB,
+    P_WORD,
+)
 from botd.language.program import MachineCode
 from botd.language.typed import PositionSide
 
@@ -77,155 +101,31 @@ DID_RETRY: Final = 11
 
 _BAR: Final = int(RowKind.BAR)
 _FAR: Final = 1 << 62
+NAN: Final = math.nan
 
 
-@inline
-def exit_price(R, i, sign):
-    """The price protect compares: mark where the feed has one, else the exit-side top."""
-    mark = R[MARK, i]
-    if mark != 0:
-        return mark
-    return R[BID, i] if sign > 0 else R[ASK, i]
-
-
-@inline
-def rule_true(RU, r, U, F, S, j, t, pos_code, pos_fpar, reg, words, pst):
-    lo = RU[r * 3 + 1]
-    hi = RU[r * 3 + 2]
-    if lo == hi:
-        return U[U8(RU[r * 3] * S + j)] == 1
-    return pos_eval(pos_code, pos_fpar, lo, hi, t, U, F, S, j, reg, words, pst) == 1
-
-
-@jit
-def in_position(s, j, i, t, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, words, pst, out):
-    """Judge an open position at one row; returns what it decided, the rule in out[0]."""
-    z = s * WORDS
-    y = s * SPEC_WORDS
-    sign = SP[y + SIGN]
-    top = R[BID, i] if sign > 0 else R[ASK, i]
-    ref = exit_price(R, i, sign)
-    entry = M[z + COST] / M[z + QTY]
-    pnl = (top - entry) / entry if sign > 0 else (entry - top) / entry
-    if not (MF[s] >= pnl):  # also the first row, where it is NaN
-        MF[s] = pnl
-    if M[z + BEST] == 0 or (sign > 0 and ref > M[z + BEST]) or (sign < 0 and ref < M[z + BEST]):
-        M[z + BEST] = ref
-    words[0] = pnl
-    words[1] = MF[s]
-    words[2] = (t - M[z + ENTRY_T]) / 1000000.0
-    words[3] = entry * FSP[SPEC_FLOATS * (SP.shape[0] // SPEC_WORDS)]
-    words[4] = M[z + QTY] * FSP[SPEC_FLOATS * (SP.shape[0] // SPEC_WORDS) + 1]
-    did = 0
-    if M[z + RETRY] != 0 and t >= M[z + RETRY_AT]:
-        M[z + RETRY] = 0
-        did = DID_RETRY
-    elif M[z + BUSY] == 0:
-        gain = (ref - entry) / entry if sign > 0 else (entry - ref) / entry
-        best = M[z + BEST]
-        fall = (best - ref) / best if sign > 0 else (ref - best) / best
-        if FSP[s * SPEC_FLOATS + TAKE_PROFIT] > 0.0 and gain >= FSP[s * SPEC_FLOATS + TAKE_PROFIT]:
-            did = DID_TAKE_PROFIT
-        elif FSP[s * SPEC_FLOATS + TRAILING_STOP] > 0.0 and fall >= FSP[s * SPEC_FLOATS + TRAILING_STOP]:
-            did = DID_TRAILING
-        elif SP[y + HOLDING_MAX_US] > 0 and t - M[z + ENTRY_T] >= SP[y + HOLDING_MAX_US]:
-            did = DID_HOLDING
-        if did != 0:
-            M[z + BUSY] = 2
-    first = SP[y + RULE0]
-    n_e1 = SP[y + N_E1]
-    for k in range(n_e1 + SP[y + N_ZE1]):  # every rule is evaluated at every row: `for` counts rows
-        true = rule_true(RU, first + k, U, F, S, j, t, pos_code, pos_fpar, reg, words, pst)
-        if not true or did != 0:
-            continue
-        if k < n_e1:
-            if M[z + BUSY] < 3:
-                M[z + BUSY] = 3
-                M[z + RETRY] = 0
-                did = DID_E1
-                out[0] = k
-        elif M[z + BUSY] == 0 and (M[z + FIRED] >> (k - n_e1)) & 1 == 0:
-            M[z + BUSY] = 1
-            did = DID_ZE1
-            out[0] = k - n_e1
-    return did
-
-
-@jit
-def row_of(s, j, i, t, row, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, words, pst, ev, ne, out):
-    """Run one machine at one row; appends what it decided to ev (row j, machine, what, rule); returns the count."""
-    z = s * WORDS
-    y = s * SPEC_WORDS
-    u1 = U[U8(SP[y + S1_SLOT] * S + j)]
-    if u1 != 1:
-        M[z + ARMED] = 1
-    ph = phase[s]
-    if ph == IN_POSITION:
-        did = in_position(s, j, i, t, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, words, pst, out)
-        if did != 0:
-            ev[ne * 4] = j
-            ev[ne * 4 + 1] = s
-            ev[ne * 4 + 2] = did
-            ev[ne * 4 + 3] = out[0] if did == DID_E1 or did == DID_ZE1 else 0
-            ne += 1
-        return ne
-    if ph == IDLE:
-        if u1 != 1 or M[z + ARMED] == 0 or t < M[z + BLOCKED_UNTIL] or row < M[z + NOT_BEFORE_ROW]:
-            return ne
-        M[z + ARMED] = 0
-        M[z + BLOCKED_UNTIL] = max(M[z + BLOCKED_UNTIL], t + SP[y + COOLDOWN_US])
-        weak = False
-        if SP[y + CONF_SLOT] >= 0:
-            weak = not (F[U8(SP[y + CONF_SLOT] * S + j)] >= FSP[s * SPEC_FLOATS + CONFIDENCE_MIN])
-        ev[ne * 4] = j
-        ev[ne * 4 + 1] = s
-        ev[ne * 4 + 2] = DID_S1_WEAK if weak else DID_S1
-        ev[ne * 4 + 3] = 0
-        ne += 1
-        if weak:
-            return ne
-        M[z + SIGNAL_T] = t
-        phase[s] = SIGNALLED
-        ph = SIGNALLED
-    if ph == SIGNALLED:
-        did = 0
-        if SP[y + O1_SLOT] >= 0 and U[U8(SP[y + O1_SLOT] * S + j)] == 1:
-            did = DID_O1_WHEN
-        elif SP[y + AFTER_US] > 0 and t >= M[z + SIGNAL_T] + SP[y + AFTER_US]:
-            did = DID_O1_AFTER
-        elif U[U8(SP[y + Z1_SLOT] * S + j)] == 1:
-            did = DID_Z1
-        if did == 0:
-            return ne
-        phase[s] = ENTERING if did == DID_Z1 else IDLE
-        M[z + NOT_BEFORE_ROW] = row + 1
-        ev[ne * 4] = j
-        ev[ne * 4 + 1] = s
-        ev[ne * 4 + 2] = did
-        ev[ne * 4 + 3] = 0
-        ne += 1
-    return ne
-
-
-@jit
-def scan(j0, j1, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, words, pst, ev, out):
+@entry
+def scan(
+    j0, j1, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, pst, ev, out
+):  # fmt: skip
     """Run every machine over rows [j0, j1) of the block; stop after the first row with a decision.
 
     `active` is int64[nm + 1]: the machines that can do anything in this block, their count last; it is
-    made anew where the count is -1. Returns the next row; out[1] is the number of events in ev.
+    made anew where the count is -1. Returns the next row; out[0] is the number of events in ev, each
+    (row j, machine, what, rule). One function on purpose: a call with arrays costs more than a row.
     """
     nm = phase.shape[0]
-    out[1] = 0
+    out[0] = 0
     if active[nm] < 0:
         n = 0
         for s in range(nm):
             hit = phase[s] != IDLE or M[s * WORDS + ARMED] == 0
             if not hit:
                 o = U8(SP[s * SPEC_WORDS + S1_SLOT] * S)
-                h = 0
                 for j in range(j0, j1):
-                    h |= U[o + U8(j)] == 1
-                hit = h != 0
+                    if U[o + U8(j)] == 1:
+                        hit = True
+                        break
             if hit:
                 active[n] = s
                 n += 1
@@ -233,6 +133,8 @@ def scan(j0, j1, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_
     n = active[nm]
     if n == 0:
         return j1
+    tick = FSP[nm * SPEC_FLOATS]
+    lot = FSP[nm * SPEC_FLOATS + 1]
     j = j0
     while j < j1:
         quiet = True
@@ -240,6 +142,7 @@ def scan(j0, j1, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_
             s = active[a]
             if phase[s] != IDLE or M[s * WORDS + ARMED] == 0:
                 quiet = False
+                break
         if quiet:  # nothing can happen before one of their S1 is true
             nearest = j1
             for a in range(n):
@@ -251,16 +154,194 @@ def scan(j0, j1, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_
             j = nearest
             if j == j1:
                 return j1
-        i = base + j
+        i = U8(base + j)
+        t = R[T, i]
         ne = 0
         for a in range(n):
-            ne = row_of(
-                active[a], j, i, R[T, i], row0 + j, phase, M, MF, SP, FSP, RU, R, U, F, S,
-                pos_code, pos_fpar, reg, words, pst, ev, ne, out,
-            )  # fmt: skip
+            s = active[a]
+            z = s * WORDS
+            y = s * SPEC_WORDS
+            u1 = U[U8(SP[y + S1_SLOT] * S + j)]
+            if u1 != 1:
+                M[z + ARMED] = 1
+            ph = phase[s]
+            did = 0
+            rule = 0
+            if ph == IN_POSITION:
+                # ---- what is held: P&L against the exit-side top, the best price since entry
+                sign = SP[y + SIGN]
+                top = R[BID, i] if sign > 0 else R[ASK, i]
+                ref = R[MARK, i]
+                if ref == 0:
+                    ref = top
+                average = M[z + COST] / M[z + QTY]
+                pnl = (top - average) / average if sign > 0 else (average - top) / average
+                if not (MF[s] >= pnl):  # also the first row, where it is NaN
+                    MF[s] = pnl
+                best = M[z + BEST]
+                if best == 0 or (sign > 0 and ref > best) or (sign < 0 and ref < best):
+                    M[z + BEST] = best = ref
+                # ---- protect, or the remainder of an exit
+                if M[z + RETRY] != 0 and t >= M[z + RETRY_AT]:
+                    M[z + RETRY] = 0
+                    did = DID_RETRY
+                elif M[z + BUSY] == 0:
+                    gain = (ref - average) / average if sign > 0 else (average - ref) / average
+                    fall = (best - ref) / best if sign > 0 else (ref - best) / best
+                    take = FSP[s * SPEC_FLOATS + TAKE_PROFIT]
+                    trail = FSP[s * SPEC_FLOATS + TRAILING_STOP]
+                    if take > 0.0 and gain >= take:
+                        did = DID_TAKE_PROFIT
+                    elif trail > 0.0 and fall >= trail:
+                        did = DID_TRAILING
+                    elif SP[y + HOLDING_MAX_US] > 0 and t - M[z + ENTRY_T] >= SP[y + HOLDING_MAX_US]:
+                        did = DID_HOLDING
+                    if did != 0:
+                        M[z + BUSY] = 2
+                # ---- E1, then ZE1; every rule is judged at every row, for `for` counts rows
+                n_e1 = SP[y + N_E1]
+                for r in range(n_e1 + SP[y + N_ZE1]):
+                    q = (SP[y + RULE0] + r) * 3
+                    lo = RU[q + 1]
+                    hi = RU[q + 2]
+                    if lo == hi:
+                        true = U[U8(RU[q] * S + j)] == 1
+                    else:
+                        d = 0
+                        for k in range(lo, hi):
+                            op = pos_code[k, 0]
+                            d = pos_code[k, 1]
+                            c = pos_code[k, 2]
+                            b = pos_code[k, 3]
+                            if op == P_WORD:
+                                if c == 0:
+                                    reg[d] = pnl
+                                elif c == 1:
+                                    reg[d] = MF[s]
+                                elif c == 2:
+                                    reg[d] = (t - M[z + ENTRY_T]) / 1000000.0
+                                elif c == 3:
+                                    reg[d] = average * tick
+                                else:
+                                    reg[d] = M[z + QTY] * lot
+                            elif op == P_CONST:
+                                reg[d] = pos_fpar[k]
+                            elif op == P_COLU:
+                                u = U[U8(c * S + j)]
+                                reg[d] = 2.0 if u > 1 else float(u)
+                            elif op == P_COLF:
+                                reg[d] = F[U8(c * S + j)]
+                            elif op == P_FOR:
+                                st = pos_code[k, 5]
+                                if reg[c] == 1.0:
+                                    if pst[st] < 0:
+                                        pst[st] = t
+                                    reg[d] = 1.0 if t - pst[st] >= pos_code[k, 4] else 0.0
+                                else:
+                                    pst[st] = -1
+                                    reg[d] = reg[c]
+                            elif op == P_NEG:
+                                reg[d] = -reg[c]
+                            elif op == P_ABS:
+                                reg[d] = abs(reg[c])
+                            elif op == P_NOT:
+                                reg[d] = 1.0 - reg[c] if reg[c] <= 1.0 else 2.0
+                            elif op == P_IF:
+                                v = reg[b]
+                                w = reg[pos_code[k, 4]]
+                                reg[d] = (v if reg[c] == 1.0 else w) if reg[c] <= 1.0 else NAN
+                            else:
+                                v = reg[c]
+                                w = reg[b]
+                                unknown = v != v or w != w
+                                x = 0.0
+                                if op == P_LT:
+                                    x = 2.0 if unknown else (1.0 if v < w else 0.0)
+                                elif op == P_LE:
+                                    x = 2.0 if unknown else (1.0 if v <= w else 0.0)
+                                elif op == P_AND:
+                                    x = v * w if v <= 1.0 and w <= 1.0 else 2.0
+                                elif op == P_OR:
+                                    x = (v if v > w else w) if v <= 1.0 and w <= 1.0 else 2.0
+                                elif op == P_ADD:
+                                    x = v + w
+                                elif op == P_SUB:
+                                    x = v - w
+                                elif op == P_MUL:
+                                    x = v * w
+                                elif op == P_DIV:
+                                    x = v / w if w != 0.0 else NAN
+                                elif op == P_MIN:
+                                    x = v if v < w or v != v else w
+                                elif op == P_MAX:
+                                    x = v if v > w or v != v else w
+                                elif op == P_EQ:
+                                    x = 2.0 if unknown else (1.0 if v == w else 0.0)
+                                elif op == P_NE:
+                                    x = 2.0 if unknown else (1.0 if v != w else 0.0)
+                                elif op == P_CROSS:  # pst: 0 the last difference was negative, 1 positive
+                                    st = pos_code[k, 5]
+                                    x = 2.0 if unknown else (1.0 if v > w and pst[st] == 0 else 0.0)
+                                    if v > w:
+                                        pst[st] = 1
+                                    elif v < w:
+                                        pst[st] = 0
+                                reg[d] = x
+                        true = reg[d] == 1.0
+                    if not true or did != 0:
+                        continue
+                    if r < n_e1:
+                        if M[z + BUSY] < 3:
+                            M[z + BUSY] = 3
+                            M[z + RETRY] = 0
+                            did = DID_E1
+                            rule = r
+                    elif M[z + BUSY] == 0 and (M[z + FIRED] >> (r - n_e1)) & 1 == 0:
+                        M[z + BUSY] = 1
+                        did = DID_ZE1
+                        rule = r - n_e1
+            elif ph == IDLE:
+                if (
+                    u1 == 1
+                    and M[z + ARMED] != 0
+                    and t >= M[z + BLOCKED_UNTIL]
+                    and row0 + j >= M[z + NOT_BEFORE_ROW]
+                ):
+                    M[z + ARMED] = 0
+                    M[z + BLOCKED_UNTIL] = max(M[z + BLOCKED_UNTIL], t + SP[y + COOLDOWN_US])
+                    weak = False
+                    if SP[y + CONF_SLOT] >= 0:
+                        weak = not (F[U8(SP[y + CONF_SLOT] * S + j)] >= FSP[s * SPEC_FLOATS + CONFIDENCE_MIN])
+                    if weak:
+                        did = DID_S1_WEAK
+                    else:
+                        ev[ne * 4] = j
+                        ev[ne * 4 + 1] = s
+                        ev[ne * 4 + 2] = DID_S1
+                        ev[ne * 4 + 3] = 0
+                        ne += 1
+                        M[z + SIGNAL_T] = t
+                        phase[s] = SIGNALLED
+                        ph = SIGNALLED
+            if ph == SIGNALLED:  # also in the row that made S1 true
+                if SP[y + O1_SLOT] >= 0 and U[U8(SP[y + O1_SLOT] * S + j)] == 1:
+                    did = DID_O1_WHEN
+                elif SP[y + AFTER_US] > 0 and t >= M[z + SIGNAL_T] + SP[y + AFTER_US]:
+                    did = DID_O1_AFTER
+                elif U[U8(SP[y + Z1_SLOT] * S + j)] == 1:
+                    did = DID_Z1
+                if did != 0:
+                    phase[s] = ENTERING if did == DID_Z1 else IDLE
+                    M[z + NOT_BEFORE_ROW] = row0 + j + 1
+            if did != 0:
+                ev[ne * 4] = j
+                ev[ne * 4 + 1] = s
+                ev[ne * 4 + 2] = did
+                ev[ne * 4 + 3] = rule
+                ne += 1
         j += 1
         if ne > 0:
-            out[1] = ne
+            out[0] = ne
             return j
     return j1
 
@@ -275,7 +356,7 @@ POLICY_WORDS: Final = 5
 
 
 @jit
-def policy_fill(s, i, t, phase, M, MF, SP, R, pst, O, lots, latency, fee_e4, slip_ppm, bar_only):
+def policy_fill(s, i, t, phase, M, MF, SP, R, pst, orders, lots, latency, fee_e4, slip_ppm, bar_only):
     """Fill the order in flight before row i where it is due; the core's rules, without partial fills."""
     z = s * WORDS
     o = s * POLICY_WORDS
@@ -291,13 +372,13 @@ def policy_fill(s, i, t, phase, M, MF, SP, R, pst, O, lots, latency, fee_e4, sli
         filled_t = t
     else:
         px = R[ASK, i - 1] if buy else R[BID, i - 1]
-        filled_t = O[o + PENDING_T]
-    q = O[o + PENDING_LOTS]
-    O[o + CASH] -= px * q * fee_e4
-    O[o + TRADES] += 1
-    O[o + PENDING_T] = 0
+        filled_t = orders[o + PENDING_T]
+    q = orders[o + PENDING_LOTS]
+    orders[o + CASH] -= px * q * fee_e4
+    orders[o + TRADES] += 1
+    orders[o + PENDING_T] = 0
     if entering:
-        O[o + CASH] -= sign * px * q * 10000
+        orders[o + CASH] -= sign * px * q * 10000
         M[z + QTY] = q
         M[z + COST] = px * q
         M[z + ENTRY_T] = filled_t
@@ -309,24 +390,24 @@ def policy_fill(s, i, t, phase, M, MF, SP, R, pst, O, lots, latency, fee_e4, sli
             pst[k] = -1
         phase[s] = IN_POSITION
     else:
-        O[o + CASH] += sign * px * q * 10000
-        O[o + CLOSED] += 1
+        orders[o + CASH] += sign * px * q * 10000
+        orders[o + CLOSED] += 1
         M[z + QTY] = 0
         phase[s] = IDLE
 
 
-@jit
+@entry
 def policy_scan(
-    n, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, words, pst, ev, out,
-    O, lots, latency, fee_e4, slip_ppm, bar_only,
+    n, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, pst, ev, out,
+    orders, lots, latency, fee_e4, slip_ppm, bar_only,
 ):  # fmt: skip
     """Run a whole block with fills in the kernel: every entry trades `lots`, every exit closes all."""
     active[phase.shape[0]] = -1
     j = 0
     due = _FAR
     for s in range(phase.shape[0]):
-        if O[s * POLICY_WORDS + PENDING_T] != 0:
-            due = min(due, O[s * POLICY_WORDS + PENDING_T])
+        if orders[s * POLICY_WORDS + PENDING_T] != 0:
+            due = min(due, orders[s * POLICY_WORDS + PENDING_T])
     while j < n:
         stop = n
         if due != _FAR:
@@ -337,10 +418,26 @@ def policy_scan(
                 i = base + j
                 due = _FAR
                 for s in range(phase.shape[0]):
-                    p = O[s * POLICY_WORDS + PENDING_T]
+                    p = orders[s * POLICY_WORDS + PENDING_T]
                     if p != 0 and p <= R[T, i]:
-                        policy_fill(s, i, R[T, i], phase, M, MF, SP, R, pst, O, lots, latency, fee_e4, slip_ppm, bar_only)
-                        p = O[s * POLICY_WORDS + PENDING_T]
+                        policy_fill(
+                            s,
+                            i,
+                            R[T, i],
+                            phase,
+                            M,
+                            MF,
+                            SP,
+                            R,
+                            pst,
+                            orders,
+                            lots,
+                            latency,
+                            fee_e4,
+                            slip_ppm,
+                            bar_only,
+                        )
+                        p = orders[s * POLICY_WORDS + PENDING_T]
                     if p != 0:
                         due = min(due, p)
                 if due <= R[T, i]:  # a bar that did not fill it: ask again at the next row
@@ -349,17 +446,37 @@ def policy_scan(
                 if due != _FAR:
                     stop = j + 1
         j = scan(
-            j, stop, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, words, pst, ev, out
+            j,
+            stop,
+            base,
+            row0,
+            active,
+            phase,
+            M,
+            MF,
+            SP,
+            FSP,
+            RU,
+            R,
+            U,
+            F,
+            S,
+            pos_code,
+            pos_fpar,
+            reg,
+            pst,
+            ev,
+            out,
         )
-        for e in range(out[1]):
+        for e in range(out[0]):
             s = ev[e * 4 + 1]
             did = ev[e * 4 + 2]
             if did == DID_Z1 or did >= DID_TAKE_PROFIT:
                 t = R[T, base + ev[e * 4]]
-                O[s * POLICY_WORDS + PENDING_T] = t + latency
-                O[s * POLICY_WORDS + PENDING_LOTS] = lots if did == DID_Z1 else M[s * WORDS + QTY]
+                orders[s * POLICY_WORDS + PENDING_T] = t + latency
+                orders[s * POLICY_WORDS + PENDING_LOTS] = lots if did == DID_Z1 else M[s * WORDS + QTY]
                 due = min(due, t + latency)
-        if due != _FAR and out[1] > 0 and latency == 0:
+        if due != _FAR and out[0] > 0 and latency == 0:
             due = min(due, R[T, base + j - 1])
 
 
@@ -379,10 +496,9 @@ class RuleMachines:
         self.floats = np.concatenate((floats, [engine.tick, engine.lot]))
         self.rules = rules
         self.pos_state: NDArray[np.int64] = np.full(max(1, engine.program.n_pos_state), -1, np.int64)
-        self.events: NDArray[np.int64] = np.zeros((n + 1) * 4, np.int64)
+        self.events: NDArray[np.int64] = np.zeros((2 * n + 1) * 4, np.int64)
         self.out: NDArray[np.int64] = np.zeros(2, np.int64)
         self._active: NDArray[np.int64] = np.zeros(n + 1, np.int64)
-        self._position: NDArray[np.float64] = np.zeros(5)
         self._registers: NDArray[np.float64] = np.zeros(max(1, engine.program.n_reg))
         self.bind()
 
@@ -392,7 +508,7 @@ class RuleMachines:
         self._ring = e.ring
         self.args = (
             self._active, e.phase, self.words, self.pnl_max, self.spec, self.floats, self.rules, e.ring,
-            e.U, e.F, e.block_max, e.program.pos_code, e.program.pos_fpar, self._registers, self._position,
+            e.U, e.F, e.block_max, e.program.pos_code, e.program.pos_fpar, self._registers,
             self.pos_state, self.events, self.out,
         )  # fmt: skip
 
@@ -412,7 +528,7 @@ class RuleMachines:
 
     def decisions(self) -> list[tuple[int, int, int]]:
         """Return (machine, what, rule) of the last scan's stopping row, in machine order."""
-        flat = self.events[: int(self.out[1]) * 4].tolist()
+        flat = self.events[: int(self.out[0]) * 4].tolist()
         return [(flat[k + 1], flat[k + 2], flat[k + 3]) for k in range(0, len(flat), 4)]
 
     def reset_position_state(self, machine: int) -> None:
