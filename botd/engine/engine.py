@@ -175,7 +175,8 @@ class InstrumentEngine:
             self.ring = np.zeros((N_COLUMNS, 2 * n + self.block_max + 8), np.int64)
             self._bind_ring()
         self.ring[:, :n] = rows
-        self._hist[: self.program.n_hist, :n] = state["hist"]
+        if self.program.n_hist:
+            self._hist[:, :n] = state["hist"]
         self._ist[:] = state["ist"]
         self._fst[:] = state["fst"]
         self._samples[:] = state["samples"]
