@@ -64,13 +64,12 @@ def _check_exits(strategy: Strategy, where: Span, faults: Faults) -> None:
 
 
 def _place(root: MapNode, *path: str) -> Span:
-    """Return where the key at the end of a path stands, or the last one on the way that is written."""
+    """Return where the key at the end of a path stands; it is known to be written."""
     node: Node = root
     span = root.span
     for step in path:
-        entry = next((e for e in node.entries if e.key == step), None) if isinstance(node, MapNode) else None
-        if entry is None:
-            break
+        entries = node.entries if isinstance(node, MapNode) else ()
+        entry = next(e for e in entries if e.key == step)
         node, span = entry.value, entry.key_span
     return span
 

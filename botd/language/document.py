@@ -181,7 +181,8 @@ class _TreeReader:
             self._fail(span, f"'&{event.anchor}' is an anchor, which is not allowed; write the value out")
         tag = getattr(event, "tag", None)
         if tag is not None:
-            self._fail(span, f"the tag '{tag}' is not allowed; remove it, or put the value in quotes")
+            written = self._text[span.start : span.end].split()[0]
+            self._fail(span, f"the tag '{written}' is not allowed; remove it, or put the value in quotes")
 
     def _put(self, node: Node) -> None:
         if self._open:
@@ -284,30 +285,38 @@ def _scalar(event: Any, text: str) -> ScalarNode:
     )
 
 
-_QUOTE_TIP = "an expression with , [ ] { } inside brackets must be in quotes"
+_ADVICE: Final = {
+    "mapping values are not allowed in this context": (
+        "a second ': ' in one value; put the value in quotes, or check the indentation"
+    ),
+    "did not find expected key": (
+        "the indentation of this line fits none of the lines above; align it with its neighbours"
+    ),
+    "did not find expected '-' indicator": (
+        "the indentation of this line fits none of the lines above; align it with its neighbours"
+    ),
+    "did not find expected node content": "a value is missing here, or a bracket is not closed",
+    "found unknown escape character": "a backslash in double quotes starts an escape; use single quotes",
+}
 
 
 def _explanation(problem: str, text: str, at: int, begin: int) -> tuple[int, str]:
     """Return where a YAML fault is best shown and what to do about it."""
-    line = text.count("\n", 0, begin) + 1
+    if problem in _ADVICE:
+        return at, _ADVICE[problem]
+    if problem in ("did not find expected ',' or ']'", "did not find expected ',' or '}'"):
+        if text[at] in "[{":
+            return at, "an expression with [ ] or { } inside brackets must be in quotes"
+        line = text.count("\n", 0, at) + 1
+        return begin, f"this '{text[begin]}' is not closed, or a comma is missing before line {line}"
     if problem == "found unexpected end of stream":
         return begin, "the quote that opens here is never closed"
-    if problem == "did not find expected ',' or ']'":
-        return at, f"the '[' of line {line} is not closed before this, or a comma is missing; {_QUOTE_TIP}"
-    if problem == "did not find expected ',' or '}'":
-        return at, f"the '{{' of line {line} is not closed before this, or a comma is missing; {_QUOTE_TIP}"
-    if problem == "mapping values are not allowed in this context":
-        return at, "a second ': ' in one value; put the value in quotes, or check the indentation"
-    if problem == "found character that cannot start any token":
-        if text[at] == "\t":
-            return at, "a tab cannot indent; use spaces"
-        return at, f"'{text[at]}' cannot start a value; put the value in quotes"
-    if "tab character" in problem:
-        return at, "a tab cannot indent; use spaces"
     if problem == "could not find expected ':'":
         return begin, "this line is not 'key: value'; a ':' with a space after it is missing"
-    if problem in ("did not find expected key", "did not find expected '-' indicator"):
-        return at, "the indentation of this line fits none of the lines above; align it with its neighbours"
-    if problem == "did not find expected node content":
-        return at, "a value is missing here, or a bracket is not closed"
+    if "tab character" in problem or (
+        problem == "found character that cannot start any token" and text[at] == "\t"
+    ):
+        return at, "a tab cannot indent; use spaces"
+    if problem == "found character that cannot start any token":
+        return at, f"'{text[at]}' cannot start a value; put the value in quotes"
     return at, f"this is not valid YAML: {problem}; compare the line with its neighbours"

@@ -10,7 +10,7 @@ from botd.errors import InputInvalid
 from botd.language.calls import broken
 from botd.language.document import Entry, MapNode, Node, ScalarNode
 from botd.language.parser import parse_expression
-from botd.language.source import Faults, did_you_mean
+from botd.language.source import Faults, nearest
 from botd.language.typed import Expr, Span, Unit
 
 T = TypeVar("T")
@@ -121,6 +121,7 @@ class Fields:
         self.span = span
         self._known = known
         self._entries: dict[str, Entry] = {}
+        self._meant: set[str] = set()
         self._readable = isinstance(node, MapNode)
         if isinstance(node, MapNode):
             self._entries = {entry.key: entry for entry in node.entries}
@@ -128,23 +129,29 @@ class Fields:
                 if entry.key not in known:
                     self._refuse(entry)
         elif node is not None:
-            example = f"'{where}' holds keys such as {known[0]}: …, each on its own line or inside {{ }}"
+            example = f"{where} holds keys such as {known[0]}: …, each on its own line or inside {{ }}"
             scope.faults.error(_shown(node, span), example)
 
     def _refuse(self, entry: Entry) -> None:
         key, known = entry.key, self._known
-        synonym = SYNONYMS.get(key.lower())
+        synonym = SYNONYMS.get(key.lower(), "")
         if synonym in known:
             advice = f"; write '{synonym}'"
         elif key.lower() in NEEDLESS:
             advice = f"; {NEEDLESS[key.lower()]}"
         else:
-            advice = did_you_mean(key, known)
+            synonym = nearest(key, known) or ""
+            advice = f"; did you mean '{synonym}'?" if synonym else ""
         if not advice and key in HOMES:
             advice = f"; it belongs in {HOMES[key]}"
         if not advice:
             advice = f"; the keys here are {', '.join(known)}"
+        self._meant.add(synonym)
         self.scope.faults.error(entry.key_span, f"unknown key '{key}' in {self.where}{advice}")
+
+    def lacks(self, key: str) -> bool:
+        """Say whether a key is missing, and no misspelt one stands for it."""
+        return self._readable and key not in self._entries and key not in self._meant
 
     def has(self, *keys: str) -> bool:
         """Say whether any of the keys is given."""
@@ -165,13 +172,12 @@ class Fields:
         entry = self._entries.get(key)
         return self.span if entry is None else _shown(entry.value, entry.key_span)
 
-    def need(self, key: str, example: str) -> bool:
-        """Report a key that must be there and is not; say whether it is."""
-        if key not in self._entries and self._readable:
+    def need(self, key: str, example: str) -> None:
+        """Report a key that must be there and is not."""
+        if self.lacks(key):
             self.scope.faults.error(
                 self.span, f"{self.where} lacks '{key}'; add it, such as {key}: {example}"
             )
-        return key in self._entries
 
     def value(self, key: str, parse: Callable[[str], T], default: T) -> T:
         """Return a key's value; the default when it is absent or refused."""

@@ -14,7 +14,7 @@ from botd.language.source import Faults
 from botd.language.typed import NUMBER, RATIO, SECONDS, Span, Unit
 
 KEYWORDS: Final = frozenset(
-    {"and", "or", "not", "crosses", "above", "below", "for", "ago", "bar", "bars", "from", "to", "every"}
+    {"and", "or", "not", "crosses", "above", "below", "for", "bar", "bars", "from", "to", "every"}
 )
 UNITS: Final = tuple(DURATION_UNITS_US) + tuple(RATIO_UNITS)
 
@@ -52,7 +52,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _SPACE = re.compile(r"[ \t\r\n]+")
-_NUMBER_LIKE = re.compile(r"[0-9.][A-Za-z0-9_.]*%?", re.ASCII)
+_NUMBER_LIKE = re.compile(r"(?=\.?[0-9])[A-Za-z0-9_.]+%?", re.ASCII)
 
 # What people type in other languages, and what it is here.
 _FOREIGN: Final = {
@@ -97,7 +97,7 @@ def tokenize(start: int, end: int, faults: Faults) -> list[Token]:
             continue
         match = _TOKEN.match(text, at, end)
         if match is None:
-            raise _unreadable(text, at, end, faults)
+            raise _unreadable(text, at, end, tokens[-1] if tokens else None, faults)
         tokens.append(_token(match, faults))
         at = match.end()
     tokens.append(Token(kind=TokenKind.END, text="end of the expression", span=Span(end, end + 1)))
@@ -112,6 +112,8 @@ def _token(match: re.Match[str], faults: Faults) -> Token:
     if match["symbol"] is not None:
         return Token(kind=TokenKind.SYMBOL, text=text, span=span)
     if re.match(r"0[0-9]", text):
+        if re.search(r"[0-9],$", faults.source.text[: span.start]):
+            raise _stop(faults, span, "a comma does not group digits; write the number without, such as 1000")
         raise _stop(faults, span, f"'{text}' starts with a zero; write it without")
     if match["duration"] is not None:
         try:
@@ -140,11 +142,15 @@ def _number(match: re.Match[str], span: Span, faults: Faults) -> Token:
     return Token(kind=TokenKind.NUMBER, text=match.group(), span=span, value=value, unit=unit)
 
 
-def _unreadable(text: str, at: int, end: int, faults: Faults) -> SyntaxFault:
-    if text[at].isdigit() or (text[at] == "." and text[at + 1 : at + 2].isdigit()):
-        like = _NUMBER_LIKE.match(text, at, end)
-        if like:
-            return _stop(faults, Span(at, like.end()), _bad_number(like.group()))
+def _unreadable(text: str, at: int, end: int, before: Token | None, faults: Faults) -> SyntaxFault:
+    like = _NUMBER_LIKE.match(text, at, end)
+    if like:
+        return _stop(faults, Span(at, like.end()), _bad_number(like.group()))
+    if before is not None and before.kind is TokenKind.NUMBER:
+        if text[at] == "%":
+            return _stop(faults, Span(before.span.start, at + 1), f"leave out the space: {before.text}%")
+        if text[at] == ":":
+            return _stop(faults, Span(at, at + 1), "a time is written like 1h30m or 1m30s, without ':'")
     two = text[at : min(at + 2, end)]
     symbol = two if two in _FOREIGN else text[at]
     advice = _FOREIGN.get(symbol, "only letters, digits and + - * / ( ) [ ] < > = , can stand here")

@@ -128,12 +128,15 @@ def _warn_of_range(op: str, args: tuple[Expr, Expr], span: Span, faults: Faults)
         never = op != "ne" and never
     if not (always or never):
         return
-    word = args[0] if args[1].op == "const" else args[1]
-    low, high = BY_OP[word.op].bounds or (0, 0)
     truth = "always" if always else "never"
-    faults.warning(
-        span, f"'{word.op}' runs from {low:g} to {high:g}, so this is {truth} true; check the number"
-    )
+    words = [arg for arg in args if arg.op != "const"]
+    if words:
+        low, high = BY_OP[words[0].op].bounds or (0, 0)
+        faults.warning(
+            span, f"'{words[0].op}' runs from {low:g} to {high:g}, so this is {truth} true; check the number"
+        )
+    else:
+        faults.warning(span, f"this compares two numbers and is {truth} true; write {truth}")
 
 
 def _bounds(value: Expr) -> tuple[float, float] | None:

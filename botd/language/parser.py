@@ -184,7 +184,7 @@ class _Parser:
         self._count(keyword.span)
         duration, span = self._duration("for", "speed < 0 for 3s")
         whole = Span(condition.span.start, span.end)
-        if is_broken(condition):
+        if is_broken(condition) or not duration:
             return broken(whole)
         if condition.unit != BOOL:
             self._faults.error(
@@ -196,13 +196,13 @@ class _Parser:
         return Expr(op="for", args=(condition,), params=(duration,), unit=BOOL, span=whole)
 
     def _duration(self, after: str, example: str) -> tuple[int, Span]:
-        """Read a duration, or a name that stands for one."""
+        """Read a duration, or a name that stands for one; 0 for a name with a fault of its own."""
         token = self._next()
         value = token.duration_us if token.unit == SECONDS else 0
         if token.kind is TokenKind.NAME and token.text in self._names:
             named = self._names[token.text]
             if is_broken(named):
-                return 1, token.span
+                return 0, token.span
             if named.op == "const" and named.unit == SECONDS:
                 value = round(named.params[0] * 1_000_000)
         if not 0 < value <= WINDOW_US_MAX:
@@ -235,9 +235,11 @@ class _Parser:
             return self._next()
         if self._token.kind is TokenKind.END:
             raise self._stop(opened.span, f"this '{opened.text}' is never closed; add '{text}'")
-        raise self._unexpected()
+        if text == "]":
+            raise self._stop(self._token.span, "expected ']' here, which closes the '['")
+        raise self._unexpected(f"'{text}' or ")
 
-    def _unexpected(self) -> SyntaxFault:
+    def _unexpected(self, closing: str = "") -> SyntaxFault:
         """Say why the current token cannot stand where an operator was due."""
         token, before = self._token, self._tokens[self._at - 1] if self._at else None
         text = token.text
@@ -248,11 +250,15 @@ class _Parser:
                 return self._stop(where, f"leave out the space: {before.text}{unit}")
         if text in (")", "]"):
             return self._stop(token.span, f"this '{text}' closes nothing; remove it")
+        if text == "," and not closing:
+            return self._stop(
+                token.span, "a comma stands between arguments only; digits are not grouped: 1000"
+            )
         meant = FOREIGN_WORDS.get(text, text.lower())
         if meant in KEYWORDS and token.kind is TokenKind.NAME:
             return self._stop(token.span, f"write '{meant}' instead of '{text}'")
         return self._stop(
-            token.span, f"'{text}' cannot follow here; an operator such as and, or, <, +, * is missing"
+            token.span, f"'{text}' cannot follow here; {closing}an operator such as and, or, <, + is missing"
         )
 
     def _postfix(self, value: Expr) -> Expr:
@@ -267,14 +273,14 @@ class _Parser:
         if number.kind is TokenKind.NUMBER and number.unit == NUMBER:
             return self._bars_back(value, bracket)
         duration, _ = self._duration("[", "price[5s ago]")
-        if not self._is("ago"):
+        if self._token.text != "ago":
             raise self._stop(
                 bracket.span, "say that it is in the past: price[5s ago] or close(1m)[3 bars ago]"
             )
         self._next()
         closing = self._expect("]", bracket)
         span = Span(value.span.start, closing.span.end)
-        if is_broken(value):
+        if is_broken(value) or not duration:
             return broken(span)
         if reads_position(value):
             self._faults.error(span, "the position's words have no past; compare with pnl_max or use 'for'")
@@ -286,7 +292,7 @@ class _Parser:
         if not (self._is("bars") or self._is("bar")):
             raise self._stop(bracket.span, "say how far back: price[5s ago] or close(1m)[3 bars ago]")
         self._next()
-        if not self._is("ago"):
+        if self._token.text != "ago":
             raise self._stop(bracket.span, "say that it is in the past: close(1m)[3 bars ago]")
         self._next()
         closing = self._expect("]", bracket)

@@ -118,8 +118,10 @@ def parse_equity_share(text: str) -> Decimal:
 def parse_money(text: str) -> tuple[Decimal, str]:
     """Parse `0.01 BTC` into the amount and the currency."""
     match = _MONEY.fullmatch(text)
-    if match and len(match[1]) <= DIGITS_MAX:
+    if match and len(text) <= DIGITS_MAX:
         return Decimal(match[1]), match[2]
+    if len(text) > DIGITS_MAX:
+        raise InputInvalid(_say("an amount with its currency, such as 500 USDT", text, ""))
     glued = re.fullmatch(rf"({_NUMBER})([A-Za-z]+)", text)
     if glued:
         raise InputInvalid(f"needs a space before the currency: {glued[1]} {glued[2].upper()}")
@@ -167,7 +169,7 @@ def _say(needed: str, text: str, unit: str) -> str:
         meant = UNIT_ALIASES.get(spaced[2], spaced[2])
         return f"needs {needed}; leave out the space: {spaced[1]}{meant}"
     if _LEADING_ZERO.match(text):
-        return f"needs {needed}; '{shown}' starts with a zero, which some readers take for octal"
+        return f"needs {needed}; '{shown}' starts with a zero, write it without"
     if text.startswith("-"):
         return f"needs {needed}; it cannot be negative"
     glued = re.fullmatch(r"([0-9.]+)([A-Za-z]+)", text)

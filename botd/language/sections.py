@@ -75,7 +75,8 @@ def parse_choice(kind: type[E]) -> Callable[[str], E]:
         if text in words:
             return kind(text)
         advice = did_you_mean(text, words)
-        raise InputInvalid(f"needs {' or '.join(words)}, not '{text[:40]}'{advice}")
+        choice = f"{', '.join(words[:-1])} or {words[-1]}"
+        raise InputInvalid(f"needs {choice}, not '{text[:40]}'{advice}")
 
     return parse
 

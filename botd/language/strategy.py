@@ -142,7 +142,7 @@ class _Reader:
                 "'on_stop' must be the last key, so that a half-written file cannot pass; move it to the end",
             )
         for key, example in MANDATORY.items():
-            if not self._fields.has(key):
+            if self._fields.lacks(key):
                 self._missing(key, example)
 
     def _misplaced(self, entry: Entry, before: str) -> None:

@@ -35,9 +35,10 @@ def fits(expr: Expr, want: Unit | None, clause: str, faults: Faults) -> bool:
     if want == RATIO and unit_name(expr.unit) in ("count", "number"):
         return True
     if common(want, expr.unit) is None:
-        example = "such as best_bid" if want == PRICE else "such as clamp(change(10s) / 5%, 0, 1)"
+        example = "best_bid" if want == PRICE else "clamp(change(10s) / 5%, 0, 1)"
         faults.error(
-            expr.span, f"{clause} needs a {unit_name(want)}, this is {unit_name(expr.unit)}; {example}"
+            expr.span,
+            f"{clause} needs a {unit_name(want)}, this is {unit_name(expr.unit)}; write it like {example}",
         )
         return False
     return True
