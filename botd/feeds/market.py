@@ -3,8 +3,9 @@
 The price is a level built from waves of fixed periods, so it is continuous without any running sum.
 On it ride the events that the shipped strategies are to find:
 
-- a *burst* (quotes other than BTC): the price rises 0.8-1.5 % in 5 s on six times the volume, falls
-  through its start and recovers, 19 s in all;
+- a *burst* (quotes other than BTC): on six times the volume the price rises, falls through its start
+  and recovers within 20 s. Two of three *run* on for 5 s, to 0.4-0.7 %; of the others most are *traps*
+  that top out after 1.5 s, and one in twelve is a *slide* whose fall goes on after a first turn;
 - a *pump* (BTC quotes), once in every eight hours: 72 market buys in 25 s, each over four prices of one
   timestamp, lift the price by 10-20 %, which takes half an hour to fade;
 - a *trend* (BTC against another money): neither, but slow waves that averages cross on.
@@ -18,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -64,6 +66,22 @@ _WAVES: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """How a burst goes: its height as a ratio of the price, and (second, share of the height) to pass."""
+
+    height: tuple[float, float]  # least and most
+    knots: tuple[tuple[float, float], ...]
+
+
+# Heights and order are chosen so that the shipped strategies come out a little ahead after fees, win
+# more than they lose, and never lose often enough in a row to meet their limits.
+_RUN: Final = Burst((0.0040, 0.0066), ((0, 0), (5, 1), (6, 1), (13, -0.45), (19, 0)))
+_TRAP: Final = Burst((0.0035, 0.0045), ((0, 0), (1.5, 1), (4, -0.5), (13, -0.5), (19, 0)))
+_SLIDE: Final = Burst((0.0029, 0.0041), ((0, 0), (1.5, 1), (5, -0.6), (8, -0.3), (15, -2.1), (20, 0)))
+_BURST_ORDER: Final = (_RUN, _RUN, _TRAP, _RUN, _RUN, _TRAP, _RUN, _RUN, _TRAP, _RUN, _RUN, _SLIDE)
+
+
 class Temper(StrEnum):
     """What events an instrument has."""
 
@@ -78,6 +96,7 @@ class Schedule:
 
     temper: Temper
     burst_seconds: tuple[int, ...] = ()  # seconds of every minute at which a burst starts
+    burst_shift: int = 0  # where in the order of kinds its first burst stands
     pump_offset: int = 0  # minutes into each eight hours, before the random shift
 
 
@@ -155,9 +174,9 @@ class SyntheticInstrument:
         busy = np.ones(times.size)
         buy_share = np.full(times.size, 0.5)
         if self._schedule.burst_seconds:
-            _, age = self._burst(times)
+            _, age, rise_s = self._burst(times)
             busy += 5.0 * (age < _SURGE_S)
-            buy_share += 0.4 * (age < 5.0) - 0.3 * ((age >= 6.0) & (age < 13.0))
+            buy_share += 0.4 * (age < rise_s) - 0.3 * ((age >= rise_s + 1.0) & (age < 13.0))
         buy = unit(self._streams["side"], number) < buy_share
         lots = self._sizes("size", number, busy)
         price = np.where(buy, ask, bid)
@@ -196,16 +215,24 @@ class SyntheticInstrument:
         heavy = 0.35 / (unit(self._streams[stream], number) + 0.15)
         return np.maximum(np.rint(self._lots * factor * heavy), 1.0).astype(np.int64)
 
-    def _burst(self, times_us: I64) -> tuple[F64, F64]:
-        """Return what bursts add to the price, as a ratio, and seconds since the last one began."""
+    def _burst(self, times_us: I64) -> tuple[F64, F64, F64]:
+        """Return what bursts add to the price, as a ratio, seconds since the last one began, and for
+        how many seconds it rises."""
         starts = self._schedule.burst_seconds
         cycle_us = BLOCK_US // len(starts)
         shifted = times_us - starts[0] * SECOND_US
         cycle = shifted // cycle_us
         age = (shifted - cycle * cycle_us) / float(SECOND_US)
-        height = 0.008 + 0.007 * unit(self._burst_key, cycle)
-        shape = ramp(age, 0.0, 5.0) - 1.35 * ramp(age, 6.0, 13.0) + 0.35 * ramp(age, 13.0, 19.0)
-        return height * shape, age
+        luck = unit(self._burst_key, cycle)
+        kind = (cycle + self._schedule.burst_shift) % len(_BURST_ORDER)
+        added, rise_s = np.zeros(times_us.size), np.zeros(times_us.size)
+        for burst in dict.fromkeys(_BURST_ORDER):
+            turns = [turn for turn, one in enumerate(_BURST_ORDER) if one is burst]
+            mine = np.flatnonzero(np.isin(kind, turns))
+            low, high = burst.height
+            added[mine] = (low + (high - low) * luck[mine]) * _follow(burst.knots, age[mine])
+            rise_s[mine] = burst.knots[1][0]
+        return added, age, rise_s
 
     def _pump(self, times_us: I64) -> F64:
         """Return what pumps add to the price, as a ratio; each is over before the next one starts."""
@@ -233,6 +260,14 @@ class SyntheticInstrument:
             return []
         periods = range(first // PUMP_BLOCKS, (end - 1) // PUMP_BLOCKS + 1)
         return [block for block in map(self._pump_block, periods) if first <= block < end]
+
+
+def _follow(knots: tuple[tuple[float, float], ...], age: F64) -> F64:
+    """Return the smooth line through (second, value) knots, 0 before the first and the last after."""
+    line = np.zeros(age.size)
+    for (start, before), (end, after) in pairwise(knots):
+        line += (after - before) * ramp(age, start, end)
+    return line
 
 
 def _base_ticks(instrument: Instrument, key: int) -> int:

@@ -179,7 +179,7 @@ def plan_events(instruments: Sequence[Instrument]) -> list[Schedule]:
     for temper in tempers:
         if temper is Temper.BURST:
             seconds = _burst_seconds(number, bursting)
-            schedules.append(Schedule(temper=temper, burst_seconds=seconds))
+            schedules.append(Schedule(temper=temper, burst_seconds=seconds, burst_shift=number))
             number += 1
         elif temper is Temper.PUMP:
             # 131 minutes apart, and with the shift of up to 39 inside the eight hours
