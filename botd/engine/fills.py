@@ -8,9 +8,9 @@ market order pays the next bar's open, a stop is judged before a limit inside on
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
-from botd.engine.jit import jit
+from botd.engine.jit import entry
 from botd.engine.layout import HIGH, KIND, LOW, P, RowKind, T
 
 _TRADE: Final = int(RowKind.TRADE)
@@ -18,8 +18,17 @@ _BAR: Final = int(RowKind.BAR)
 NEVER: Final = 1 << 62
 
 
-@jit
-def first_touch(R, start, stop, bar_deadline, sell_stop, buy_stop, buy_limit, sell_limit):
+@entry
+def first_touch(
+    R: Any,
+    start: int,
+    stop: int,
+    bar_deadline: int,
+    sell_stop: int,
+    buy_stop: int,
+    buy_limit: int,
+    sell_limit: int,
+) -> Any:
     """Return the first ring row in [start, stop) that touches a resting order, else `stop`.
 
     `sell_stop` is the highest resting sell stop, `buy_stop` the lowest buy stop, `buy_limit` the highest

@@ -20,7 +20,8 @@ SECOND_TIMERS = 60
 
 def _counts(first: I64, before: I64, step: int) -> I64:
     """Count the multiples first, first+step, ... that lie strictly before `before`."""
-    return np.maximum((before - 1 - first) // step + 1, 0)
+    count: I64 = np.maximum((before - 1 - first) // step + 1, 0)
+    return count
 
 
 def timer_times(since: I64, before: I64, bar_length_us: int | None) -> tuple[I64, I64]:
@@ -110,5 +111,3 @@ def _timer_rows(market: I64, gap: I64, time: I64) -> I64:
     out[HIGH] = out[P]
     out[LOW] = out[P]
     return out
-
-
