@@ -112,7 +112,7 @@ def _top(frame: Frame, up_us: int) -> RenderableType:
     line = Table.grid(expand=True, padding=(0, 1))
     line.add_column(no_wrap=True)
     line.add_column(justify="right", no_wrap=True)
-    left = Text(" botd ", style="bold white on dark_cyan")
+    left = Text.assemble(" ", (" botd ", "bold white on dark_cyan"))
     left.append(f" {frame.heading.mode} ", style="bold white on grey35")
     if frame.view is not None:
         left.append(f" {frame.view.trading} ", style=_STATE_STYLE[frame.view.trading])
@@ -133,7 +133,7 @@ def _feed_line(frame: Frame, view: View) -> RenderableType:
         parts.insert(0, f"{frame.rows_per_s:,.0f} rows/s")
     if frame.speed is not None:
         parts.insert(0, f"{frame.speed:,.1f}x" if frame.speed < 100 else f"{frame.speed:,.0f}x")
-    line.add_row(left, Text("  ".join(parts) + " ", style="default"))
+    line.add_row(left, Text("  ".join(parts) + " "))
     return line
 
 
