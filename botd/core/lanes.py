@@ -69,7 +69,7 @@ class Lane:
         self.pending = None
         if self.n:
             self.base = self.engine.append(rows)
-            self.machines.new_block()
+            self.machines.new_block(self.n)
 
     def local(self, place: int) -> int:
         """Return how many of the block's rows stand before a merged place."""

@@ -106,12 +106,12 @@ NAN: Final = math.nan
 
 @entry
 def scan(
-    j0, j1, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, pst, ev, out
+    j0, j1, n_rows, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, pst, ev, out
 ):  # fmt: skip
     """Run every machine over rows [j0, j1) of the block; stop after the first row with a decision.
 
-    `active` is int64[nm + 1]: the machines that can do anything in this block, their count last; it is
-    made anew where the count is -1. Returns the next row; out[0] is the number of events in ev, each
+    `active` is int64[nm + 1]: the machines that can do anything up to the block's end at `n_rows`, their
+    count last; it is made anew where the count is -1. Returns the next row; out[0] is the number of events in ev, each
     (row j, machine, what, rule). One function on purpose: a call with arrays costs more than a row.
     """
     nm = phase.shape[0]
@@ -122,7 +122,7 @@ def scan(
             hit = phase[s] != IDLE or M[s * WORDS + ARMED] == 0
             if not hit:
                 o = U8(SP[s * SPEC_WORDS + S1_SLOT] * S)
-                for j in range(j0, j1):
+                for j in range(j0, n_rows):
                     if U[o + U8(j)] == 1:
                         hit = True
                         break
@@ -448,6 +448,7 @@ def policy_scan(
         j = scan(
             j,
             stop,
+            n,
             base,
             row0,
             active,
@@ -500,6 +501,7 @@ class RuleMachines:
         self.out: NDArray[np.int64] = np.zeros(2, np.int64)
         self._active: NDArray[np.int64] = np.zeros(n + 1, np.int64)
         self._registers: NDArray[np.float64] = np.zeros(max(1, engine.program.n_reg))
+        self._rows = 0
         self.bind()
 
     def bind(self) -> None:
@@ -512,8 +514,9 @@ class RuleMachines:
             self.pos_state, self.events, self.out,
         )  # fmt: skip
 
-    def new_block(self) -> None:
-        """Say that the engine has a new block: who is active is found anew."""
+    def new_block(self, rows: int) -> None:
+        """Say that the engine has a new block of so many rows: who is active is found anew."""
+        self._rows = rows
         self._active[-1] = -1
         if self.engine.ring is not self._ring:
             self.bind()
@@ -524,7 +527,7 @@ class RuleMachines:
         `base` is the ring index of the block's row 0 and `row` its absolute row number. Returns the next
         row; `decisions()` lists what was decided.
         """
-        return int(scan(start, stop, base, row, *self.args))
+        return int(scan(start, stop, self._rows, base, row, *self.args))
 
     def decisions(self) -> list[tuple[int, int, int]]:
         """Return (machine, what, rule) of the last scan's stopping row, in machine order."""

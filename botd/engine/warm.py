@@ -16,7 +16,7 @@ def main() -> None:
     engine = InstrumentEngine(compile_program(()), tick=1.0, lot=1.0)
     base = engine.append(np.ones((N_INPUT, 1), np.int64))
     machines = RuleMachines(engine, confidence_min=0.5)
-    machines.new_block()
+    machines.new_block(1)
     machines.scan(0, 1, base, 0)
     first_touch(engine.ring, base, base + 1, NEVER, 0, NEVER, 0, NEVER)
 
