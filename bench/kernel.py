@@ -223,12 +223,10 @@ def main() -> None:
     n = int(float(sys.argv[2])) if len(sys.argv) > 2 else 500_000
     start = time.perf_counter()
     program = program_of(count)
-    print(
-        f"{count} strategies: {program.fpar.shape[0]} instructions, compiled in {time.perf_counter() - start:.3f} s"
-    )
-    print(
-        f"columns F {program.n_f} U {program.n_u} C {program.n_c}, deques {program.deques.shape[0]}, bars {program.bars.shape[0]}"
-    )
+    took = time.perf_counter() - start
+    print(f"{count} strategies: {program.fpar.shape[0]} instructions, compiled in {took:.3f} s")
+    columns = f"columns F {program.n_f} U {program.n_u} C {program.n_c}"
+    print(f"{columns}, deques {program.deques.shape[0]}, bars {program.bars.shape[0]}")
     rows = random_rows(n)
     start = time.perf_counter()
     batch_seconds(program, rows[:, :1000], 512)

@@ -4,16 +4,14 @@ Both give the same bits: the kernels use + - * / sqrt and comparisons only, with
 plain form is the oracle of the compiled one and the fallback where numba is missing.
 """
 
-# allow: the code cache of the compiler needs a folder; nothing else in the engine touches a file
-
 from __future__ import annotations
 
 import functools
 import hashlib
-import os
-import tempfile
+import os  # allow: the compiler's cache is a folder
+import tempfile  # allow: the compiler's cache is a folder
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path  # allow: the compiler's cache is a folder
 from typing import Any, Final, TypeVar, cast
 
 import numpy as np

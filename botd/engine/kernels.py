@@ -575,13 +575,28 @@ def k_bar(R, base, n, tf, bar_us, ist, io, br, b0, cap, C, o):
 
 
 @inline
-def u_sma(br, x0, m, i, L, ist, io, fst, fo):
-    s = ist[io + 2] + br[U8(x0 + (i & m))]
-    if i >= L:
-        s -= br[U8(x0 + ((i - L) & m))]
+def k_sma(n, L, C, a, br, x0, m, ist, io, fst, fo, F, o, scale):
+    """Moving sums of whole numbers: exact, so they do not remember where history began."""
+    done = ist[io]
+    ago = ist[io + 1]
+    s = ist[io + 2]
+    v = fst[fo]
+    div = float(L)
+    for j in range(n):
+        closed = C[a + U8(j)]
+        while done < closed:
+            i = done - ago
+            done += 1
+            if i >= 0:
+                s += br[U8(x0 + (i & m))]
+                if i >= L:
+                    s -= br[U8(x0 + ((i - L) & m))]
+                if i + 1 >= L:
+                    v = float(s) / div
+        F[o + U8(j)] = v * scale
+    ist[io] = done
     ist[io + 2] = s
-    if i + 1 >= L:
-        fst[fo] = float(s) / float(L)
+    fst[fo] = v
 
 
 @inline
@@ -714,9 +729,7 @@ def k_bar_op(op, n, L, column, C, a, br, b0, cap, ist, io, fst, fo, F, o, scale)
             done += 1
             if i < 0:
                 continue
-            if op == B_SMA:
-                u_sma(br, x0, m, i, L, ist, io, fst, fo)
-            elif op == B_LAST:
+            if op == B_LAST:
                 fst[fo] = float(br[U8(x0 + (i & m))])
             elif op == B_EMA:
                 u_ema(br, x0, m, i, L, ist, io, fst, fo)
@@ -768,7 +781,12 @@ def k_block(base, n, code, fpar, R, hdr, F, U, C, ist, fst, dq, br, sr, hist, ph
                     F[o + U8(j)] = v
             else:
                 cap = hdr[H_BR_CAP]
-                k_bar_op(op, n, ip0, code[z + 3], C, a, br, ip1 * 5 * cap, cap, ist, io, fst, fo, F, o, scale)
+                b0 = ip1 * 5 * cap
+                if op == B_SMA:
+                    x0 = b0 + code[z + 3] * cap
+                    k_sma(n, ip0, C, a, br, x0, cap - 1, ist, io, fst, fo, F, o, scale)
+                    continue
+                k_bar_op(op, n, ip0, code[z + 3], C, a, br, b0, cap, ist, io, fst, fo, F, o, scale)
             continue
         if op == LT:
             for j in range(n):
