@@ -144,7 +144,7 @@ class InstrumentEngine:
         if what == kernels.GROW_DEQUES:
             self._deques = self._regrown(self._deques, self.program.deques, kernels.H_DQ_CAP)
             self.hdr[kernels.H_DQ_SLACK] = 0
-        elif what == kernels.GROW_BARS:
+        else:
             self._bars = self._regrown(self._bars, self.program.bars, kernels.H_BR_CAP)
         self._bind()
 
