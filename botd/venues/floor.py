@@ -9,6 +9,7 @@ from typing import Any
 from botd.core.codec import command_of, command_text
 from botd.core.events import Answer, Command, SubmitOrder
 from botd.core.instrument import InstrumentId
+from botd.engine.fills import NEVER
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +41,14 @@ class Floor:
 
     requests: list[Request] = field(default_factory=list)
     working: dict[str, Working] = field(default_factory=dict)
+
+    def deadline_us(self) -> int:
+        """Return the earliest time at which a request arrives or an order expires, NEVER for none."""
+        deadline = min((r.arrives_us for r in self.requests), default=NEVER)
+        for order in self.working.values():
+            if order.command.expire_us is not None:
+                deadline = min(deadline, order.command.expire_us)
+        return deadline
 
     def state(self) -> dict[str, Any]:
         """Return the floor as JSON values."""

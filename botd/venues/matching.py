@@ -1,0 +1,202 @@
+"""Requests that have arrived and prices that come by: what becomes of orders, answer by answer."""
+
+from __future__ import annotations
+
+from botd.core.events import (
+    AmendOrder,
+    Answer,
+    CancelOrder,
+    ClientOrderId,
+    OrderAccepted,
+    OrderAmended,
+    OrderEnded,
+    OrderFilled,
+    OrderRejected,
+    OrderType,
+    RequestRefused,
+    Side,
+    SubmitOrder,
+)
+from botd.core.instrument import Instrument
+from botd.core.money import fee
+from botd.core.settings import PaperSettings
+from botd.engine.fills import walk
+from botd.venues.account import VenueAccount
+from botd.venues.floor import Floor, Request, Working
+from botd.venues.prices import (
+    Spot,
+    bar_open,
+    book_top,
+    crosses,
+    last_close,
+    stop_top,
+    traded_range,
+    trades_through,
+    triggers,
+)
+
+
+class Matching:
+    """Carries out requests and fills orders of one account; collects the answers in order."""
+
+    def __init__(self, account: VenueAccount, settings: PaperSettings, *, bars_only: bool) -> None:
+        self._account = account
+        self._levels_max = settings.walk_levels_max
+        self._slippage_ppm = int(settings.bar_slippage * 1_000_000)
+        self._bars_only = bars_only
+        self.seq = 0  # of the last answer
+        self.trades = 0
+        self._answers: list[Answer] = []
+
+    def take(self) -> list[Answer]:
+        """Hand over the answers made since the last call."""
+        answers, self._answers = self._answers, []
+        return answers
+
+    # ---- requests -------------------------------------------------------------------------------
+
+    def carry_out(
+        self, instrument: Instrument, floor: Floor, request: Request, spot: Spot, *, closing: bool
+    ) -> None:
+        """Carry out a request that has arrived; `closing`: no further row will come."""
+        command, at_us = request.command, request.arrives_us
+        if isinstance(command, SubmitOrder):
+            self._submit(instrument, floor, command, spot, at_us, closing=closing)
+        elif isinstance(command, CancelOrder):
+            self._cancel(floor, command, at_us)
+        else:
+            self._amend(floor, command, at_us)
+
+    def _submit(
+        self,
+        instrument: Instrument,
+        floor: Floor,
+        command: SubmitOrder,
+        spot: Spot,
+        at_us: int,
+        *,
+        closing: bool,
+    ) -> None:
+        coid = command.client_order_id
+        if not self._bars_only:
+            price, size = book_top(spot, command.side)
+        elif closing:
+            price, size = last_close(spot, command.side, self._slippage_ppm)
+        else:
+            price, size = bar_open(spot, command.side, self._slippage_ppm)
+        reason = self._account.refusal(instrument, command, price)
+        if reason:
+            self._say(OrderRejected(seq=self._next(), client_order_id=coid, reason=reason, ts_us=at_us))
+            return
+        self._say(OrderAccepted(seq=self._next(), client_order_id=coid, ts_us=at_us))
+        order = Working(command, command.qty, checked=spot.row - 1)
+        if command.type is OrderType.MARKET:
+            self._trade(instrument, order, price, size, at_us)
+            return
+        if command.type is OrderType.LIMIT and crosses(command, price):
+            self._trade(instrument, order, price, size, at_us)
+        if order.leaves:
+            floor.working[coid] = order
+
+    def _cancel(self, floor: Floor, command: CancelOrder, at_us: int) -> None:
+        order = floor.working.pop(command.client_order_id, None)
+        if order is None:
+            self._refuse(command.client_order_id, at_us)
+        else:
+            self._end(order, "canceled on request", at_us, canceled=True)
+
+    def _amend(self, floor: Floor, command: AmendOrder, at_us: int) -> None:
+        coid = command.client_order_id
+        order = floor.working.get(coid)
+        if order is None or command.qty <= order.filled:
+            self._refuse(coid, at_us)
+            return
+        order.qty = command.qty
+        self._say(OrderAmended(seq=self._next(), client_order_id=coid, qty=command.qty, ts_us=at_us))
+
+    def expire(self, floor: Floor, now_us: int) -> None:
+        """End every order whose time to live is over by now, at its own time."""
+        for key, order in list(floor.working.items()):
+            expire = order.command.expire_us
+            if expire is not None and expire <= now_us:
+                del floor.working[key]
+                self._end(order, "time to live is over", expire)
+
+    # ---- rows -----------------------------------------------------------------------------------
+
+    def touch(self, instrument: Instrument, floor: Floor, spot: Spot) -> None:
+        """Compare resting orders with the row: stops first, then limits, each once per row."""
+        orders = [order for order in floor.working.values() if order.checked < spot.row]
+        for order in orders:
+            order.checked = spot.row
+        prices = traded_range(spot)
+        if prices is None:
+            return
+        low, high = prices
+        for order in orders:
+            command = order.command
+            if command.stop is not None and triggers(command, low, high):
+                del floor.working[command.client_order_id]
+                price, size = stop_top(spot, command.side, command.stop, self._slippage_ppm)
+                self._trade(instrument, order, price, size, spot.now_us)
+        for order in orders:
+            command = order.command
+            if command.limit is not None and order.leaves and trades_through(command, low, high):
+                del floor.working[command.client_order_id]
+                self._fill(instrument, order, command.limit, order.leaves, spot.now_us, maker=True)
+
+    # ---- fills ----------------------------------------------------------------------------------
+
+    def _trade(self, instrument: Instrument, order: Working, price: int, size: int, at_us: int) -> None:
+        """Trade against the book: the top, then one tick per multiple of its size."""
+        command = order.command
+        wanted = self._account.reducible(command) if command.reduce_only else order.leaves
+        limit = command.limit if command.type is not OrderType.STOP_MARKET else None
+        lots_wanted, buy = min(wanted, order.leaves), command.side is Side.BUY
+        for level, lots in walk(lots_wanted, price, size, buy=buy, limit=limit, levels_max=self._levels_max):
+            self._fill(instrument, order, level, lots, at_us, maker=False)
+        if order.leaves and command.type is not OrderType.LIMIT:
+            short = wanted < order.qty
+            reason = "nothing left to reduce" if short else "the book within the limit is used up"
+            self._end(order, reason, at_us)
+
+    def _fill(
+        self, instrument: Instrument, order: Working, price: int, lots: int, at_us: int, *, maker: bool
+    ) -> None:
+        command = order.command
+        rate = instrument.maker_fee if maker else instrument.taker_fee
+        paid = fee(instrument.money(price * lots), rate)
+        order.filled += lots
+        self.trades += 1
+        signed = lots if command.side is Side.BUY else -lots
+        self._account.book(instrument, command.key.strategy, price, signed, paid)
+        self._say(
+            OrderFilled(
+                seq=self._next(),
+                client_order_id=command.client_order_id,
+                trade_id=f"t{self.trades}",
+                price=price,
+                qty=lots,
+                fee=paid,
+                maker=maker,
+                ts_us=at_us,
+            )
+        )
+
+    # ---- answers --------------------------------------------------------------------------------
+
+    def _end(self, order: Working, reason: str, at_us: int, *, canceled: bool = False) -> None:
+        coid = order.command.client_order_id
+        self._say(
+            OrderEnded(seq=self._next(), client_order_id=coid, canceled=canceled, reason=reason, ts_us=at_us)
+        )
+
+    def _refuse(self, coid: ClientOrderId, at_us: int) -> None:
+        self._say(RequestRefused(seq=self._next(), client_order_id=coid, reason="no such order", ts_us=at_us))
+
+    def _say(self, answer: Answer) -> None:
+        self._answers.append(answer)
+
+    def _next(self) -> int:
+        self.seq += 1
+        return self.seq
