@@ -7,10 +7,10 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext
 from dataclasses import replace
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TextIO, cast
 
 from rich.console import Console
 from rich.live import Live
@@ -21,6 +21,7 @@ from botd.errors import InvariantBroken
 from botd.ports import Clock
 from botd.runtime.panels import Frame, Heading, draw
 from botd.runtime.summary import status, summarize_run
+from botd.runtime.supervisor import describe
 from botd.runtime.tally import Tally
 from botd.runtime.view import look
 
@@ -46,7 +47,7 @@ class Screen:
         self, console: Console, clock: Clock, *, mode: str, write: Callable[[str], None] | None = None
     ) -> None:
         """`write` takes plain lines in place of the console."""
-        self.live = console.is_terminal and write is None
+        self.live = console.is_terminal and not console.is_dumb_terminal and write is None
         self._console = console
         self._clock = clock
         self._write = write or self._print
@@ -57,8 +58,8 @@ class Screen:
         self._lines_lost = 0
         self._started_us = self._observed_us = self._status_us = clock.now_us()
         self._samples: deque[tuple[int, int, int]] = deque()  # (wall time, event time, rows)
-        self._table: Live | None = None
-        self._drawn: tuple[int, int, int, int] | None = None  # what the last picture was made from
+        self._drawn: tuple[Frame, int, int, int] | None = None  # what the last picture was made from
+        self._dark = False
         self._thread: threading.Thread | None = None
         self._done = threading.Event()
 
@@ -87,7 +88,7 @@ class Screen:
     def say(self, line: str) -> None:
         """Write a line, on a terminal above the table."""
         if self._thread is None:
-            self._write(line)
+            self._guard(lambda: self._write(line))
         elif len(self._lines) >= LINES_MAX:
             self._lines_lost += 1
         else:
@@ -122,13 +123,8 @@ class Screen:
     def __enter__(self) -> Self:
         if self._thread is not None:
             raise InvariantBroken("the screen is on already")
-        if self.live:
-            self._table = Live(
-                console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
-            )
-            self._table.start()
         self._done.clear()
-        self._thread = threading.Thread(target=self._run, name="screen", daemon=True)
+        self._thread = threading.Thread(target=self._guard, args=(self._run,), name="screen", daemon=True)
         self._thread.start()
         return self
 
@@ -136,39 +132,50 @@ class Screen:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the last picture standing."""
-        thread, self._thread = self._thread, None
         self._take(self._clock.now_us())
         self._done.set()
-        if thread is not None:
-            thread.join(CLOSE_S)  # no longer: a terminal may be stopped in the middle of a write
-        table, self._table = self._table, None
-        if table is not None and (thread is None or not thread.is_alive()):
-            with suppress(OSError):
-                table.stop()
+        if self._thread is not None:
+            self._thread.join(CLOSE_S)  # no longer: a terminal can hang in the middle of a write
+        self._thread = None
 
-    def _run(self) -> None:
+    def _guard(self, write: Callable[[], None]) -> None:
+        """Write, unless the console has failed before. Its failure must never end the trading."""
+        if self._dark:
+            return
         try:
-            while not self._done.wait(REFRESH_S):
-                self._show()
-            self._show()
-        except OSError as error:  # a closed pipe or terminal
-            log.warning("the screen cannot be written to, it stays dark", extra={"error": str(error)})
-        except Exception:  # a screen must never end the trading
+            write()
+        except (OSError, SystemExit) as error:  # rich exits where a pipe is closed
+            self._dark = True
+            log.warning("the screen cannot be written to, it stays dark", extra={"error": describe(error)})
+        except Exception:
+            self._dark = True
             log.exception("the screen failed, it stays dark")
 
-    def _show(self) -> None:
+    def _run(self) -> None:
+        """Keep the screen until it is left."""
+        table: Live | None = None
+        if self.live:
+            table = Live(
+                console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+            )
+        with table or nullcontext():
+            while not self._done.wait(REFRESH_S):
+                self._show(table)
+            self._show(table)
+
+    def _show(self, table: Live | None) -> None:
         while self._lines:
             self._write(self._lines.popleft())
         if self._lines_lost:
             lost, self._lines_lost = self._lines_lost, 0
             self._write(f"{lost} more lines came too fast to be written")
         now_us, frame = self._clock.now_us(), self._frame
-        if self._table is not None:
+        if table is not None:
             up_us = now_us - self._started_us
-            drawn = (id(frame), up_us // 1_000_000, *self._console.size)
-            if drawn != self._drawn:
+            drawn = (frame, up_us // 1_000_000, *self._console.size)
+            if self._drawn is None or drawn[0] is not self._drawn[0] or drawn[1:] != self._drawn[1:]:
                 self._drawn = drawn
-                self._table.update(draw(frame, height=self._console.height, up_us=up_us), refresh=True)
+                table.update(draw(frame, height=self._console.height, up_us=up_us), refresh=True)
         elif frame.view is not None and now_us - self._status_us >= STATUS_EVERY_US:
             self._status_us = now_us
             self._write(status(frame))
@@ -176,9 +183,9 @@ class Screen:
     def _print(self, line: str) -> None:
         self._console.out(line, highlight=False)
 
-    def log_stream(self) -> io.TextIOBase:
+    def log_stream(self) -> TextIO:
         """Return a stream for the log that does not run into the live table: its lines go above it."""
-        return _LinesAbove(self.say)
+        return cast(TextIO, _LinesAbove(self.say))
 
     def summary(self) -> str:
         """Return what the run came to, for its end; counts are since this start."""
