@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from botd.app import build_loop, open_feeds, refuse_on_bars
-from botd.config.loader import on_instruments
+from botd.app import build_loop, open_feeds
+from botd.config.loader import fit_to_data
 from botd.config.plan import Plan
 from botd.core.records import Record
 from botd.errors import InputInvalid, OtherAccount, StateCorrupt
@@ -35,9 +35,7 @@ DAY_US = 86_400_000_000
 WARM_UP_US = DAY_US
 ABSENCE_MAX_US = DAY_US
 SNAPSHOT_EVERY_US = 60_000_000
-SCREEN_S = 0.25
 VENUE_FILE = "venue.sqlite3"
-Say = Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -82,24 +80,20 @@ class Daemon:
     """Runs a plan until its feed ends or a signal stops it."""
 
     def __init__(
-        self, plan: Plan, *, data: Path | None, speed: float | None, screen: Screen, say: Say
+        self, plan: Plan, *, data: Path | None, speed: float | None, clock: WallClock, screen: Screen
     ) -> None:
         """`data` replaces the plan's feed by a recorded file at `speed`, None as fast as it goes."""
-        self._clock = WallClock()
+        self._clock = clock
         self._screen = screen
-        self._say = say
-        self._data = data
+        self._say = screen.say
         self.plan, self._feed = self._open_feed(plan, data, speed)
-        if self._feed.bar_length_us is not None:
-            refuse_on_bars(self.plan)
 
     def _open_feed(self, plan: Plan, data: Path | None, speed: float | None) -> tuple[Plan, Feed]:
         settings = plan.feed
         if data is None and settings.kind == "synthetic":
-            feed = SyntheticFeed(
+            return plan, SyntheticFeed(
                 plan.instruments, seed=settings.seed, clock=self._clock, speed=settings.speed
             )
-            return plan, feed
         path = data or settings.path
         if path is None:
             raise InputInvalid(
@@ -110,7 +104,11 @@ class Daemon:
             raise InputInvalid(
                 f"{path}: the daemon runs on one data file, this folder has {len(feeds)}; name one"
             )
-        return on_instruments(plan, feeds[0].instruments), feeds[0]
+        feed = feeds[0]
+        fitted = fit_to_data(plan, feed.instruments, bars_only=feed.bar_length_us is not None)
+        for warning in fitted.warnings:
+            self._say(warning.render())
+        return fitted, feed
 
     def run(self) -> int:
         """Prepare the session, run it, and return the exit code."""
@@ -187,7 +185,6 @@ class Daemon:
         records = tuple(loop.bot.take_records())
         journal.commit(Batch(session_id=session_id, records=records, cursor=loop.cursor()))
         journal.save_snapshot(session_id, loop.cursor(), encode(loop.state(), plan=self.plan.config_hash))
-        self._screen.update(records)
         self._say(f"session {session_id} begins")
         return Session(session_id, self.plan, self._feed, loop, book)
 
@@ -207,7 +204,7 @@ class Daemon:
         batch = Batch(session_id=session_id, records=records, events=events, cursor=loop.cursor())
         journal.commit(batch)
         journal.end_session(session_id, status="finished", ended_us=self._clock.now_us())
-        self._screen.update(records)
+        self._screen.update(records, announce=False)
         took = self._clock.monotonic() - began
         self._say(f"warm-up: 24 h, {loop.position:,} rows, {len(records):,} records in {took:.1f} s")
         return loop
@@ -248,6 +245,7 @@ class Daemon:
             on_block=lambda ts_us: self._screen.observe(session.loop.bot, ts_us),
         )
         request = StopRequest()
+        self._screen.begin(session=session.id, feed=session.feed.identity)
         try:
             with stop_on_signals(request), self._screen:
                 await self._tasks(session, driver, request)

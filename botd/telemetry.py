@@ -124,3 +124,4 @@ def configure_logging(*, level: str = "info", form: str = "json", stream: TextIO
     root.addHandler(handler)
     root.setLevel(level.upper())
     logging.captureWarnings(True)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # else a first start begins with its inner life

@@ -11,7 +11,9 @@ from rich.console import Console
 from botd.config.loader import load_plan
 from botd.daemon import Daemon
 from botd.errors import InputInvalid
+from botd.runtime.clock import WallClock
 from botd.runtime.terminal import Screen
+from botd.telemetry import configure_logging
 
 
 def run(
@@ -30,9 +32,12 @@ def run(
     plan = load_plan(config)
     for warning in plan.warnings:
         console.print(warning.render(), markup=False, highlight=False)
-    screen = Screen(console=console, plan=plan)
-    daemon = Daemon(plan, data=data, speed=_speed(speed), screen=screen, say=screen.say)
-    return daemon.run()
+    clock = WallClock()
+    screen = Screen(console, clock, mode=plan.mode)
+    # on a terminal people read the log, lines of JSON would drown the table
+    form = "text" if console.is_terminal else plan.logging.format
+    configure_logging(level=plan.logging.level, form=form, stream=screen.log_stream())
+    return Daemon(plan, data=data, speed=_speed(speed), clock=clock, screen=screen).run()
 
 
 def _speed(text: str | None) -> float | None:

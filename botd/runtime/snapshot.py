@@ -14,6 +14,10 @@ _ALLOWED: Final = frozenset(
         ("botd.core.runner", "Memory"),
         ("botd.core.runner", "ExitGoal"),
         ("botd.core.events", "Section"),
+        ("botd.core.events", "Side"),
+        ("botd.core.events", "OrderType"),
+        ("botd.core.events", "TimeInForce"),
+        ("botd.core.records", "OrderStatus"),
         ("numpy", "ndarray"),
         ("numpy", "dtype"),
         ("numpy._core.multiarray", "_reconstruct"),
@@ -39,11 +43,14 @@ def encode(state: Mapping[str, Any], *, plan: str) -> bytes:
 
 
 def decode(payload: bytes, *, plan: str) -> Mapping[str, Any] | None:
-    """Return the state, None when it is of another format or another plan."""
+    """Return the state, None when it is of another format or another plan, or damaged."""
     if not payload.startswith(_MAGIC):
         return None
     made_by, _, body = payload[len(_MAGIC) :].partition(b"\n")
     if made_by != plan.encode():
         return None
-    state: Mapping[str, Any] = _Loader(io.BytesIO(zlib.decompress(body))).load()
+    try:
+        state: Mapping[str, Any] = _Loader(io.BytesIO(zlib.decompress(body))).load()
+    except (zlib.error, pickle.UnpicklingError, EOFError):
+        return None
     return state

@@ -1,0 +1,74 @@
+"""Snapshots: everything a session is made of comes back; nothing else is ever loaded."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zlib
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from botd.app import build_loop, open_feeds
+from botd.config.loader import load_strategies, on_instruments
+from botd.core.records import Record
+from botd.runtime.loop import TradingLoop
+from botd.runtime.snapshot import decode, encode
+from tests.parity.cases import ROOT, STRATEGIES, made_cases
+from tests.parity.runs import lines_of
+
+PLAN = "abc"
+
+
+def loop_of(folder: Path) -> tuple[TradingLoop, object]:
+    plan = load_strategies([STRATEGIES / "breakout.yaml"], ROOT / "config.yaml")
+    (feed,) = open_feeds(plan, made_cases(folder)[0].data)
+    return build_loop(on_instruments(plan, feed.instruments), feed, session_id="s"), feed
+
+
+def test_session_continues_from_its_snapshot_as_if_nothing_had_been(tmp_path: Path) -> None:
+    first, feed = loop_of(tmp_path)
+    records: list[Record] = []
+    rest: list[Record] = []
+    second: TradingLoop | None = None
+    venue = None
+    for chunk in feed.read(0, rows_max=700):  # type: ignore[attr-defined]
+        for group in first.run(chunk):
+            records.extend(group.records)
+        if second is None and chunk.position > 3_000:
+            payload = encode(first.state(), plan=PLAN)
+            second, _ = loop_of(tmp_path)
+            state = decode(payload, plan=PLAN)
+            assert state is not None
+            second.restore(state)
+            venue = first.venue.state()
+            second.venue.recall((venue, []), expected=True)  # type: ignore[attr-defined]
+            before = len(records)
+        elif second is not None:
+            for group in second.run(chunk):
+                rest.extend(group.records)
+    assert len(rest) > 100
+    assert lines_of(rest) == lines_of(records[before:])
+
+
+def test_state_of_another_plan_or_format_is_no_state() -> None:
+    payload = encode({"a": 1, "b": np.arange(3), "c": np.float64(2.5)}, plan=PLAN)
+    assert decode(payload, plan="other") is None
+    assert decode(b"something else", plan=PLAN) is None
+    state = decode(payload, plan=PLAN)
+    assert state is not None
+    assert state["b"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("hostile", [os.getcwd, Decimal("1"), print], ids=["call", "type", "builtin"])
+def test_code_in_a_changed_file_is_not_run(hostile: object) -> None:
+    head = encode({}, plan=PLAN).split(b"\n", 2)[:2]
+    payload = b"\n".join([*head, zlib.compress(pickle.dumps({"x": hostile}))])
+    assert decode(payload, plan=PLAN) is None
+
+
+def test_damaged_file_is_no_state() -> None:
+    payload = encode({"a": 1}, plan=PLAN)
+    assert decode(payload[:-3], plan=PLAN) is None
