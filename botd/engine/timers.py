@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from botd.engine.layout import HIGH, KIND, LOW, N_INPUT, OPEN, Q, P, RT, SIDE, T, VT, RowKind
+from botd.engine.layout import HIGH, KIND, LOW, N_INPUT, OPEN, RT, SIDE, VT, P, Q, RowKind, T
 
 I64 = NDArray[np.int64]
 SECOND_US = 1_000_000
