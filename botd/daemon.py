@@ -33,6 +33,7 @@ from botd.venues.book import SqliteVenueBook
 
 DAY_US = 86_400_000_000
 WARM_UP_US = DAY_US
+WARM_UP_GROUPS = 1_000  # per transaction: nothing depends on a warm-up's being durable at once
 ABSENCE_MAX_US = DAY_US
 SNAPSHOT_EVERY_US = 60_000_000
 VENUE_FILE = "venue.sqlite3"
@@ -196,17 +197,32 @@ class Daemon:
         loop.feed_position = feed.position_at(until - WARM_UP_US)
         self._start(journal, session_id, "warmup")
         began = self._clock.monotonic()
-        groups: list[Group] = []
-        chunks = feed.read(loop.feed_position, until_us=until)
-        run_batch(loop, chunks, groups.append)
-        records = tuple(record for group in groups for record in group.records)
-        events = tuple(event for group in groups for event in group.events)
-        batch = Batch(session_id=session_id, records=records, events=events, cursor=loop.cursor())
-        journal.commit(batch)
+        pending: list[Group] = []
+        written = 0
+
+        def write() -> None:
+            nonlocal written
+            records = tuple(record for group in pending for record in group.records)
+            events = tuple(event for group in pending for event in group.events)
+            journal.commit(Batch(session_id=session_id, records=records, events=events, cursor=loop.cursor()))
+            self._screen.update(records, announce=False)
+            written += len(records)
+            pending.clear()
+
+        def take(group: Group) -> None:
+            pending.append(group)
+            if len(pending) >= WARM_UP_GROUPS:
+                write()
+
+        try:
+            run_batch(loop, feed.read(loop.feed_position, until_us=until), take)
+            write()
+        except BaseException:
+            journal.end_session(session_id, status="failed", ended_us=self._clock.now_us())
+            raise
         journal.end_session(session_id, status="finished", ended_us=self._clock.now_us())
-        self._screen.update(records, announce=False)
         took = self._clock.monotonic() - began
-        self._say(f"warm-up: 24 h, {loop.position:,} rows, {len(records):,} records in {took:.1f} s")
+        self._say(f"warm-up: 24 h, {loop.position:,} rows, {written:,} records in {took:.1f} s")
         return loop
 
     def _start(self, journal: SqliteJournal, session_id: str, mode: str) -> None:
