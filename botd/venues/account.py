@@ -30,8 +30,13 @@ class VenueAccount:
         if command.type is OrderType.MARKET and price <= 0:
             return "there is no price to trade at"
         if command.reduce_only:
-            return "" if self.reducible(command) else "reduce-only order would not reduce the position"
-        notional = instrument.money(command.qty * (command.limit or command.stop or price))
+            return (
+                ""
+                if self.reducible(command, command.qty)
+                else "reduce-only order would not reduce the position"
+            )
+        judged = command.limit or command.stop or price
+        notional = instrument.money(command.qty * judged)
         if notional < instrument.min_notional:
             return f"notional {notional} is below the minimum {instrument.min_notional}"
         held = self._nets.get(instrument.id, (0, 0))[0]
@@ -40,18 +45,19 @@ class VenueAccount:
                 return "" if command.qty <= held else "insufficient balance"
             needed = notional * (1 + instrument.taker_fee)
         else:
-            grows = held >= 0 if command.side is Side.BUY else held <= 0
-            needed = notional / instrument.leverage if grows else Decimal(0)
+            opposite = max(0, -held if command.side is Side.BUY else held)
+            opened = max(0, command.qty - opposite)  # what only closes needs no margin
+            needed = instrument.money(opened * judged) / instrument.leverage
         return "insufficient balance" if needed > self._free(instrument.quote) else ""
 
-    def reducible(self, command: SubmitOrder) -> int:
-        """Return the lots by which the order may reduce what its own strategy holds.
+    def reducible(self, command: SubmitOrder, lots: int) -> int:
+        """Return by how much of `lots` the order may reduce what its own strategy holds.
 
         Judged by owner, as a venue in hedge mode does: two strategies on opposite sides of one
         instrument would else take each other's exits away.
         """
         held = self._owned.get((command.key.strategy, command.instrument), 0)
-        return max(0, min(command.qty, held if command.side is Side.SELL else -held))
+        return max(0, min(lots, held if command.side is Side.SELL else -held))
 
     def _free(self, currency: str) -> Decimal:
         bound = Decimal(0)

@@ -90,6 +90,9 @@ class Matching:
             return
         self._say(OrderAccepted(seq=self._next(), client_order_id=coid, ts_us=at_us))
         order = Working(command, command.qty, checked=spot.row - 1)
+        if command.expire_us is not None and command.expire_us <= at_us:
+            self._end(order, "time to live is over", at_us)
+            return
         if command.type is OrderType.MARKET:
             self._trade(instrument, order, price, size, at_us)
             return
@@ -115,12 +118,14 @@ class Matching:
         self._say(OrderAmended(seq=self._next(), client_order_id=coid, qty=command.qty, ts_us=at_us))
 
     def expire(self, floor: Floor, now_us: int) -> None:
-        """End every order whose time to live is over by now, at its own time."""
-        for key, order in list(floor.working.items()):
-            expire = order.command.expire_us
-            if expire is not None and expire <= now_us:
-                del floor.working[key]
-                self._end(order, "time to live is over", expire)
+        """End every order whose time to live is over by now, each at its own time, in their order."""
+        over = [
+            (order.command.expire_us, key)
+            for key, order in floor.working.items()
+            if order.command.expire_us is not None and order.command.expire_us <= now_us
+        ]
+        for expire_us, key in sorted(over, key=lambda pair: pair[0]):
+            self._end(floor.working.pop(key), "time to live is over", expire_us)
 
     # ---- rows -----------------------------------------------------------------------------------
 
@@ -150,13 +155,14 @@ class Matching:
     def _trade(self, instrument: Instrument, order: Working, price: int, size: int, at_us: int) -> None:
         """Trade against the book: the top, then one tick per multiple of its size."""
         command = order.command
-        wanted = self._account.reducible(command) if command.reduce_only else order.leaves
+        # the order's own quantity, not the command's: a resting stop may have been resized
+        wanted = self._account.reducible(command, order.leaves) if command.reduce_only else order.leaves
+        short = wanted < order.leaves
         limit = command.limit if command.type is not OrderType.STOP_MARKET else None
-        lots_wanted, buy = min(wanted, order.leaves), command.side is Side.BUY
-        for level, lots in walk(lots_wanted, price, size, buy=buy, limit=limit, levels_max=self._levels_max):
+        buy = command.side is Side.BUY
+        for level, lots in walk(wanted, price, size, buy=buy, limit=limit, levels_max=self._levels_max):
             self._fill(instrument, order, level, lots, at_us, maker=False)
         if order.leaves and command.type is not OrderType.LIMIT:
-            short = wanted < order.qty
             reason = "nothing left to reduce" if short else "the book within the limit is used up"
             self._end(order, reason, at_us)
 
