@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,43 +25,82 @@ CREATE TABLE IF NOT EXISTS answers (
 
 
 class SqliteVenueBook:
-    """One account's part of `venue.sqlite3`; every save is one transaction."""
+    """One account's part of `venue.sqlite3`; every save is one durable transaction.
+
+    Raises InputInvalid where the file cannot be written, StateCorrupt where it is damaged or not ours.
+    """
 
     def __init__(self, path: Path, account: str) -> None:
         self._account = account
-        try:
+        self._path = path
+        with self._refusing():
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
+            # the journal is durable: a venue that forgot what the journal has could fill it again
+            self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.executescript(_SCHEMA)
-        except sqlite3.OperationalError as error:
-            raise InputInvalid(f"{path}: the simulated venue's file cannot be written ({error})") from error
-        except sqlite3.DatabaseError as error:
-            raise StateCorrupt(f"{path}: not a venue file of botd ({error})") from error
 
     def save(self, state: Mapping[str, Any], answers: Sequence[Due]) -> None:
         """Write the state and the answers made since the last save."""
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
-        execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (self._account, json.dumps(state)))
+        with self._refusing():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._write(state, answers)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _write(self, state: Mapping[str, Any], answers: Sequence[Due]) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO state VALUES (?, ?)", (self._account, json.dumps(state))
+        )
         self._connection.executemany(
             "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?)",
             [(self._account, d.answer.seq, d.instrument, d.position, answer_text(d.answer)) for d in answers],
         )
-        execute("COMMIT")
 
     def load(self, after_seq: int) -> tuple[Mapping[str, Any], list[Due]] | None:
         """Return the state and the answers numbered above `after_seq`, None for a new account."""
-        row = self._connection.execute(
-            "SELECT body FROM state WHERE account = ?", (self._account,)
-        ).fetchone()
+        with self._refusing():
+            row = self._connection.execute(
+                "SELECT body FROM state WHERE account = ?", (self._account,)
+            ).fetchone()
+            answers = self._connection.execute(
+                "SELECT instrument, position, body FROM answers WHERE account = ? AND seq > ? ORDER BY seq",
+                (self._account, after_seq),
+            ).fetchall()
         if row is None:
             return None
-        answers = self._connection.execute(
-            "SELECT instrument, position, body FROM answers WHERE account = ? AND seq > ? ORDER BY seq",
-            (self._account, after_seq),
-        )
-        return json.loads(row[0]), [Due(InstrumentId(i), r, answer_of(body)) for i, r, body in answers]
+        try:
+            state = json.loads(row[0])
+            known = int(state["seq"])
+            waiting = [Due(InstrumentId(name), position, answer_of(body)) for name, position, body in answers]
+        except (ValueError, KeyError, TypeError) as error:
+            raise StateCorrupt(f"{self._path} is damaged ({error}); restore a copy of it") from error
+        if known < after_seq:
+            raise StateCorrupt(
+                f"{self._path} is older than the state file: it ends at answer {known} of {after_seq}; "
+                "restore both from one backup"
+            )
+        return state, waiting
 
     def close(self) -> None:
         self._connection.close()
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Translate what SQLite says into what a person can do about it."""
+        try:
+            yield
+        except sqlite3.ProgrammingError:  # ours to mend, not the operator's
+            raise
+        except sqlite3.OperationalError as error:
+            raise InputInvalid(
+                f"{self._path}: the simulated venue's file cannot be written ({error})"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            if "not a database" in str(error):
+                raise StateCorrupt(f"{self._path}: not a venue file of botd ({error})") from error
+            raise StateCorrupt(f"{self._path} is damaged ({error}); restore a copy of it") from error

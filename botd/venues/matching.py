@@ -111,8 +111,11 @@ class Matching:
     def _amend(self, floor: Floor, command: AmendOrder, at_us: int) -> None:
         coid = command.client_order_id
         order = floor.working.get(coid)
-        if order is None or command.qty <= order.filled:
+        if order is None:
             self._refuse(coid, at_us)
+            return
+        if command.qty <= order.filled:
+            self._refuse(coid, at_us, "as much has filled already")
             return
         order.qty = command.qty
         self._say(OrderAmended(seq=self._next(), client_order_id=coid, qty=command.qty, ts_us=at_us))
@@ -197,8 +200,8 @@ class Matching:
             OrderEnded(seq=self._next(), client_order_id=coid, canceled=canceled, reason=reason, ts_us=at_us)
         )
 
-    def _refuse(self, coid: ClientOrderId, at_us: int) -> None:
-        self._say(RequestRefused(seq=self._next(), client_order_id=coid, reason="no such order", ts_us=at_us))
+    def _refuse(self, coid: ClientOrderId, at_us: int, reason: str = "no such order") -> None:
+        self._say(RequestRefused(seq=self._next(), client_order_id=coid, reason=reason, ts_us=at_us))
 
     def _say(self, answer: Answer) -> None:
         self._answers.append(answer)
