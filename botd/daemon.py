@@ -3,51 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from botd.app import build_loop, open_feeds
+from botd.app import open_feeds
 from botd.config.loader import fit_to_data
 from botd.config.plan import Plan
 from botd.core.records import Record
-from botd.errors import InputInvalid, OtherAccount, StateCorrupt
+from botd.errors import InputInvalid
 from botd.feeds.synthetic import SyntheticFeed
-from botd.ports import Batch, Cursor, Feed, SessionInfo
-from botd.runtime.batch import run_batch
+from botd.ports import Batch, Cursor, Feed
 from botd.runtime.clock import WallClock
 from botd.runtime.live import LiveDriver
 from botd.runtime.lock import StateLock
-from botd.runtime.loop import Group, Recovery, TradingLoop
 from botd.runtime.reconcile import Reconciler
 from botd.runtime.schedule import build_schedule
 from botd.runtime.shutdown import Stage, Stages, StopRequest, stop_on_signals
-from botd.runtime.snapshot import decode, encode
+from botd.runtime.snapshot import encode
 from botd.runtime.supervisor import Supervisor
 from botd.runtime.terminal import Screen
+from botd.sessions import Session, SessionOpener
 from botd.store.journal import SqliteJournal, open_state
 from botd.store.writer import WriterThread
-from botd.venues.book import SqliteVenueBook
 
-DAY_US = 86_400_000_000
-WARM_UP_US = DAY_US
-WARM_UP_GROUPS = 1_000  # per transaction: nothing depends on a warm-up's being durable at once
-ABSENCE_MAX_US = DAY_US
 SNAPSHOT_EVERY_US = 60_000_000
-VENUE_FILE = "venue.sqlite3"
-
-
-@dataclass(slots=True)
-class Session:
-    """A session ready to run."""
-
-    id: str
-    plan: Plan
-    feed: Feed
-    loop: TradingLoop
-    book: SqliteVenueBook
 
 
 class SessionWriter:
@@ -117,7 +96,9 @@ class Daemon:
         with StateLock(state.parent):
             journal = open_state(state)
             try:
-                session = self._prepare(journal)
+                session = SessionOpener(
+                    self.plan, self._feed, journal, clock=self._clock, screen=self._screen
+                ).open()
             except BaseException:
                 journal.close()
                 raise
@@ -125,126 +106,6 @@ class Daemon:
                 return asyncio.run(self._live(session, journal))
             finally:
                 session.book.close()
-
-    # ---- beginning ------------------------------------------------------------------------------
-
-    def _prepare(self, journal: SqliteJournal) -> Session:
-        now_us = self._clock.now_us()
-        journal.save_revision(config_hash=self.plan.config_hash, files=self.plan.files, applied_us=now_us)
-        info = journal.find_session(mode=self.plan.mode, feed=self._feed.identity)
-        cursor = journal.cursor(info.id) if info else None
-        if info is None or cursor is None:
-            return self._begin(journal)
-        if info.account != self.plan.account:
-            raise OtherAccount(
-                f"{self.plan.state_path} holds the account {info.account}, config.yaml names "
-                f"{self.plan.account}; give each account a state file of its own"
-            )
-        if info.config_hash != self.plan.config_hash:
-            raise InputInvalid(
-                f"the configuration changed while session {info.id} was stopped; put the files back as "
-                "they were, or move the state folder away to begin anew"
-            )
-        return self._resume(journal, info, cursor)
-
-    def _resume(self, journal: SqliteJournal, info: SessionInfo, cursor: Cursor) -> Session:
-        """Come back to where the session was: newest snapshot, then the rows and answers since."""
-        book = self._book(info.id)
-        kept = journal.load_snapshot(info.id)
-        state = decode(kept[1], plan=self.plan.config_hash) if kept else None
-        if state is None and self._began_warm():
-            raise StateCorrupt(
-                f"session {info.id} has no usable snapshot in {self.plan.state_path.parent / 'snapshots'}; "
-                "restore that folder, or move the state folder away to begin anew"
-            )
-        since = state["position"] if state is not None else 0
-        events = tuple(journal.events(info.id, from_position=since))
-        loop = build_loop(
-            self.plan, self._feed, session_id=info.id, book=book, recovery=Recovery(cursor, events)
-        )
-        if state is not None:
-            loop.restore(state)
-        journal.start_session(replace(info, status="running", ended_us=None))
-        self._say(f"session {info.id} goes on at {_utc(cursor.ts_us)}")
-        return Session(info.id, self.plan, self._feed, loop, book)
-
-    def _began_warm(self) -> bool:
-        return isinstance(self._feed, SyntheticFeed)
-
-    def _begin(self, journal: SqliteJournal) -> Session:
-        session_id = self._new_id(self.plan.mode)
-        book = self._book(session_id)
-        if isinstance(self._feed, SyntheticFeed):
-            loop = self._warm_up(journal, self._feed)
-            loop.bot.desk.id_prefix = session_id
-            loop.bot.restate(loop.ts_us)
-            loop.venue.keep_in(book)
-        else:
-            loop = build_loop(self.plan, self._feed, session_id=session_id, book=book)
-            book.save(loop.venue.state(), ())
-        self._start(journal, session_id, self.plan.mode)
-        records = tuple(loop.bot.take_records())
-        journal.commit(Batch(session_id=session_id, records=records, cursor=loop.cursor()))
-        journal.save_snapshot(session_id, loop.cursor(), encode(loop.state(), plan=self.plan.config_hash))
-        self._say(f"session {session_id} begins")
-        return Session(session_id, self.plan, self._feed, loop, book)
-
-    def _warm_up(self, journal: SqliteJournal, feed: SyntheticFeed) -> TradingLoop:
-        """Run the day before the first start through the batch driver into the same store."""
-        until = self._clock.now_us()
-        session_id = self._new_id("warmup")
-        loop = build_loop(self.plan, feed, session_id=session_id)
-        loop.feed_position = feed.position_at(until - WARM_UP_US)
-        self._start(journal, session_id, "warmup")
-        began = self._clock.monotonic()
-        pending: list[Group] = []
-        written = 0
-
-        def write() -> None:
-            nonlocal written
-            records = tuple(record for group in pending for record in group.records)
-            events = tuple(event for group in pending for event in group.events)
-            journal.commit(Batch(session_id=session_id, records=records, events=events, cursor=loop.cursor()))
-            self._screen.update(records, announce=False)
-            written += len(records)
-            pending.clear()
-
-        def take(group: Group) -> None:
-            pending.append(group)
-            if len(pending) >= WARM_UP_GROUPS:
-                write()
-
-        try:
-            run_batch(loop, feed.read(loop.feed_position, until_us=until), take)
-            write()
-        except BaseException:
-            journal.end_session(session_id, status="failed", ended_us=self._clock.now_us())
-            raise
-        journal.end_session(session_id, status="finished", ended_us=self._clock.now_us())
-        took = self._clock.monotonic() - began
-        self._say(f"warm-up: 24 h, {loop.position:,} rows, {written:,} records in {took:.1f} s")
-        return loop
-
-    def _start(self, journal: SqliteJournal, session_id: str, mode: str) -> None:
-        journal.start_session(
-            SessionInfo(
-                id=session_id,
-                mode=mode,
-                feed=self._feed.identity,
-                config_hash=self.plan.config_hash,
-                started_us=self._clock.now_us(),
-                ended_us=None,
-                status="running",
-                account=self.plan.account,
-            )
-        )
-
-    def _new_id(self, mode: str) -> str:
-        now = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC)
-        return f"{mode}-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-
-    def _book(self, session_id: str) -> SqliteVenueBook:
-        return SqliteVenueBook(self.plan.state_path.parent / VENUE_FILE, session_id)
 
     # ---- running --------------------------------------------------------------------------------
 
@@ -311,7 +172,3 @@ class Daemon:
 
     def _alert(self, source: str, message: str) -> None:
         self._say(f"{source}: {message}")
-
-
-def _utc(ts_us: int) -> str:
-    return datetime.fromtimestamp(ts_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

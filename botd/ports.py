@@ -79,6 +79,10 @@ class EventVenue(Protocol):
 
     def state(self) -> Mapping[str, Any]: ...
 
+    def recall(self, kept: tuple[Mapping[str, Any], Sequence[Any]] | None, *, expected: bool) -> None:
+        """Continue from a state and the answers that nobody has taken yet."""
+        ...
+
     def send(self, number: int, command: Command) -> None:
         """Take a request; a number seen before is ignored."""
         ...

@@ -35,7 +35,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "api": frozenset({"errors", "core", "ports", "telemetry", "store.queries"}),
     "research": frozenset({"errors", "engine", "core", "ports", "telemetry", "feeds", "runtime"}),
     "app": frozenset({"config", "feeds", "venues", "store", "runtime", "api", "research"}),
-    "daemon": frozenset({"app"}),
+    "sessions": frozenset({"app"}),
+    "daemon": frozenset({"app", "sessions"}),
     "cli": frozenset({"app", "daemon", "config", "research", "store", "errors", "ports", "telemetry"}),
     "__main__": frozenset({"cli"}),
 }

@@ -15,12 +15,11 @@ import numpy as np
 
 from botd.core import entry, exit
 from botd.core.desk import Desk
-from botd.core.events import Answer, Command, OrderAccepted, OrderFilled, OrderType, Section, Side
+from botd.core.events import Answer, Command, OrderAccepted, OrderFilled, OrderType, Section
 from botd.core.instrument import Instrument
 from botd.core.lanes import I64, Block, Lane, load_block
 from botd.core.orders import Change, Order
-from botd.core.portfolio import FillEffect
-from botd.core.records import FillRecord, Record, TradeRecord
+from botd.core.records import Record
 from botd.core.runner import ExitGoal, Memory, Runner
 from botd.core.settings import CoreSettings
 from botd.engine import machine as m
@@ -138,7 +137,7 @@ class Bot:
     def _signal(self, runner: Runner, row: int, did: int) -> None:
         """S1 came true, or O1 forgot it."""
         memory = runner.memory
-        side = Side.BUY if runner.sign > 0 else Side.SELL
+        side = runner.entry_side
         if did in (m.DID_O1_WHEN, m.DID_O1_AFTER):
             reason = "when" if did == m.DID_O1_WHEN else "after"
             self.desk.signal(runner, Section.O1, "", row, side=side, reason=reason)
@@ -148,7 +147,7 @@ class Bot:
         slot = runner.lane.machines.codes[runner.machine].confidence
         if slot >= 0:
             engine = runner.lane.engine
-            memory.confidence = min(1.0, max(0.0, float(engine.F[slot * engine.block_max + row])))
+            memory.confidence = min(1.0, max(0.0, engine.F.item(slot * engine.block_max + row)))
         acted = did == m.DID_S1
         self.desk.signal(runner, Section.S1, "", row, side=side, confidence=memory.confidence, acted=acted)
 
@@ -199,7 +198,7 @@ class Bot:
             reducing=not is_entry,
             confidence=memory.confidence if is_entry else None,
         )
-        self._record_fill(runner, order, fill, effect)
+        desk.fill(order, fill, effect)
         position = effect.position
         if is_entry and position.entry_qty == fill.qty:
             runner.open(fill.ts_us)
@@ -266,53 +265,6 @@ class Bot:
         runner.memory.goal = ExitGoal(Section.PROTECT, "stop_loss", -1, None, leg=runner.memory.stop_leg)
         runner.ask_again(0)
 
-    # ---- records of a fill ----------------------------------------------------------------------
-
-    def _record_fill(self, runner: Runner, order: Order, fill: OrderFilled, effect: FillEffect) -> None:
-        desk, instrument, key = self.desk, runner.lane.instrument, order.key
-        desk.records.append(
-            FillRecord(
-                seq=desk.next_seq(),
-                client_order_id=order.client_order_id,
-                trade_id=fill.trade_id,
-                strategy=key.strategy,
-                instrument=key.instrument,
-                section=key.section,
-                rule=key.rule,
-                cycle=key.cycle,
-                leg=key.leg,
-                ts_us=fill.ts_us,
-                side=order.side,
-                qty=instrument.qty(fill.qty),
-                price=instrument.price(fill.price),
-                fee=fill.fee,
-                maker=fill.maker,
-                realized_pnl=effect.realized,
-            )
-        )
-        desk.position(effect.position, fill.ts_us)
-        closed = effect.closed
-        if closed is not None:
-            desk.records.append(
-                TradeRecord(
-                    seq=desk.next_seq(),
-                    strategy=closed.strategy,
-                    instrument=closed.instrument,
-                    cycle=closed.cycle,
-                    side=closed.side,
-                    qty=instrument.qty(closed.qty_max),
-                    entry_price=closed.entry_price,
-                    exit_price=closed.exit_price,
-                    opened_us=closed.opened_us,
-                    closed_us=closed.closed_us,
-                    realized_pnl=closed.realized,
-                    fees=closed.fees,
-                    exit_section=key.section,
-                    exit_rule=key.rule,
-                    confidence=closed.confidence,
-                )
-            )
-
     # ---- clockwork ------------------------------------------------------------------------------
 
     def _snapshot_place(self, block: Block, row: int, until: int) -> int | None:
@@ -329,20 +281,20 @@ class Bot:
 
     def _take_snapshot(self, block: Block, place: int) -> None:
         ts_us = int(block.times[place])
-        self.desk.snapshot(ts_us, self.desk.marks(place))
+        self.desk.snapshot(self.desk.portfolio, ts_us, self.desk.marks(place))
         self.desk.orders.forget_terminal(ts_us - TERMINAL_KEPT_US)
         self._schedule_snapshot(ts_us)
 
     def close_books(self, ts_us: int) -> None:
         """Record the account now: at the end of the data, or when a job asks for it."""
-        self.desk.snapshot(ts_us, self.desk.marks_now())
+        self.desk.snapshot(self.desk.portfolio, ts_us, self.desk.marks_now())
 
     def restate(self, ts_us: int) -> None:
         """Record what is held and what works: a new session begins with it."""
         for position in self.desk.portfolio.positions():
             self.desk.position(position, ts_us)
         for order in self.desk.orders.live():
-            self.desk.record_order(order)
+            self.desk.submitted(order)
             self.desk.updated(order, ts_us)
 
     def take_records(self) -> list[Record]:
@@ -363,6 +315,16 @@ class Bot:
             if policy != "keep":
                 self.desk.cancel(runner.memory.entry_id, ts_us)
             if policy == "flatten":
+                exit.flatten(self.desk, runner, ts_us)
+        return self._take_commands()
+
+    def flatten(self, ts_us: int, reason: str) -> list[Command]:
+        """Close everything held and cancel every entry, whatever the strategies' own policies say."""
+        for runner in self.runners:
+            held = self.desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id)
+            self.desk.cancel(runner.memory.entry_id, ts_us)
+            if held is not None:
+                self.desk.alert("critical", "position_closed", reason, ts_us, runner)
                 exit.flatten(self.desk, runner, ts_us)
         return self._take_commands()
 

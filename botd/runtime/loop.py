@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from botd.core.bot import Bot
+from botd.core.carry import carry
 from botd.core.codec import answer_of, answer_text
 from botd.core.events import Answer, Command
 from botd.core.lanes import I64, Block, Lane
@@ -256,6 +257,9 @@ class TradingLoop:
             self.bot.close_books(int(event.payload.rpartition("|")[2]))
         elif event.kind == "stop":
             self._remember(self.bot.stop(int(event.payload)))
+        elif event.kind == "abandon":
+            at_us, _, reason = event.payload.partition("|")
+            self._remember(self.bot.flatten(int(at_us), reason))
         else:
             raise InvariantBroken(f"the journal holds an event of kind {event.kind}, which nothing replays")
         self._ordinal = (event.position, event.ordinal)
@@ -297,7 +301,14 @@ class TradingLoop:
     def stop(self) -> Iterator[Group]:
         """Apply every strategy's `on_stop` and let the venue answer what is in flight."""
         event = self._event("stop", str(self.ts_us))
-        commands = self.bot.stop(self.ts_us)
+        yield from self._wind_down(event, self.bot.stop(self.ts_us))
+
+    def abandon(self, reason: str) -> Iterator[Group]:
+        """Close every position at the last top, with alerts: the session cannot go on."""
+        event = self._event("abandon", f"{self.ts_us}|{reason}")
+        yield from self._wind_down(event, self.bot.flatten(self.ts_us, reason))
+
+    def _wind_down(self, event: JournalEvent, commands: Sequence[Command]) -> Iterator[Group]:
         if not commands:
             yield self._group(urgent=False)
             return
@@ -316,6 +327,24 @@ class TradingLoop:
             events, commands = self._apply(answers)
             yield self._group(events, urgent=True)
             self._send(commands)
+
+    # ---- another plan ---------------------------------------------------------------------------
+
+    def warm(self, chunk: Chunk) -> None:
+        """Run stage 1 over a chunk and judge nothing: the engines take in history."""
+        self.feed_position = chunk.position + chunk.rows.shape[1]
+        lanes, rows = self._merge(chunk, None)
+        size = self.bot.block_max
+        for start in range(0, rows.shape[1], size):
+            part = np.ascontiguousarray(rows[:, start : start + size])
+            self._moved(self.bot.load(lanes[start : start + size], part), self.position, part.shape[1])
+
+    def succeed(self, old: TradingLoop) -> None:
+        """Take over a session's account, orders and request numbers; the rows are warm already."""
+        carry(old.bot, self.bot, self.ts_us)
+        self.venue.recall((old.venue.state(), ()), expected=True)
+        self.venue_seq = old.venue_seq
+        self._commands = old._commands
 
     # ---- snapshots ------------------------------------------------------------------------------
 

@@ -85,6 +85,15 @@ class SqliteJournal:
         )
         return SessionInfo(**dict(zip(_SESSION_NAMES, found[0], strict=True))) if found else None
 
+    def newest_session(self, *, mode: str, feed_kind: str) -> SessionInfo | None:
+        """Return the newest session of a mode on any feed of a kind that has not finished, if any."""
+        found = self._select(
+            f"{_SELECT_SESSION} WHERE mode = ? AND feed LIKE ? || ':%' AND status <> 'finished' "
+            "ORDER BY started_us DESC, id DESC LIMIT 1",
+            (mode, feed_kind),
+        )
+        return SessionInfo(**dict(zip(_SESSION_NAMES, found[0], strict=True))) if found else None
+
     def commit(self, batch: Batch) -> None:
         """Write one transaction; it is on disk when this returns, and nothing of it is when it raises."""
         session_id = batch.session_id
@@ -160,6 +169,11 @@ class SqliteJournal:
                 "ON CONFLICT DO NOTHING",
                 (applied_us, config_hash, json.dumps(dict(files), ensure_ascii=False)),
             )
+
+    def revision(self, config_hash: str) -> Mapping[str, str] | None:
+        """Return the files of a configuration that was in use once, by name; None when it never was."""
+        found = self._select("SELECT files FROM config_revisions WHERE config_hash = ?", (config_hash,))
+        return json.loads(found[0][0]) if found else None
 
     def close(self) -> None:
         self._connection.close()

@@ -62,9 +62,8 @@ class VenueAccount:
     def _free(self, currency: str) -> Decimal:
         bound = Decimal(0)
         for name, (lots, cost) in self._nets.items():
-            instrument = self._instruments[name]
-            if instrument.quote == currency and lots:
-                bound += instrument.money(cost) / instrument.leverage
+            if lots and self._instruments[name].quote == currency:
+                bound += self._instruments[name].money(cost) / self._instruments[name].leverage
         return self._cash.get(currency, Decimal(0)) - bound
 
     def book(self, instrument: Instrument, owner: str, price: int, signed: int, fee: Decimal) -> None:

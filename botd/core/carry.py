@@ -1,0 +1,105 @@
+"""Hand a stopped session's account over to a bot made of another plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from botd.core.bot import Bot
+from botd.core.instrument import InstrumentId
+from botd.core.runner import Runner
+from botd.engine.machine import (
+    ARMED,
+    BEST,
+    BLOCKED_UNTIL,
+    BUSY,
+    COST,
+    ENTRY_T,
+    FIRED,
+    IDLE,
+    QTY,
+    RETRY,
+    RETRY_AT,
+    SIGNALLED,
+    WORDS,
+)
+from botd.errors import InputInvalid
+
+_KEPT = (BLOCKED_UNTIL, QTY, COST, ENTRY_T, BEST, BUSY, RETRY, RETRY_AT)
+
+
+def carry(old: Bot, new: Bot, ts_us: int) -> None:
+    """Move balances, positions, orders, cycles and cooldowns from one bot to another.
+
+    The engine of `new` is warm and its machines idle. A position takes the exits of the new plan, with an
+    alert; a signal that had not become an order is dropped. Raises InputInvalid, and changes nothing,
+    where the new plan no longer has what is still held or working, or describes it in other steps.
+    """
+    runners = {(r.strategy.id, r.lane.instrument.id): r for r in new.runners}
+    for runner in old.runners:
+        if _is_busy(old, runner):
+            _check(runner, runners)
+    new.desk.restore(old.desk.state())
+    for lane in new.lanes:
+        lane.machines.words[ARMED::WORDS] = 0  # S1 has to be false once before it may fire
+    for runner in old.runners:
+        heir = runners.get((runner.strategy.id, runner.lane.instrument.id))
+        if heir is not None:
+            _hand_over(old, new, runner, heir, ts_us)
+    new.desk.working = [
+        runners[r.strategy.id, r.lane.instrument.id] for r in old.desk.working if _is_busy(old, r)
+    ]
+
+
+def _is_busy(bot: Bot, runner: Runner) -> bool:
+    name, instrument = runner.strategy.id, runner.lane.instrument.id
+    return bot.desk.portfolio.position(name, instrument) is not None or bool(
+        bot.desk.orders.live_for(name, instrument)
+    )
+
+
+def _check(runner: Runner, heirs: Mapping[tuple[str, InstrumentId], Runner]) -> None:
+    name, instrument = runner.strategy.id, runner.lane.instrument
+    heir = heirs.get((name, instrument.id))
+    if heir is None:
+        raise InputInvalid(
+            f"strategy {name} still holds a position or an order on {instrument.id} and the changed "
+            "configuration has no such pair; put it back and let it close first"
+        )
+    now = heir.lane.instrument
+    if (now.tick_size, now.lot_size) != (instrument.tick_size, instrument.lot_size):
+        raise InputInvalid(
+            f"{instrument.id} is held in steps of {instrument.tick_size} and {instrument.lot_size}; its "
+            "tick and lot can change once it is flat"
+        )
+    if heir.sign != runner.sign and heir.strategy.side is not runner.strategy.side:
+        raise InputInvalid(
+            f"strategy {name} holds a {runner.strategy.side} position on {instrument.id}; its side can "
+            "change once it is flat"
+        )
+
+
+def _hand_over(old: Bot, new: Bot, runner: Runner, heir: Runner, ts_us: int) -> None:
+    before = runner.lane.machines.words[runner.machine * WORDS : (runner.machine + 1) * WORDS]
+    after = heir.lane.machines.words[heir.machine * WORDS : (heir.machine + 1) * WORDS]
+    for word in _KEPT:
+        after[word] = before[word]
+    after[FIRED] = _same_rules(int(before[FIRED]), runner, heir)
+    phase = runner.phase()
+    heir.lane.engine.phase[heir.machine] = IDLE if phase == SIGNALLED else phase
+    heir.lane.machines.pnl_max[heir.machine] = runner.lane.machines.pnl_max[runner.machine]
+    heir.memory = runner.memory
+    if heir.memory.goal is not None and heir.memory.goal.index >= 0:
+        names = [rule.name for rule in heir.strategy.exits]
+        rule = heir.memory.goal.rule
+        heir.memory.goal.index = names.index(rule) if rule in names else -1
+    changed = heir.strategy.text != runner.strategy.text
+    if changed and old.desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id) is not None:
+        new.desk.alert(
+            "medium", "exits_adopted", "an open position takes the exits of the changed file", ts_us, heir
+        )
+
+
+def _same_rules(fired: int, runner: Runner, heir: Runner) -> int:
+    """Return which of the new ZE1 rules have fired, going by their names."""
+    done = {rule.name for k, rule in enumerate(runner.strategy.exits) if (fired >> k) & 1}
+    return sum(1 << k for k, rule in enumerate(heir.strategy.exits) if rule.name in done)

@@ -1,0 +1,298 @@
+"""Opening a session: its first start with a warm-up, its return after a stop or a crash, its successor."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from botd.app import build_loop
+from botd.config.loader import fit_to_data, load_plan
+from botd.config.plan import Plan
+from botd.core.records import Record
+from botd.errors import ConfigInvalid, InputInvalid, OtherAccount, StateCorrupt
+from botd.feeds.synthetic import SyntheticFeed
+from botd.ports import Batch, Chunk, Cursor, Feed, SessionInfo
+from botd.runtime.batch import run_batch
+from botd.runtime.clock import WallClock
+from botd.runtime.loop import Group, Recovery, TradingLoop
+from botd.runtime.snapshot import decode, encode
+from botd.runtime.terminal import Screen
+from botd.store.journal import SqliteJournal
+from botd.venues.book import SqliteVenueBook
+
+DAY_US = 86_400_000_000
+WARM_UP_US = DAY_US
+WARM_UP_GROUPS = 1_000  # per transaction: nothing depends on a warm-up's being durable at once
+ABSENCE_MAX_US = DAY_US
+SETTLE_US = 5_000_000  # rows read beyond the cursor where a session is only met again to be ended
+VENUE_FILE = "venue.sqlite3"
+
+
+@dataclass(slots=True)
+class Session:
+    """A session ready to run."""
+
+    id: str
+    feed: Feed
+    loop: TradingLoop
+    book: SqliteVenueBook
+
+
+class SessionOpener:
+    """Finds or begins the session of a plan on a feed; the state folder is locked by the caller."""
+
+    def __init__(
+        self, plan: Plan, feed: Feed, journal: SqliteJournal, *, clock: WallClock, screen: Screen
+    ) -> None:
+        self._plan = plan
+        self._feed = feed
+        self._journal = journal
+        self._clock = clock
+        self._screen = screen
+        self._say = screen.say
+
+    def open(self) -> Session:
+        """Return the session to run: begun, resumed, or the successor of one that cannot go on."""
+        plan, journal = self._plan, self._journal
+        journal.save_revision(config_hash=plan.config_hash, files=plan.files, applied_us=self._clock.now_us())
+        info = self._find()
+        cursor = journal.cursor(info.id) if info else None
+        if info is None or cursor is None:
+            return self._begin(plan)
+        if info.account != plan.account:
+            raise OtherAccount(
+                f"{plan.state_path} holds the account {info.account}, config.yaml names {plan.account}; "
+                "give each account a state file of its own"
+            )
+        away_us = self._clock.now_us() - cursor.ts_us
+        if isinstance(self._feed, SyntheticFeed) and away_us > ABSENCE_MAX_US:
+            return self._begin_after_absence(info, cursor)
+        if info.config_hash != plan.config_hash:
+            return self._succeed(info, cursor)
+        loop, book = self._restore(plan, self._feed, info, cursor)
+        journal.start_session(replace(info, status="running", ended_us=None))
+        self._say(f"session {info.id} goes on at {_utc(cursor.ts_us)}")
+        return Session(info.id, self._feed, loop, book)
+
+    def _find(self) -> SessionInfo | None:
+        if isinstance(self._feed, SyntheticFeed):  # other instruments make it another feed: still our account
+            return self._journal.newest_session(mode=self._plan.mode, feed_kind="synthetic")
+        return self._journal.find_session(mode=self._plan.mode, feed=self._feed.identity)
+
+    # ---- a first start --------------------------------------------------------------------------
+
+    def _begin(self, plan: Plan) -> Session:
+        session_id = self._new_id(plan.mode)
+        book = self._book(session_id)
+        if isinstance(self._feed, SyntheticFeed):
+            loop = self._warm_up(plan, self._feed)
+            loop.bot.desk.id_prefix = session_id
+            loop.bot.restate(loop.ts_us)
+        else:
+            loop = build_loop(plan, self._feed, session_id=session_id)
+        return self._start_at(session_id, loop, book)
+
+    def _start_at(self, session_id: str, loop: TradingLoop, book: SqliteVenueBook) -> Session:
+        """Start a session where its loop stands; a first snapshot is what it can always come back to."""
+        loop.venue.keep_in(book)
+        self._start(session_id, self._plan.mode)
+        records = tuple(loop.bot.take_records())
+        self._journal.commit(Batch(session_id=session_id, records=records, cursor=loop.cursor()))
+        self._journal.save_snapshot(
+            session_id, loop.cursor(), encode(loop.state(), plan=self._plan.config_hash)
+        )
+        self._say(f"session {session_id} begins")
+        return Session(session_id, self._feed, loop, book)
+
+    def _warm_up(self, plan: Plan, feed: SyntheticFeed) -> TradingLoop:
+        """Run the day before the first start through the batch driver into the same store."""
+        until = self._clock.now_us()
+        session_id = self._new_id("warmup")
+        loop = build_loop(plan, feed, session_id=session_id)
+        loop.feed_position = feed.position_at(until - WARM_UP_US)
+        self._start(session_id, "warmup")
+        began = self._clock.monotonic()
+        sink = _Sink(self._journal, session_id, loop, self._screen)
+        try:
+            run_batch(loop, feed.read(loop.feed_position, until_us=until), sink.take)
+            sink.write()
+        except BaseException:
+            self._journal.end_session(session_id, status="failed", ended_us=self._clock.now_us())
+            raise
+        self._journal.end_session(session_id, status="finished", ended_us=self._clock.now_us())
+        took = self._clock.monotonic() - began
+        self._say(f"warm-up: 24 h, {loop.position:,} rows, {sink.written:,} records in {took:.1f} s")
+        return loop
+
+    # ---- coming back ----------------------------------------------------------------------------
+
+    def _restore(
+        self, plan: Plan, feed: Feed, info: SessionInfo, cursor: Cursor
+    ) -> tuple[TradingLoop, SqliteVenueBook]:
+        """Return to where the session was: newest snapshot, then the rows and answers since."""
+        book = self._book(info.id)
+        kept = self._journal.load_snapshot(info.id)
+        state = decode(kept[1], plan=info.config_hash) if kept else None
+        if state is None and isinstance(feed, SyntheticFeed):
+            raise StateCorrupt(
+                f"session {info.id} has no usable snapshot in {plan.state_path.parent / 'snapshots'}; "
+                "restore that folder, or move the state folder away to begin anew"
+            )
+        since = state["position"] if state is not None else 0
+        recovery = Recovery(cursor, tuple(self._journal.events(info.id, from_position=since)))
+        loop = build_loop(plan, feed, session_id=info.id, book=book, recovery=recovery)
+        if state is not None:
+            loop.restore(state)
+        return loop, book
+
+    def _meet_again(self, info: SessionInfo, cursor: Cursor) -> tuple[TradingLoop, SqliteVenueBook]:
+        """Bring an ended session's loop to its cursor under the plan it ran on."""
+        plan, feed = self._former(info)
+        loop, book = self._restore(plan, feed, info, cursor)
+        sink = _Sink(self._journal, info.id, loop, self._screen)
+        for chunk in _until_recovered(loop, feed, cursor):
+            for group in loop.run(chunk, until_us=cursor.ts_us + SETTLE_US):
+                sink.take(group, at_once=True)
+        if loop.recovery is not None:
+            raise StateCorrupt(f"session {info.id} cannot be met again: its feed ends before its cursor")
+        sink.write()
+        return loop, book
+
+    def _former(self, info: SessionInfo) -> tuple[Plan, Feed]:
+        """Return the plan and feed that a session ran on, from the files kept with it."""
+        if info.config_hash == self._plan.config_hash:
+            return self._plan, self._feed
+        files = self._journal.revision(info.config_hash)
+        if files is None:
+            raise StateCorrupt(f"the configuration of session {info.id} is not in {self._plan.state_path}")
+        with tempfile.TemporaryDirectory(prefix="botd-") as folder:
+            for name, text in files.items():
+                path = Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8", newline="")
+            try:
+                plan = load_plan(Path(folder))
+            except ConfigInvalid as error:
+                raise InputInvalid(
+                    f"this botd no longer accepts the configuration of session {info.id}: {error}"
+                ) from error
+        if isinstance(self._feed, SyntheticFeed):
+            feed = SyntheticFeed(plan.instruments, seed=plan.feed.seed, clock=self._clock)
+            return plan, feed
+        return fit_to_data(
+            plan, self._feed.instruments, bars_only=self._feed.bar_length_us is not None
+        ), self._feed
+
+    # ---- what cannot go on ----------------------------------------------------------------------
+
+    def _succeed(self, info: SessionInfo, cursor: Cursor) -> Session:
+        """The files changed while the daemon was stopped: a new session takes the account over."""
+        old, book = self._meet_again(info, cursor)
+        book.close()
+        session_id = self._new_id(self._plan.mode)
+        loop = build_loop(self._plan, self._feed, session_id=session_id)
+        for chunk in self._history(old):
+            loop.warm(chunk)
+        loop.succeed(old)
+        loop.bot.desk.id_prefix = session_id
+        loop.bot.restate(loop.ts_us)
+        self._journal.end_session(info.id, status="finished", ended_us=self._clock.now_us())
+        self._say(f"the configuration changed: session {info.id} ends, its account is taken over")
+        return self._start_at(session_id, loop, self._book(session_id))
+
+    def _history(self, old: TradingLoop) -> Iterator[Chunk]:
+        """Yield the rows up to where a session stands, as far back as engines are warmed."""
+        feed = self._feed
+        if isinstance(feed, SyntheticFeed):
+            yield from feed.read(feed.position_at(old.ts_us - WARM_UP_US), until_us=old.ts_us + 1)
+            return
+        for chunk in feed.read(0):
+            end = min(chunk.rows.shape[1], old.feed_position - chunk.position)
+            if end <= 0:
+                return
+            yield replace(chunk, instrument=chunk.instrument[:end], rows=chunk.rows[:, :end])
+
+    def _begin_after_absence(self, info: SessionInfo, cursor: Cursor) -> Session:
+        """After more than a day nothing can be replayed: positions close, the balances go on."""
+        old, book = self._meet_again(info, cursor)
+        sink = _Sink(self._journal, info.id, old, self._screen)
+        for group in old.abandon("closed at the last price: the daemon was away for more than 24 h"):
+            sink.take(group, at_once=True)
+        book.close()
+        self._journal.end_session(info.id, status="finished", ended_us=self._clock.now_us())
+        portfolio = old.bot.desk.portfolio
+        balances = {currency: portfolio.balance(currency) for currency in portfolio.currencies()}
+        self._say(f"session {info.id} ended {_utc(cursor.ts_us)}, more than a day ago; its balances go on")
+        return self._begin(replace(self._plan, settings=replace(self._plan.settings, equity=balances)))
+
+    # ---- small parts ----------------------------------------------------------------------------
+
+    def _start(self, session_id: str, mode: str) -> None:
+        self._journal.start_session(
+            SessionInfo(
+                id=session_id,
+                mode=mode,
+                feed=self._feed.identity,
+                config_hash=self._plan.config_hash,
+                started_us=self._clock.now_us(),
+                ended_us=None,
+                status="running",
+                account=self._plan.account,
+            )
+        )
+
+    def _new_id(self, mode: str) -> str:
+        now = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC)
+        return f"{mode}-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+    def _book(self, session_id: str) -> SqliteVenueBook:
+        return SqliteVenueBook(self._plan.state_path.parent / VENUE_FILE, session_id)
+
+
+class _Sink:
+    """Commits groups of a session that is not live yet, many at a time or at once."""
+
+    def __init__(self, journal: SqliteJournal, session_id: str, loop: TradingLoop, screen: Screen) -> None:
+        self._journal = journal
+        self._session_id = session_id
+        self._loop = loop
+        self._screen = screen
+        self._pending: list[Group] = []
+        self.written = 0
+
+    def take(self, group: Group, *, at_once: bool = False) -> None:
+        self._pending.append(group)
+        if at_once or len(self._pending) >= WARM_UP_GROUPS:
+            self.write()
+
+    def write(self) -> None:
+        """Commit what is pending."""
+        records: tuple[Record, ...] = tuple(r for group in self._pending for r in group.records)
+        events = tuple(event for group in self._pending for event in group.events)
+        self._pending.clear()
+        cursor = self._loop.cursor()
+        self._journal.commit(
+            Batch(session_id=self._session_id, records=records, events=events, cursor=cursor)
+        )
+        self._screen.update(records, announce=False)
+        self.written += len(records)
+
+
+def _until_recovered(loop: TradingLoop, feed: Feed, cursor: Cursor) -> Iterator[Chunk]:
+    """Yield chunks until everything committed has been met again."""
+    if isinstance(feed, SyntheticFeed):
+        chunks = feed.read(loop.feed_position, until_us=cursor.ts_us + SETTLE_US)
+    else:
+        chunks = feed.read(loop.feed_position, rows_max=1_000)
+    for chunk in chunks:
+        if loop.recovery is None:
+            return
+        yield chunk
+
+
+def _utc(ts_us: int) -> str:
+    return datetime.fromtimestamp(ts_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
