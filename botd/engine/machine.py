@@ -175,19 +175,24 @@ def scan(
                 if ref == 0:
                     ref = top
                 average = M[z + COST] / M[z + QTY]
-                pnl = (top - average) / average if sign > 0 else (average - top) / average
-                if not (MF[s] >= pnl):  # also the first row, where it is NaN
-                    MF[s] = pnl
+                pnl = NAN  # an unknown top: nothing about it is true
+                if top > 0:
+                    pnl = (top - average) / average if sign > 0 else (average - top) / average
+                    if not (MF[s] >= pnl):  # also the first row, where it is NaN
+                        MF[s] = pnl
                 best = M[z + BEST]
-                if best == 0 or (sign > 0 and ref > best) or (sign < 0 and ref < best):
+                if ref > 0 and (best == 0 or (sign > 0 and ref > best) or (sign < 0 and ref < best)):
                     M[z + BEST] = best = ref
                 # ---- protect, or the remainder of an exit
                 if M[z + RETRY] != 0 and t >= M[z + RETRY_AT]:
                     M[z + RETRY] = 0
                     did = DID_RETRY
                 elif M[z + BUSY] == 0:
-                    gain = (ref - average) / average if sign > 0 else (average - ref) / average
-                    fall = (best - ref) / best if sign > 0 else (ref - best) / best
+                    gain = NAN
+                    fall = NAN
+                    if ref > 0:
+                        gain = (ref - average) / average if sign > 0 else (average - ref) / average
+                        fall = (best - ref) / best if sign > 0 else (ref - best) / best
                     take = FSP[s * SPEC_FLOATS + TAKE_PROFIT]
                     trail = FSP[s * SPEC_FLOATS + TRAILING_STOP]
                     if take > 0.0 and gain >= take:
@@ -288,9 +293,9 @@ def scan(
                                         pst[st] = 0
                                 reg[d] = x
                         true = reg[d] == 1.0
-                    if not true or did != 0:
+                    if not true or (did != 0 and (did != DID_RETRY or r >= n_e1)):
                         continue
-                    if r < n_e1:
+                    if r < n_e1:  # takes over an exit in flight, and a remainder that is being asked for
                         if M[z + BUSY] < 3:
                             M[z + BUSY] = 3
                             M[z + RETRY] = 0
