@@ -1,0 +1,135 @@
+"""Outlier prints: flagged by the rows themselves, so that backtest and live agree.
+
+A print is an outlier when it moves the price by more than `sigma` standard deviations of the
+print-to-print moves of the last minutes, floored at two ticks. It stays unconfirmed until three further
+prints stand on its side of the price before it, or a short time has passed; a print back at or beyond
+that price clears it. While a print is unconfirmed entries wait, and exits see the top that stood before.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from botd.engine.jit import entry
+from botd.engine.layout import ASK, BID, KIND, P, RowKind, T
+
+CAPACITY: Final = 1 << 14  # moves kept; in a busier window the oldest go first
+MOVES_MIN: Final = 30  # fewer moves than this have no deviation worth the name
+FLOOR_TICKS: Final = 2.0
+CONFIRMING: Final = 3
+
+_TRADE: Final = int(RowKind.TRADE)
+_MASK: Final = CAPACITY - 1
+
+# words of the state
+PENDING: Final = 0
+SINCE: Final = 1  # time of the flagged print
+SIDE: Final = 2  # +1 above, -1 below what stood before it
+SEEN: Final = 3  # further prints on its side
+BEFORE: Final = 4  # the price before it, ticks
+LAST: Final = 5  # last print, ticks; 0 before the first
+HEAD: Final = 6
+TAIL: Final = 7
+SUM: Final = 8  # of the moves in the window, ticks; exact, so history does not matter
+SQUARES: Final = 9
+BID_THEN: Final = 10  # the confirmed top
+ASK_THEN: Final = 11
+WORDS: Final = 12
+
+
+@entry
+def flag_rows(R, base, n, sigma, window_us, confirm_us, state, times, moves, hold, bids, asks):
+    """Fill hold (1 where a print is unconfirmed) and the confirmed top of rows base .. base+n of the ring."""
+    for j in range(n):
+        i = base + j
+        t = R[T, i]
+        if state[PENDING] != 0 and t - state[SINCE] >= confirm_us:
+            state[PENDING] = 0
+        if R[KIND, i] == _TRADE:
+            p = R[P, i]
+            last = state[LAST]
+            if last != 0:
+                move = p - last
+                while state[HEAD] < state[TAIL] and (
+                    times[state[HEAD] & _MASK] <= t - window_us or state[TAIL] - state[HEAD] == CAPACITY
+                ):
+                    old = moves[state[HEAD] & _MASK]
+                    state[SUM] -= old
+                    state[SQUARES] -= old * old
+                    state[HEAD] += 1
+                count = state[TAIL] - state[HEAD]
+                if state[PENDING] != 0:
+                    if (p - state[BEFORE]) * state[SIDE] <= 0:
+                        state[PENDING] = 0
+                    else:
+                        state[SEEN] += 1
+                        if state[SEEN] >= CONFIRMING:
+                            state[PENDING] = 0
+                elif count >= MOVES_MIN:
+                    mean = state[SUM] / count
+                    spread = state[SQUARES] / count - mean * mean
+                    deviation = math.sqrt(spread) if spread > 0.0 else 0.0
+                    if abs(move) > sigma * (deviation if deviation > FLOOR_TICKS else FLOOR_TICKS):
+                        state[PENDING] = 1
+                        state[SINCE] = t
+                        state[SIDE] = 1 if move > 0 else -1
+                        state[SEEN] = 0
+                        state[BEFORE] = last
+                times[state[TAIL] & _MASK] = t
+                moves[state[TAIL] & _MASK] = move
+                state[SUM] += move
+                state[SQUARES] += move * move
+                state[TAIL] += 1
+            state[LAST] = p
+        if state[PENDING] == 0:
+            state[BID_THEN] = R[BID, i]
+            state[ASK_THEN] = R[ASK, i]
+        hold[j] = state[PENDING]
+        bids[j] = state[BID_THEN]
+        asks[j] = state[ASK_THEN]
+
+
+class OutlierFlags:
+    """The flags of one instrument's rows, block after block. A sigma of 0 flags nothing."""
+
+    def __init__(self, *, sigma: float, window_us: int, confirm_us: int, block_max: int) -> None:
+        self._limits = (sigma, window_us, confirm_us)
+        self._state: NDArray[np.int64] = np.zeros(WORDS, np.int64)
+        self._times: NDArray[np.int64] = np.zeros(CAPACITY, np.int64)
+        self._moves: NDArray[np.int64] = np.zeros(CAPACITY, np.int64)
+        self.hold: NDArray[np.uint8] = np.zeros(block_max, np.uint8)
+        self.bids: NDArray[np.int64] = np.zeros(block_max, np.int64)
+        self.asks: NDArray[np.int64] = np.zeros(block_max, np.int64)
+
+    def load(self, ring: NDArray[np.int64], base: int, n: int) -> None:
+        """Flag the rows of a block, which lie at ring index `base`."""
+        if self._limits[0] <= 0.0:
+            self.bids[:n] = ring[BID, base : base + n]
+            self.asks[:n] = ring[ASK, base : base + n]
+            return
+        flag_rows(
+            ring,
+            base,
+            n,
+            *self._limits,
+            self._state,
+            self._times,
+            self._moves,
+            self.hold,
+            self.bids,
+            self.asks,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return copies of what a snapshot keeps."""
+        return {"words": self._state.copy(), "times": self._times.copy(), "moves": self._moves.copy()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from `state()`."""
+        self._state[:] = state["words"]
+        self._times[:] = state["times"]
+        self._moves[:] = state["moves"]
