@@ -7,6 +7,7 @@ Times are processor time, the least of several repeats.
 
 from __future__ import annotations
 
+import json
 import random
 import statistics
 import sys
@@ -221,26 +222,20 @@ def event_seconds(program: Program, rows: NDArray[np.int64], block: int) -> list
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 50
     n = int(float(sys.argv[2])) if len(sys.argv) > 2 else 500_000
-    start = time.perf_counter()
     program = program_of(count)
-    took = time.perf_counter() - start
-    print(f"{count} strategies: {program.fpar.shape[0]} instructions, compiled in {took:.3f} s")
-    columns = f"columns F {program.n_f} U {program.n_u} C {program.n_c}"
-    print(f"{columns}, deques {program.deques.shape[0]}, bars {program.bars.shape[0]}")
     rows = random_rows(n)
-    start = time.perf_counter()
     batch_seconds(program, rows[:, :1000], 512)
-    print(f"kernels loaded in {time.perf_counter() - start:.2f} s")
-    for block in (256, 512, 1024):
-        took = least(3, lambda block=block: batch_seconds(program, rows, block))  # type: ignore[misc]
-        print(f"block {block:5d}: {took / n * 1e9:7.1f} ns/tick  {n / took / 1e6:6.2f} M ticks/s")
-    for block in (64, 512):
-        times = event_seconds(program, rows[:, :20_000], block)[2000:]
-        quantiles = statistics.quantiles(times, n=1000)
-        print(
-            f"one event from Python, block_max {block}: p50 {quantiles[499] * 1e6:.2f} us,"
-            f" p99 {quantiles[989] * 1e6:.2f} us, least {min(times) * 1e6:.2f} us"
-        )
+    took = least(3, lambda: batch_seconds(program, rows, 512))
+    say(f"{count} strategies x 19 indicators", n=n, cpu_s=took, per_s=n / took, at_least=1.5e6)
+    times = event_seconds(program, rows[:, :20_000], 512)[2000:]
+    quantiles = statistics.quantiles(times, n=1000)
+    name = f"one event, {count} strategies, stage 1 from Python"
+    say(f"{name}, p50", value=round(quantiles[499] * 1e6, 2), unit="us", at_most=20)
+    say(f"{name}, p99", value=round(quantiles[989] * 1e6, 2), unit="us")
+
+
+def say(bench: str, **fields: object) -> None:
+    print(json.dumps({"bench": bench, **fields}), flush=True)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,11 @@ def main() -> None:
     times = []
     for _ in range(REPEATS + 1):
         engine = InstrumentEngine(
-            compile_program((strategy,)), tick=0.01, lot=1e-4, block_max=BLOCK, bar_length_us=60_000_000 if bars else 0
+            compile_program((strategy,)),
+            tick=0.01,
+            lot=1e-4,
+            block_max=BLOCK,
+            bar_length_us=60_000_000 if bars else 0,
         )
         engine.attach(ring)
         run = PolicyRun(engine, lots=1, latency_us=0, fee_e4=10, bars_only=bars)
