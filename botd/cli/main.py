@@ -1,21 +1,21 @@
-"""The `botd` command. Loads only the module of the command that is called."""
+"""The `botd` command. Loads only the module of the command that is called, and nothing slow before `main`.
+
+What is loaded at the top can be interrupted before anybody catches it: Ctrl-C would print a traceback.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import typer
-
-from botd import __version__
 from botd.errors import BotdError, ConfigInvalid
-from botd.telemetry import redact
+
+if TYPE_CHECKING:
+    import typer
 
 EXIT_INTERRUPTED: Final = 130
 EXIT_USAGE: Final = 2
@@ -41,6 +41,10 @@ COMMANDS: Final[dict[str, Command]] = {
 
 def build_app(called: str | None) -> typer.Typer:
     """Make the command line with the function of the command that is called, and names for the rest."""
+    import typer
+
+    from botd.cli.root import root
+
     app = typer.Typer(
         name="botd",
         help="A trading daemon whose bots are folders of YAML. Paper by default.",
@@ -48,23 +52,11 @@ def build_app(called: str | None) -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback(invoke_without_command=True)(_root)
+    app.callback(invoke_without_command=True)(root)
     for name, command in COMMANDS.items():
         function = getattr(importlib.import_module(command.module), name) if name == called else _not_called
         app.command(name, short_help=command.summary)(function)
     return app
-
-
-def _root(
-    context: typer.Context,
-    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
-) -> None:
-    if version:
-        typer.echo(f"botd {__version__}")
-        raise typer.Exit
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit
 
 
 def _not_called() -> None:
@@ -85,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BotdError as error:
         _complain(f"botd: {_one_line(error)}")
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Who read our output has gone; what Python would still flush must not fail again.
@@ -97,10 +89,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _invoke(called: str | None, given: list[str]) -> Any:
+    import typer
+
     app = build_app(called if called in COMMANDS else None)
     run: Callable[..., Any] = typer.main.get_command(app)
     try:
         return run(args=given, prog_name="botd", standalone_mode=False)
+    except typer.Abort as error:  # what the command line parser makes of Ctrl-C
+        raise KeyboardInterrupt from error
     except Exception as error:
         show = getattr(error, "format_message", None)  # a usage error of the command line parser
         if show is None:
@@ -115,11 +111,18 @@ def _as_exit_code(result: Any) -> int:
 
 
 def _one_line(error: BaseException) -> str:
+    from botd.telemetry import redact
+
     return redact(" ".join(str(error).split())) or type(error).__name__
 
 
 def _keep_traceback() -> str:
     """Write the traceback being handled to a file and say where it is."""
+    import tempfile
+    import traceback
+
+    from botd.telemetry import redact
+
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="botd-error-", suffix=".txt", delete=False, encoding="utf-8"
