@@ -2,45 +2,57 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
-from botd.config.loader import load_plan
-from botd.daemon import Daemon
-from botd.errors import InputInvalid
-from botd.runtime.clock import WallClock
-from botd.runtime.terminal import Screen
-from botd.telemetry import configure_logging
+ConfigOption = Annotated[Path, typer.Option("--config", help="config.yaml or its folder.")]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="Run on this data file instead of the configured feed.")
+]
+SpeedOption = Annotated[
+    str | None, typer.Option("--speed", help="Of --data: times real time, or max (default).")
+]
 
 
-def run(
-    config: Annotated[Path, typer.Option("--config", help="config.yaml or its folder.")] = Path(),
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Run on this data file instead of the configured feed.")
-    ] = None,
-    speed: Annotated[
-        str | None, typer.Option("--speed", help="Of --data: times real time, or max (default).")
-    ] = None,
-) -> int:
+def run(config: ConfigOption = Path(), data: DataOption = None, speed: SpeedOption = None) -> int:
     """Run the daemon until Ctrl-C, SIGTERM or the end of the data."""
+    from botd.config.loader import load_plan
+    from botd.errors import InputInvalid
+
     if speed is not None and data is None:
         raise InputInvalid("--speed goes with --data; the configured feed has its own in config.yaml")
-    console = Console()
+    times = _speed(speed)
     plan = load_plan(config)
+
+    # The engine takes seconds to load: only for a bot that can run.
+    from rich.console import Console
+
+    from botd.daemon import Daemon
+    from botd.runtime.clock import WallClock
+    from botd.runtime.terminal import Screen
+    from botd.telemetry import configure_logging
+
+    console = Console()
     for warning in plan.warnings:
-        console.print(warning.render(), markup=False, highlight=False)
+        console.print(warning.render(), markup=False, highlight=False, soft_wrap=True)
     clock = WallClock()
     screen = Screen(console, clock, mode=plan.mode)
-    # on a terminal people read the log, lines of JSON would drown the table
-    form = "text" if console.is_terminal else plan.logging.format
-    configure_logging(level=plan.logging.level, form=form, stream=screen.log_stream())
-    return Daemon(plan, data=data, speed=_speed(speed), clock=clock, screen=screen).run()
+    stream = screen.log_stream() if screen.live else sys.stderr
+    configure_logging(level=plan.logging.level, form=plan.logging.format, stream=stream)
+    with _sigterm_unwinds():
+        return Daemon(plan, data=data, speed=times, clock=clock, screen=screen).run()
 
 
 def _speed(text: str | None) -> float | None:
+    from botd.errors import InputInvalid
+
     if text is None or text == "max":
         return None
     try:
@@ -48,5 +60,22 @@ def _speed(text: str | None) -> float | None:
     except ValueError:
         value = 0.0
     if not 0.0 < value < float("inf"):
-        raise InputInvalid(f"--speed {text}: write max or a number above 0, such as 10")
+        raise InputInvalid(f"--speed {text or repr(text)}: write max or a number above 0, such as 10")
     return value
+
+
+@contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    """Let a SIGTERM during set-up end the process as Ctrl-C does: what is half done is undone and noted.
+
+    Once the daemon trades, its own handler stops it in stages.
+    """
+
+    def leave(number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
