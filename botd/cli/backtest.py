@@ -5,20 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from botd.app import backtest as run_backtest
-from botd.app import open_feeds
-from botd.config.loader import load_strategies
-from botd.core.decisions import canonical_line, digest
-from botd.errors import InputInvalid
-from botd.feeds.merged import MergedFeed
-from botd.research.report import Run, make_report, to_json
-from botd.research.report_text import to_markdown, to_table
+if TYPE_CHECKING:
+    from botd.research.report import Report, Run
 
 
 def backtest(
@@ -41,33 +34,60 @@ def backtest(
     ] = None,
 ) -> None:
     """Run strategies over recorded data: a fresh account per file, the results pooled."""
+    from botd.config.loader import load_strategies
+
+    for target in (decisions, json_out, md_out):
+        _check_target(target)
     errors = Console(stderr=True)
     plan = load_strategies(strategies, config)
     for warning in plan.warnings:
-        errors.print(warning.render(), markup=False, highlight=False)
+        _line(errors, warning.render())
+
+    # The engine takes seconds to load: only for strategies that can run.
+    from botd.app import backtest as run_backtest
+    from botd.app import open_feeds
+    from botd.feeds.merged import MergedFeed
+    from botd.research.report import make_report
+
     feeds = open_feeds(plan, data, portfolio=portfolio)
-    quiet = json_out == "-" or md_out == "-"
     runs: list[Run] = []
     with _progress(errors, sum(feed.count for feed in feeds)) as advance:
         for feed in feeds:
             name = data.name if isinstance(feed, MergedFeed) else feed.path.name
             for line in feed.describe():
-                errors.print(line, markup=False, highlight=False)
+                _line(errors, line)
             runs.append(run_backtest(plan, feed, name=name, progress=advance))
     report = make_report(strategies=[s.id for s in plan.strategies], data=str(data), runs=runs)
-    lines = [line for run in runs for line in map(canonical_line, run.records) if line is not None]
+    _deliver(report, decisions=decisions, json_out=json_out, md_out=md_out)
+
+
+def _deliver(report: Report, *, decisions: Path | None, json_out: str | None, md_out: str | None) -> None:
+    """Write what was asked for, and the table unless something else goes to the screen."""
+    from botd.core.decisions import canonical_line, digest
+    from botd.research.report import to_json
+    from botd.research.report_text import to_markdown, to_table
+
+    records = (record for one in report.runs for record in one.run.records)
+    lines = [line for line in map(canonical_line, records) if line is not None]
     if decisions is not None:
         _write(decisions, "".join(f"{line}\n" for line in lines))
     _put(json_out, to_json(report))
     _put(md_out, to_markdown(report))
-    if not quiet:
+    if json_out != "-" and md_out != "-":
         screen = Console()
         screen.print(to_table(report))
-        screen.print(f"{len(lines)} decisions, sha256 {digest(lines)}", highlight=False)
+        _line(screen, f"{len(lines)} decisions, sha256 {digest(lines)}")
+
+
+def _line(console: Console, text: str) -> None:
+    """Print a line as it is: a terminal folds it where it must, a file gets it whole."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def _progress(console: Console, total: int) -> Iterator[Callable[[int], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (
         TextColumn("backtest"),
         BarColumn(),
@@ -75,9 +95,22 @@ def _progress(console: Console, total: int) -> Iterator[Callable[[int], None]]:
         TextColumn("rows"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("backtest", total=total)
         yield lambda rows: bar.advance(task, rows)
+
+
+def _check_target(target: Path | str | None) -> None:
+    """Refuse a file that cannot be written before the work is done, not after."""
+    from botd.errors import InputInvalid
+
+    if target is None or target == "-":
+        return
+    path = Path(target)
+    if path.is_dir():
+        raise InputInvalid(f"cannot write {path}: it is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise InputInvalid(f"cannot write {path}: there is no folder {path.parent}")
 
 
 def _put(target: str | None, text: str) -> None:
@@ -88,6 +121,8 @@ def _put(target: str | None, text: str) -> None:
 
 
 def _write(path: Path, text: str) -> None:
+    from botd.errors import InputInvalid
+
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

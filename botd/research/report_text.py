@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from pathlib import Path
 
 from rich.box import SIMPLE
 from rich.console import Group, RenderableType
@@ -44,20 +45,24 @@ def to_markdown(report: Report) -> str:
 
 def to_table(report: Report) -> RenderableType:
     """Return the report for a rich console of 80 columns or more."""
-    parts: list[RenderableType] = [_summary_table(report)]
+    parts: list[RenderableType] = [_title(report), _summary_table(report)]
     if len(report.runs) > 1:
         parts.append(_files_table(report))
     if any(run.open_positions for run in report.runs):
         parts.append(_open_table(report))
-    parts += [Text(note, style="dim") for note in _notes(report)]
+    parts += [Text(""), *(Text(note, style="dim") for note in _notes(report))]
     return Group(*parts)
+
+
+def _title(report: Report) -> Text:
+    strategies, files = ", ".join(report.strategies), len(report.runs)
+    data = report.data if files == 1 else f"{files} files of {report.data}"
+    return Text(f"{strategies} on {data}", style="italic")
 
 
 def _summary_table(report: Report) -> Table:
     """Return every figure of the pooled results, a column per currency."""
-    strategies, files = ", ".join(report.strategies), len(report.runs)
-    data = report.data if files == 1 else f"{files} files of {report.data}"
-    table = Table(title=f"{strategies} on {data}", title_justify="left", box=SIMPLE)
+    table = Table(box=SIMPLE)
     table.add_column("")
     for result in report.pooled:
         table.add_column(result.currency, justify="right")
@@ -70,7 +75,9 @@ def _files_table(report: Report) -> Table:
     """Return the main figures of every file."""
     headings = ("trades", "win rate", "P&L", "buy and hold", "drawdown")
     places = [_HEADINGS.index(heading) for heading in headings]
-    table = Table(box=SIMPLE)
+    suffixes = {Path(run.run.name).suffix for run in report.runs}
+    suffix = suffixes.pop() if len(suffixes) == 1 else ""  # one for all says nothing, and folds every name
+    table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("file", overflow="fold")
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -78,7 +85,7 @@ def _files_table(report: Report) -> Table:
         for result in run.results:
             figures = _figures(result)
             several = f" {result.currency}" if len(run.results) > 1 else ""
-            table.add_row(run.run.name + several, *(figures[place] for place in places))
+            table.add_row(run.run.name.removesuffix(suffix) + several, *(figures[place] for place in places))
     return table
 
 
@@ -131,7 +138,7 @@ def _figures(result: Result) -> tuple[str, ...]:
         _money(figures.fees),
         _percent(result.equity_change, signed=True),
         _percent(result.buy_and_hold, signed=True),
-        _percent(figures.max_drawdown),
+        _percent(figures.max_drawdown, decimals=2),
         _number(figures.sharpe),
         _number(figures.sortino),
         _percent(figures.exposure_time),
@@ -220,10 +227,10 @@ def _markdown_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _percent(value: float | None, *, signed: bool = False) -> str:
+def _percent(value: float | None, *, signed: bool = False, decimals: int = 1) -> str:
     if value is None:
         return _NONE
-    return f"{value * 100:+.2f}%" if signed else f"{value * 100:.1f}%"
+    return f"{value * 100:+.2f}%" if signed else f"{value * 100:.{decimals}f}%"
 
 
 def _number(value: float | None) -> str:

@@ -335,9 +335,9 @@ def test_markdown_shows_files_pool_and_open_positions() -> None:
     assert page.startswith("# Backtest of pump\n\nData: pumps\n")
     assert (
         "| nxs.parquet | 2022-01-01 00:00 to 2022-01-01 10:00 | derived | BTC | 2 | 50.0% | 2.50 | 0.03 "
-        "| 0.004 | +4.00% | +10.00% | 1.9% |"
+        "| 0.004 | +4.00% | +10.00% | 1.90% |"
     ) in page
-    assert "| all 2 files |  |  | BTC | 3 | 33.3% | 0.42 | -0.07 | 0.014 | -3.00% | -7.50% | 10.0% |" in page
+    assert "| all 2 files |  |  | BTC | 3 | 33.3% | 0.42 | -0.07 | 0.014 | -3.00% | -7.50% | 10.00% |" in page
     assert "- book: derived" in page
     assert "- denied by risk: balance 1" in page
     assert "## Open at the end" in page
@@ -360,8 +360,8 @@ def test_terminal_table_shows_every_figure() -> None:
         "exposure 27.5%",
         "signal accuracy 25.0%",
         "buy and hold -7.50%",
-        "nxs.parquet 2 50.0% 0.03 +10.00% 1.9%",
-        "nxs2.parquet 1 0.0% -0.1 -25.00% 10.0%",
+        "nxs 2 50.0% 0.03 +10.00% 1.90%",
+        "nxs2 1 0.0% -0.1 -25.00% 10.00%",
         "pump NXS/BTC long 1000 0.00011 0.00011 0",
         "book: derived",
     ):
