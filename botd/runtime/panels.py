@@ -19,6 +19,7 @@ from botd.runtime.tally import (
     StrategyTally,
     clock_text,
     currency_of,
+    feed_name,
     moment_us,
     money,
     net_of,
@@ -126,7 +127,7 @@ def _feed_line(frame: Frame, view: View) -> RenderableType:
     line.add_column(no_wrap=True, overflow="ellipsis")
     line.add_column(justify="right", no_wrap=True)
     left = Text.assemble(
-        " ", (clock_text(view.ts_us), "bold"), (" UTC", "dim"), (f"  {frame.heading.feed}", "dim")
+        " ", (clock_text(view.ts_us), "bold"), (" UTC", "dim"), (f"  {feed_name(frame.heading.feed)}", "dim")
     )
     parts = [f"{view.rows:,} rows"]
     if frame.rows_per_s is not None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from botd.core.money import ZERO
 from botd.runtime.panels import Frame
-from botd.runtime.tally import Tally, clock_text, money, number, total
+from botd.runtime.tally import Tally, clock_text, feed_name, money, number, total
 from botd.runtime.view import AccountView, PositionView, View
 
 
@@ -33,7 +33,7 @@ def summarize_run(frame: Frame, tally: Tally) -> str:
     won = f", {counts.wins} won" if counts.trades else ""
     denied = ", ".join(f"{count} {reason}" for reason, count in tally.denials.most_common())
     lines = [
-        f"session {heading.session} ({heading.mode}), {heading.feed}",
+        f"session {heading.session} ({heading.mode}), {feed_name(heading.feed)}",
         f"  signals    {counts.signals} S1, {counts.entries} Z1",
         f"  denied     {counts.denied}{f': {denied}' if denied else ''}",
         f"  trades     {counts.trades} closed{won}",

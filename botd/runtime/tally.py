@@ -133,6 +133,19 @@ def clock_text(ts_us: int) -> str:
     return f"{datetime.fromtimestamp(ts_us // 1_000_000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def feed_name(identity: str) -> str:
+    """Return a feed's identity without what only machines compare: digests, grids, ranges."""
+    kind, _, rest = identity.partition(":")
+    parts = rest.split(":")
+    if kind == "recorded":
+        return f"{parts[0]} (recorded)"
+    if kind == "synthetic" and len(parts) > 1:
+        return f"synthetic market, seed {parts[1]}"
+    if kind == "merged":
+        return f"{parts[0]} files (recorded)"
+    return identity
+
+
 def number(amount: Decimal) -> str:
     """Return an amount with thousands marked and at most 8 decimals, none of them idle."""
     text = plain_text(round(amount, 8))
