@@ -272,15 +272,17 @@ class TradingLoop:
     def _recovered(self) -> Iterator[Group]:
         """Once everything committed is met again: hand the venue what it may have missed, and go on."""
         recovery = self.recovery
-        if recovery is None or self.position < recovery.cursor.position:
+        if recovery is None:
+            return
+        known = recovery.cursor.seq  # what the former run committed is neither written nor told again
+        self.bot.desk.records = [record for record in self.bot.desk.records if record.seq > known]
+        if self.position < recovery.cursor.position:
             return
         if self.position != recovery.cursor.position:
             raise InvariantBroken(
                 f"recovery came to row {self.position}, the journal ends at {recovery.cursor.position}"
             )
         self.recovery = None
-        known = recovery.cursor.seq
-        self.bot.desk.records = [record for record in self.bot.desk.records if record.seq > known]
         if self.bot.desk.records:
             yield self._group(urgent=True)
         for number, command in self._unsent:
