@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import os
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -113,7 +114,7 @@ class StateReader:
         if not self.path.exists():
             raise InputInvalid(f"no state file at {self.path}; start botd first, or name one with --state")
         check_header(self.path)
-        uri = f"file:{quote(str(self.path.absolute()))}?mode=ro"
+        uri = f"file:{quote(str(self.path.absolute()))}?{_how_to_read(self.path)}"
         self._engine = create_engine(
             "sqlite://",
             creator=lambda: sqlite3.connect(
@@ -286,6 +287,15 @@ class StateReader:
             raise
         except sqlite3.DatabaseError as error:
             raise refusal(self.path, error) from error
+
+
+def _how_to_read(path: Path) -> str:
+    """Return the URI parameters to read a file: in a folder that cannot be written, it has to stand still.
+
+    SQLite reads a WAL file by the help of files that it makes beside it (https://sqlite.org/wal.html#readonly).
+    """
+    left = path.with_name(f"{path.name}-wal").exists()
+    return "mode=ro" if left or os.access(path.parent, os.W_OK) else "mode=ro&immutable=1"
 
 
 def _stream(connection: Connection, kind: RecordTable, session_id: str) -> Iterator[Any]:
