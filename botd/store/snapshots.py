@@ -35,10 +35,10 @@ class SnapshotFolder:
         return hashlib.sha256(payload).hexdigest()
 
     def read(self, name: str, sha256: str) -> bytes | None:
-        """Return the payload of `name`, None where the file is gone or not what was written."""
+        """Return the payload of `name`, None where it cannot be read or is not what was written."""
         try:
             payload = (self.path / name).read_bytes()
-        except FileNotFoundError:
+        except OSError:
             return None
         return payload if hashlib.sha256(payload).hexdigest() == sha256 else None
 
