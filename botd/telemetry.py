@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TextIO
 
 HIDDEN: Final = "***"
+_CHATTY: Final = ("alembic", "apscheduler")  # what they do in passing is no news to an operator
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DEPTH_MAX: Final = 8
 
@@ -123,5 +124,7 @@ def configure_logging(*, level: str = "info", form: str = "json", stream: TextIO
         old.close()
     root.addHandler(handler)
     root.setLevel(level.upper())
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.NOTSET if level == "debug" else logging.WARNING)
     logging.captureWarnings(True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # else a first start begins with its inner life
