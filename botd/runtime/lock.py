@@ -71,8 +71,9 @@ class StateLock:
                 raise PermissionError(None, "the folder is read-only")
             return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
+            why = "it is no folder" if isinstance(error, FileExistsError) else error.strerror
             raise InputInvalid(
-                f"{self.folder}: the state cannot be written here ({error.strerror}); "
+                f"{self.folder}: the state cannot be written here ({why}); "
                 "make the folder writable for this user, or name another one (state.path)"
             ) from error
 
