@@ -26,6 +26,7 @@ app.command()(status)
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("state") / "botd.sqlite3"
     journal = open_state(path)
+    journal.start_session(samples.started("w1", mode="warmup", started_us=samples.T0 + 5))
     journal.start_session(samples.started())
     records = (*samples.entry(), *DENIED, *BOOKS, TRADE)
     journal.commit(Batch(session_id="s1", records=records, cursor=samples.cursor(300, seq=30)))
