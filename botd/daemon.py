@@ -18,7 +18,7 @@ from botd.runtime.live import LiveDriver
 from botd.runtime.lock import StateLock
 from botd.runtime.reconcile import Reconciler
 from botd.runtime.schedule import build_schedule
-from botd.runtime.shutdown import Stage, Stages, StopRequest, stop_on_signals
+from botd.runtime.shutdown import Stage, Stages, StopRequest, note_signals, stop_on_signals
 from botd.runtime.snapshot import encode
 from botd.runtime.supervisor import Supervisor
 from botd.runtime.terminal import Screen
@@ -102,14 +102,16 @@ class Daemon:
             except BaseException:
                 journal.close()
                 raise
+            request = StopRequest()
             try:
-                return asyncio.run(self._live(session, journal))
+                with note_signals(request):
+                    return asyncio.run(self._live(session, journal, request))
             finally:
                 session.book.close()
 
     # ---- running --------------------------------------------------------------------------------
 
-    async def _live(self, session: Session, journal: SqliteJournal) -> int:
+    async def _live(self, session: Session, journal: SqliteJournal, request: StopRequest) -> int:
         writer = SessionWriter(journal, self.plan.config_hash)
         driver = LiveDriver(
             session.loop,
@@ -121,7 +123,6 @@ class Daemon:
             on_records=self._heard,
             on_block=lambda ts_us: self._screen.observe(session.loop.bot, ts_us),
         )
-        request = StopRequest()
         self._screen.begin(session=session.id, feed=session.feed.identity)
         try:
             with stop_on_signals(request), self._screen:

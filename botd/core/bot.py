@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -27,7 +27,14 @@ from botd.engine.machine import IDLE
 from botd.errors import InvariantBroken
 from botd.language.typed import Strategy
 
-TERMINAL_KEPT_US = 3_600_000_000
+TERMINAL_KEPT_US: Final = 3_600_000_000
+
+# names of their own for what every answer asks: a member read through its class costs more than the rest
+_S1: Final = Section.S1
+_Z1: Final = Section.Z1
+_STOP_MARKET: Final = OrderType.STOP_MARKET
+_DUPLICATE: Final = Change.DUPLICATE
+_REJECTED: Final = Change.REJECTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +145,7 @@ class Bot:
         """S1 came true, or O1 forgot it."""
         memory = runner.memory
         side = runner.entry_side
-        if did in (m.DID_O1_WHEN, m.DID_O1_AFTER):
+        if did == m.DID_O1_WHEN or did == m.DID_O1_AFTER:
             reason = "when" if did == m.DID_O1_WHEN else "after"
             self.desk.signal(runner, Section.O1, "", row, side=side, reason=reason)
             return
@@ -149,7 +156,7 @@ class Bot:
             engine = runner.lane.engine
             memory.confidence = min(1.0, max(0.0, engine.F.item(slot * engine.block_max + row)))
         acted = did == m.DID_S1
-        self.desk.signal(runner, Section.S1, "", row, side=side, confidence=memory.confidence, acted=acted)
+        self.desk.signal(runner, _S1, "", row, side=side, confidence=memory.confidence, acted=acted)
 
     def _works(self, runner: Runner) -> None:
         if runner not in self.desk.working:
@@ -169,22 +176,24 @@ class Bot:
                 answer.ts_us,
             )
             return self._take_commands()
-        if applied.change is Change.DUPLICATE:
+        if applied.change is _DUPLICATE:
             return []
-        runner = self._runner_of[order.key.strategy, order.instrument]
         if isinstance(answer, OrderFilled):
-            self._filled(runner, order, answer)
+            self._filled(self._owner(order), order, answer)
         elif order.is_terminal:
-            self._ended(runner, order, answer.ts_us, rejected=applied.change is Change.REJECTED)
-        elif order.client_order_id == runner.memory.stop_id:
-            self._stop_heard(runner, answer)
+            self._ended(self._owner(order), order, answer.ts_us, rejected=applied.change is _REJECTED)
+        elif order.type is _STOP_MARKET:
+            self._stop_heard(self._owner(order), order, answer)
         self.desk.updated(order, answer.ts_us)
         return self._take_commands()
+
+    def _owner(self, order: Order) -> Runner:
+        return self._runner_of[order.key.strategy, order.instrument]
 
     def _filled(self, runner: Runner, order: Order, fill: OrderFilled) -> None:
         desk, memory = self.desk, runner.memory
         instrument = runner.lane.instrument
-        is_entry = order.key.section is Section.Z1
+        is_entry = order.key.section is _Z1
         desk.rejects = 0
         effect = desk.portfolio.apply_fill(
             runner.strategy.id,
@@ -241,7 +250,7 @@ class Bot:
 
     def _rejected(self, runner: Runner, order: Order, ts_us: int, *, exposed: bool) -> None:
         """Count a rejected entry; cry out over an exit that leaves something held."""
-        is_entry = order.key.section is Section.Z1
+        is_entry = order.key.section is _Z1
         if is_entry:
             self.desk.rejects += 1
         elif not exposed:
@@ -249,8 +258,10 @@ class Bot:
         text = f"the venue rejected {order.side} {order.client_order_id}: {order.reason}"
         self.desk.alert("high" if is_entry else "critical", "order_rejected", text, ts_us, runner)
 
-    def _stop_heard(self, runner: Runner, answer: Answer) -> None:
+    def _stop_heard(self, runner: Runner, order: Order, answer: Answer) -> None:
         """The resting stop was accepted or changed: see that it covers what is held by now."""
+        if order.client_order_id != runner.memory.stop_id:
+            return
         if not isinstance(answer, OrderAccepted):
             runner.memory.amending = False
         position = self.desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id)
@@ -303,8 +314,12 @@ class Bot:
         return records
 
     def _take_commands(self) -> list[Command]:
-        commands, self.desk.commands = self.desk.commands, []
-        return commands
+        desk = self.desk
+        commands = desk.commands
+        if commands:
+            desk.commands = []
+            return commands
+        return []
 
     # ---- stopping -------------------------------------------------------------------------------
 

@@ -5,35 +5,49 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
+from typing import Final
 
 from botd.core.desk import Desk
 from botd.core.events import DecisionKey, OrderType, Section, Side
 from botd.core.instrument import InstrumentId
 from botd.core.money import EXACT, ZERO
-from botd.core.records import RiskRecord
-from botd.core.risk import Denial, EntryIntent, RiskView, check_entry
+from botd.core.risk import EntryIntent, RiskView, check_entry
 from botd.core.runner import Runner
 from botd.core.sizing import Sized, size_entry
+from botd.core.values import maker
+from botd.engine.layout import ASK, BID, T
 from botd.language.typed import EntryType
+
+# names of their own: a member read through its class costs as much as a sum of amounts
+_BUY: Final = Side.BUY
+_Z1: Final = Section.Z1
+_MARKET: Final = OrderType.MARKET
+_LIMIT: Final = EntryType.LIMIT
+
+_decision_key = maker(DecisionKey)
+_entry_intent = maker(EntryIntent)
+_risk_view = maker(RiskView)
 
 
 def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
     """Judge Z1's row: record signal, intent and risk's answer, and commit to an order if it may trade."""
     lane, strategy = runner.lane, runner.strategy
-    side = Side.BUY if runner.sign > 0 else Side.SELL
+    side = runner.entry_side
     if strategy.entry.written:
-        desk.signal(runner, Section.Z1, "", row, side=side)
-    ts_us, row_number = lane.row_time(row), lane.row0 + row
-    bid, ask = lane.tops(row)
-    top = ask if side is Side.BUY else bid
+        desk.signal(runner, _Z1, "", row, side=side)
+    values = lane.values(row)
+    ts_us, row_number = values[T], lane.row0 + row
+    top = values[ASK] if side is _BUY else values[BID]
     marks = desk.marks(place + 1)
     equity = desk.portfolio.observe(lane.instrument.quote, marks, ts_us)
-    sized = _size(runner, side, top, equity)
-    key = DecisionKey(strategy.id, lane.instrument.id, runner.memory.cycle, Section.Z1, "")
-    intent_seq = desk.intent(runner, key, row_number, ts_us, side, sized.lots, top, sized.text)
+    sized = _size(runner, top, equity)
+    key = _decision_key(strategy.id, lane.instrument.id, runner.memory.cycle, _Z1, "")
+    intent_seq = desk.intent(lane.instrument, key, row_number, ts_us, side, sized.lots, top, sized.text)
     view = _view(desk, runner, equity, marks, ts_us)
-    denial = check_entry(EntryIntent(side, sized.lots, top), view, desk.limits_of(strategy), lane.instrument)
-    _record_risk(desk, key, intent_seq, row_number, ts_us, denial)
+    denial = check_entry(
+        _entry_intent(side, sized.lots, top), view, desk.limits_of(strategy), lane.instrument
+    )
+    desk.risk(key, intent_seq, row_number, ts_us, denial)
     if denial is not None:
         runner.become_idle()
         return
@@ -54,33 +68,13 @@ def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
     desk.submitted_us.append(ts_us)
 
 
-def _record_risk(
-    desk: Desk, key: DecisionKey, intent_seq: int, row: int, ts_us: int, denial: Denial | None
-) -> None:
-    desk.records.append(
-        RiskRecord(
-            seq=desk.next_seq(),
-            intent_seq=intent_seq,
-            strategy=key.strategy,
-            instrument=key.instrument,
-            row=row,
-            ts_us=ts_us,
-            approved=denial is None,
-            reason=denial.reason if denial else None,
-            limit=denial.limit if denial else None,
-            actual=denial.actual if denial else None,
-        )
-    )
-
-
-def _size(runner: Runner, side: Side, top: int, equity: Decimal) -> Sized:
+def _size(runner: Runner, top: int, equity: Decimal) -> Sized:
     strategy = runner.strategy
     if top <= 0:
         return Sized(0, ZERO, "no price is known on the side to trade")
     return size_entry(
         strategy.entry.size,
         instrument=runner.lane.instrument,
-        side=side,
         price_ticks=top,
         confidence=runner.memory.confidence,
         equity=equity,
@@ -92,30 +86,33 @@ def _view(
     desk: Desk, runner: Runner, equity: Decimal, marks: Mapping[InstrumentId, int], ts_us: int
 ) -> RiskView:
     """Gather what risk may know; working entries count as filled at their own price."""
-    portfolio = desk.portfolio
-    instrument = runner.lane.instrument
+    portfolio, instrument = desk.portfolio, runner.lane.instrument
     currency = instrument.quote
-    own = portfolio.position(runner.strategy.id, instrument.id)
-    symbol = portfolio.exposure(instrument.id, marks)
-    total = portfolio.exposure_total(currency, marks)
-    committed = portfolio.committed(currency)
-    count = len(portfolio.positions()) - (own is not None)
-    for other, notional in desk.working_entries():
-        if other.lane.instrument.quote == currency:
-            total += notional
-            committed += notional / other.lane.instrument.leverage
-            if other.lane is runner.lane:
-                symbol += notional
-        if portfolio.position(other.strategy.id, other.lane.instrument.id) is None:
-            count += 1
+    account = portfolio.account(currency)
+    own, symbol, total, committed, count = None, ZERO, ZERO, ZERO, 0
+    if not portfolio.is_flat:
+        own = portfolio.position(runner.strategy.id, instrument.id)
+        symbol = portfolio.exposure(instrument.id, marks)
+        total = portfolio.exposure_total(currency, marks)
+        committed = portfolio.committed(currency)
+        count = len(portfolio.positions()) - (own is not None)
+    if desk.working:
+        for other, notional in desk.working_entries():
+            if other.lane.instrument.quote == currency:
+                total += notional
+                committed += notional / other.lane.instrument.leverage
+                if other.lane is runner.lane:
+                    symbol += notional
+            if portfolio.position(other.strategy.id, other.lane.instrument.id) is None:
+                count += 1
     desk.forget_old_submissions(ts_us)
-    return RiskView(
+    return _risk_view(
         trading=desk.trading_state,
         equity=equity,
-        start_equity=portfolio.start(currency),
-        day_start_equity=portfolio.day_start_equity(currency),
-        peak_equity=portfolio.peak_equity(currency),
-        balance_free=portfolio.balance(currency) - committed,
+        start_equity=account.start,
+        day_start_equity=account.day_start,
+        peak_equity=account.peak,
+        balance_free=account.balance - committed,
         margin_used=committed,
         position_notional=instrument.money(own.qty * marks[instrument.id]) if own else ZERO,
         symbol_exposure=symbol,
@@ -133,14 +130,14 @@ def _terms(
     """Return type, limit in ticks and expiry of the entry order."""
     spec = runner.strategy.entry.order
     lane = runner.lane
-    if spec.type is EntryType.LIMIT:
+    if spec.type is _LIMIT:
         slot = lane.machines.codes[runner.machine].limit_price
-        price = float(lane.engine.F[slot * lane.engine.block_max + row]) / float(lane.instrument.tick_size)
+        price = lane.engine.F.item(slot * lane.engine.block_max + row) / float(lane.instrument.tick_size)
         ticks = math.floor(price + 1e-9) if side is Side.BUY else math.ceil(price - 1e-9)
         ttl = desk.settings.execution.order_ttl_us if spec.ttl_us is None else spec.ttl_us
         return OrderType.LIMIT, max(1, ticks), ts_us + ttl
     slippage = desk.settings.execution.slippage_max if spec.slippage_max is None else spec.slippage_max
-    if side is Side.BUY:
-        return OrderType.MARKET, int(EXACT.multiply(top, 1 + slippage)), None
+    if side is _BUY:
+        return _MARKET, int(EXACT.multiply(top, 1 + slippage)), None
     bound = EXACT.multiply(top, 1 - slippage).to_integral_value(ROUND_CEILING)
-    return OrderType.MARKET, max(1, int(bound)), None
+    return _MARKET, max(1, int(bound)), None

@@ -6,12 +6,12 @@ its quote currency; times are int microseconds UTC of event time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import NewType
 
 from botd.core.instrument import InstrumentId
+from botd.core.values import value
 
 ClientOrderId = NewType("ClientOrderId", str)
 
@@ -42,7 +42,7 @@ class TimeInForce(StrEnum):
     IOC = "ioc"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DecisionKey:
     """What makes a decision unique within its session."""
 
@@ -60,7 +60,7 @@ class DecisionKey:
 # ---- commands: bot -> venue -------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class SubmitOrder:
     """Ask the venue for an order. Committed before it is sent, sent once."""
 
@@ -78,14 +78,14 @@ class SubmitOrder:
     ts_us: int  # row time of the decision
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class CancelOrder:
     client_order_id: ClientOrderId
     instrument: InstrumentId
     ts_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class AmendOrder:
     """Change the quantity of a resting stop to what is held now."""
 
@@ -100,14 +100,14 @@ Command = SubmitOrder | CancelOrder | AmendOrder
 # ---- answers: venue -> bot --------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class OrderAccepted:
     seq: int  # the venue's own event number, rising by one
     client_order_id: ClientOrderId
     ts_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class OrderRejected:
     seq: int
     client_order_id: ClientOrderId
@@ -115,7 +115,7 @@ class OrderRejected:
     ts_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class OrderFilled:
     """One execution. `trade_id` is unique at the venue; a second copy is dropped."""
 
@@ -129,7 +129,7 @@ class OrderFilled:
     ts_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class OrderEnded:
     """The order is over with a remainder: canceled on request or expired (IOC, time to live)."""
 
@@ -140,7 +140,7 @@ class OrderEnded:
     ts_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class OrderAmended:
     seq: int
     client_order_id: ClientOrderId
@@ -148,7 +148,7 @@ class OrderAmended:
     ts_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class RequestRefused:
     """A cancel or an amendment came too late or named an unknown order; the order is untouched."""
 

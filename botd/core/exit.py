@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
-from botd.core.desk import Desk, opposite
-from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section, Side
+from botd.core.desk import Desk
+from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section
 from botd.core.money import EXACT
 from botd.core.portfolio import Position
 from botd.core.runner import ExitGoal, Runner
+from botd.core.values import maker
 from botd.engine.machine import DID_HOLDING, DID_TAKE_PROFIT, DID_TRAILING
 
-RETRY_REJECTED_US = 10_000_000  # a rejected exit is asked again after this long, not at every row
-PROTECT_RULES = {DID_TAKE_PROFIT: "take_profit", DID_TRAILING: "trailing_stop", DID_HOLDING: "holding_max"}
+RETRY_REJECTED_US: Final = 10_000_000  # a rejected exit is asked again after this long, not at every row
+_ZE1: Final = Section.ZE1
+_E1: Final = Section.E1
+_PROTECT: Final = Section.PROTECT
+_MARKET: Final = OrderType.MARKET
+_STOP_MARKET: Final = OrderType.STOP_MARKET
+PROTECT_RULES: Final = {
+    DID_TAKE_PROFIT: "take_profit",
+    DID_TRAILING: "trailing_stop",
+    DID_HOLDING: "holding_max",
+}
+
+_decision_key = maker(DecisionKey)
 
 
 def protect(desk: Desk, runner: Runner, row: int, did: int) -> None:
@@ -21,7 +34,7 @@ def protect(desk: Desk, runner: Runner, row: int, did: int) -> None:
     position = _held(desk, runner)
     if position is None:
         return
-    desk.signal(runner, Section.PROTECT, rule, row, side=_side(runner), reason=rule)
+    desk.signal(runner, Section.PROTECT, rule, row, side=runner.exit_side, reason=rule)
     _pursue(desk, runner, ExitGoal(Section.PROTECT, rule, -1, None), row, position)
 
 
@@ -31,7 +44,7 @@ def emergency(desk: Desk, runner: Runner, row: int, rule: int) -> None:
     if position is None:
         return
     spec = runner.strategy.emergencies[rule]
-    desk.signal(runner, Section.E1, spec.name, row, side=_side(runner))
+    desk.signal(runner, Section.E1, spec.name, row, side=runner.exit_side)
     left = _share(runner, position, spec.close, row)
     goal = ExitGoal(Section.E1, spec.name, -1, left, cooldown_us=spec.cooldown_us)
     _pursue(desk, runner, goal, row, position)
@@ -43,13 +56,13 @@ def leave(desk: Desk, runner: Runner, row: int, rule: int) -> None:
     if position is None:
         return
     spec = runner.strategy.exits[rule]
-    desk.signal(runner, Section.ZE1, spec.name, row, side=_side(runner))
+    desk.signal(runner, _ZE1, spec.name, row, side=runner.exit_side)
     left = _share(runner, position, spec.close, row)
     if left == 0:  # the share is under one lot: the rule has had its turn
         runner.rule_fired(rule)
-        runner.release_exit()
+        runner.mark_busy(0)
         return
-    _pursue(desk, runner, ExitGoal(Section.ZE1, spec.name, rule, left), row, position)
+    _pursue(desk, runner, ExitGoal(_ZE1, spec.name, rule, left), row, position)
 
 
 def ask_rest(desk: Desk, runner: Runner, row: int) -> None:
@@ -63,10 +76,6 @@ def ask_rest(desk: Desk, runner: Runner, row: int) -> None:
 
 def _held(desk: Desk, runner: Runner) -> Position | None:
     return desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id)
-
-
-def _side(runner: Runner) -> Side:
-    return Side.SELL if runner.sign > 0 else Side.BUY
 
 
 def _share(runner: Runner, position: Position, close: Decimal, row: int) -> int | None:
@@ -99,19 +108,21 @@ def _send(
     lots = free if goal.left is None else min(goal.left, free)
     if lots <= 0:
         return  # what is in flight closes it; its end decides what is left
-    side = _side(runner)
+    side = runner.exit_side
     bid, ask = lane.tops(row)
-    price = bid if side is Side.SELL else ask
+    price = bid if runner.sign > 0 else ask
     ts_us, row_number = lane.row_time(row) if at_us is None else at_us, lane.row0 + row
-    key = DecisionKey(runner.strategy.id, lane.instrument.id, memory.cycle, goal.section, goal.rule, goal.leg)
-    intent_seq = desk.intent(runner, key, row_number, ts_us, side, lots, price, "exit")
+    key = _decision_key(
+        runner.strategy.id, lane.instrument.id, memory.cycle, goal.section, goal.rule, goal.leg
+    )
+    intent_seq = desk.intent(lane.instrument, key, row_number, ts_us, side, lots, price, "exit")
     order = desk.submit(
         key,
         row=row_number,
         ts_us=ts_us,
         side=side,
         lots=lots,
-        kind=OrderType.MARKET,
+        kind=_MARKET,
         decision_price=price,
         intent_seq=intent_seq,
         reduce_only=True,
@@ -154,23 +165,24 @@ def keep_stop(desk: Desk, runner: Runner, position: Position, ts_us: int) -> Non
             memory.amending = True
             desk.amend(order, wanted, ts_us)
         return
-    entry = EXACT.divide(Decimal(position.cost), Decimal(position.qty))
-    price = EXACT.multiply(entry, 1 - ratio if runner.sign > 0 else 1 + ratio)
+    entry = EXACT.divide(position.cost, position.qty)
     # the stop stands on the near side of the exact price: never further away than the file says
-    ticks = -int(-price // 1) if runner.sign > 0 else int(price)
+    if runner.sign > 0:
+        ticks = int(EXACT.multiply(entry, 1 - ratio))
+    else:
+        ticks = int(EXACT.multiply(entry, 1 + ratio))
     row = runner.lane.row0 + runner.lane.next - 1
-    side = opposite(Side.BUY if runner.sign > 0 else Side.SELL)
-    key = DecisionKey(
-        runner.strategy.id, instrument.id, memory.cycle, Section.PROTECT, "stop_loss", memory.stop_leg
+    key = _decision_key(
+        runner.strategy.id, instrument.id, memory.cycle, _PROTECT, "stop_loss", memory.stop_leg
     )
     memory.stop_leg += 1
     stop = desk.submit(
         key,
         row=row,
         ts_us=ts_us,
-        side=side,
+        side=runner.exit_side,
         lots=position.qty,
-        kind=OrderType.STOP_MARKET,
+        kind=_STOP_MARKET,
         decision_price=max(1, ticks),
         intent_seq=None,
         stop=max(1, ticks),
@@ -187,7 +199,7 @@ def exit_filled(runner: Runner, lots: int, section: Section, ts_us: int) -> None
         return
     if goal.left is not None and section is goal.section:
         goal.left = max(0, goal.left - lots)
-    if goal.section is Section.E1:
+    if goal.section is _E1:
         runner.block_until(ts_us + goal.cooldown_us)
 
 
@@ -201,10 +213,10 @@ def exit_ended(desk: Desk, runner: Runner, position: Position, ts_us: int, *, re
     if left > 0:
         runner.ask_again(ts_us + RETRY_REJECTED_US if rejected else 0)
         return
-    if goal.section is Section.ZE1:
+    if goal.section is _ZE1:
         runner.rule_fired(goal.index)
     runner.memory.goal = None
-    runner.release_exit()
+    runner.mark_busy(0)
 
 
 def _live(desk: Desk, client_order_id: ClientOrderId) -> bool:

@@ -21,6 +21,8 @@ class Lane:
     """One instrument: its engine, its rule machines and where the current block stands in it."""
 
     __slots__ = (
+        "_at",
+        "_values",
         "base",
         "engine",
         "index",
@@ -59,6 +61,8 @@ class Lane:
         self.next = 0  # next row of the block to judge
         self.places: I64 | None = None  # merged place of each row; None where the lane is alone
         self.pending: int | None = None  # a row that has decided and waits for its turn
+        self._at = -1  # the ring index whose values are kept
+        self._values: list[int] = []
 
     def load(self, rows: I64, places: I64 | None) -> None:
         """Take the lane's rows of the next block and run stage 1 over them."""
@@ -67,6 +71,7 @@ class Lane:
         self.places = places
         self.next = 0
         self.pending = None
+        self._at = -1
         if self.n:
             self.base = self.engine.append(rows)
             self.machines.new_block(self.n)
@@ -102,19 +107,30 @@ class Lane:
 
     def mark_at(self, index: int) -> int:
         """Return the mark price (ticks) at a ring index: the last price where the feed has no mark."""
-        ring = self.engine.ring
-        return int(ring[MARK, index]) or int(ring[P, index])
+        values = self._values_at(index)
+        return values[MARK] or values[P]
 
     def tops(self, row: int) -> tuple[int, int]:
         """Return (bid, ask) in ticks at a row of the block; 0 is unknown."""
-        ring = self.engine.ring
-        return int(ring[BID, self.base + row]), int(ring[ASK, self.base + row])
+        values = self._values_at(self.base + row)
+        return values[BID], values[ASK]
 
     def row_time(self, row: int) -> int:
-        return int(self.engine.ring[T, self.base + row])
+        return self._values_at(self.base + row)[T]
 
     def price(self, row: int) -> int:
-        return int(self.engine.ring[P, self.base + row])
+        return self._values_at(self.base + row)[P]
+
+    def values(self, row: int) -> list[int]:
+        """Return columns T to MARK at a row of the block."""
+        return self._values_at(self.base + row)
+
+    def _values_at(self, index: int) -> list[int]:
+        """Return columns T to MARK at a ring index, kept until another row or block is asked for."""
+        if index != self._at:
+            self._values = self.engine.ring[: MARK + 1, index].tolist()
+            self._at = index
+        return self._values
 
 
 class Block:

@@ -7,6 +7,7 @@ Sums and differences of money use plain `+` and `-`: amounts are multiples of ti
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
+from functools import lru_cache
 from typing import Final
 
 from botd.core.events import Side
@@ -28,9 +29,11 @@ def fee(notional: Decimal, rate: Decimal) -> Decimal:
     return EXACT.multiply(notional, rate).quantize(_FEE_STEP, ROUND_HALF_EVEN, EXACT)
 
 
+@lru_cache(maxsize=256)  # one fill asks for the same average up to four times
 def average_price(cost: int, qty: int, tick_size: Decimal) -> Decimal:
     """Return the average price of `qty` lots that cost so many tick-lots, half-even to 1e-12."""
-    ticks = EXACT.divide(Decimal(cost), Decimal(qty))
+    whole, rest = divmod(cost, qty)
+    ticks: Decimal | int = EXACT.divide(cost, qty) if rest else whole
     return EXACT.multiply(ticks, tick_size).quantize(_PRICE_STEP, ROUND_HALF_EVEN, EXACT)
 
 

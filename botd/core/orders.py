@@ -27,6 +27,7 @@ from botd.core.events import (
 from botd.core.instrument import InstrumentId
 from botd.core.money import ZERO
 from botd.core.records import OrderStatus
+from botd.core.values import maker, value
 from botd.errors import InvariantBroken
 
 _S = OrderStatus
@@ -71,6 +72,12 @@ TRANSITIONS: Final[Mapping[OrderStatus, frozenset[OrderStatus]]] = {
     _S.NEVER_ARRIVED: frozenset(),
     _S.DENIED: frozenset(),
 }
+# names of their own for what every answer asks: a member read through its class costs more than the rest
+_SUBMITTED: Final = OrderStatus.SUBMITTED
+_ACCEPTED: Final = OrderStatus.ACCEPTED
+_PARTIALLY_FILLED: Final = OrderStatus.PARTIALLY_FILLED
+_PENDING_CANCEL: Final = OrderStatus.PENDING_CANCEL
+_FILLED: Final = OrderStatus.FILLED
 TERMINAL: Final = frozenset(status for status, after in TRANSITIONS.items() if not after)
 _Message = OrderAccepted | OrderRejected | OrderEnded | OrderAmended | RequestRefused
 _NEVER_SENT: Final = frozenset({_S.INTENT, _S.DENIED})
@@ -90,7 +97,10 @@ class Change(StrEnum):
     UNKNOWN_ORDER = "unknown_order"  # not in the table: nothing changed
 
 
-@dataclass(frozen=True, slots=True)
+_DUPLICATE: Final = Change.DUPLICATE
+
+
+@value(frozen=True, slots=True)
 class Applied:
     """What came of one answer; `order` is None only for UNKNOWN_ORDER."""
 
@@ -126,20 +136,18 @@ class Order:
     filled: int = 0  # lots
     cost: int = 0  # tick-lots: sum of price ticks times lots
     fee: Decimal = ZERO  # quote currency
-    trade_ids: list[str] = field(default_factory=list)
+    trade_ids: tuple[str, ...] = ()
     reason: str = ""
-    updated_us: int = field(default=0)  # time of the last change
+    updated_us: int = 0  # time of the last change
 
     def __post_init__(self) -> None:
         self.is_terminal = self.status in TERMINAL
         self.updated_us = self.updated_us or self.ts_us
 
-    @classmethod
-    def from_command(
-        cls, command: SubmitOrder, *, row: int, intent_seq: int | None, decision_price: int
-    ) -> Order:
-        """Make the order that a submit command asks for, in status intent."""
-        return cls(
+    @staticmethod
+    def from_command(command: SubmitOrder, *, row: int, intent_seq: int | None, decision_price: int) -> Order:
+        """Make the order that a submit command asks for. The command is on its way: it is submitted."""
+        order = _order(
             client_order_id=command.client_order_id,
             key=command.key,
             instrument=command.instrument,
@@ -156,6 +164,8 @@ class Order:
             intent_seq=intent_seq,
             decision_price=decision_price,
         )
+        order.status = _SUBMITTED
+        return order
 
     @property
     def leaves(self) -> int:
@@ -213,9 +223,13 @@ class Order:
             "tif": TimeInForce(state["tif"]),
             "status": OrderStatus(state["status"]),
             "fee": Decimal(state["fee"]),
-            "trade_ids": list(state["trade_ids"]),
+            "trade_ids": tuple(state["trade_ids"]),
         }
         return cls(**{**state, **typed})
+
+
+_order = maker(Order)
+_applied = maker(Applied)
 
 
 class OrderTable:
@@ -238,7 +252,11 @@ class OrderTable:
             raise InvariantBroken(f"order {order.client_order_id} is already in the table")
         self._orders[order.client_order_id] = order
         if not order.is_terminal:
-            self._live.setdefault((order.key.strategy, order.instrument), {})[order.client_order_id] = order
+            owner = order.key.strategy, order.instrument
+            group = self._live.get(owner)
+            if group is None:
+                group = self._live[owner] = {}
+            group[order.client_order_id] = order
 
     def get(self, client_order_id: ClientOrderId) -> Order | None:
         return self._orders.get(client_order_id)
@@ -266,7 +284,7 @@ class OrderTable:
         """
         order = self._orders.get(answer.client_order_id)
         if order is None:
-            return Applied(Change.UNKNOWN_ORDER, None, None)
+            return _applied(Change.UNKNOWN_ORDER, None, None)
         before = order.status
         if before in _NEVER_SENT:
             raise InvariantBroken(f"order {order.client_order_id} is {before} and yet the venue answers it")
@@ -276,18 +294,22 @@ class OrderTable:
             change = Change.DUPLICATE
         else:
             change = _apply_message(order, answer)
-        if change is not Change.DUPLICATE:
+        if change is not _DUPLICATE:
             order.updated_us = answer.ts_us
             if order.is_terminal:
-                self._live.get((order.key.strategy, order.instrument), {}).pop(order.client_order_id, None)
-        return Applied(change, order, before)
+                self._bury(order)
+        return _applied(change, order, before)
+
+    def _bury(self, order: Order) -> None:
+        group = self._live.get((order.key.strategy, order.instrument))
+        if group is not None:
+            group.pop(order.client_order_id, None)
 
     def forget_terminal(self, before_us: int) -> int:
         """Drop terminal orders that last changed before a time; return how many."""
         old = [o for o in self._orders.values() if o.is_terminal and o.updated_us < before_us]
         for order in old:
             del self._orders[order.client_order_id]
-            self._live.get((order.key.strategy, order.instrument), {}).pop(order.client_order_id, None)
         return len(old)
 
     def state(self) -> list[dict[str, Any]]:
@@ -302,11 +324,11 @@ class OrderTable:
 def _apply_fill(order: Order, answer: OrderFilled) -> Change:
     # Trade ids are unique at the venue, yet both sides of a trade may be ours: hence per order.
     if answer.trade_id in order.trade_ids:
-        return Change.DUPLICATE
+        return _DUPLICATE
     filled = order.filled + answer.qty
     if filled > order.qty:
         raise InvariantBroken(f"order {order.client_order_id}: filled {filled} lots of {order.qty}")
-    order.trade_ids.append(answer.trade_id)
+    order.trade_ids += (answer.trade_id,)
     order.filled = filled
     order.cost += answer.price * answer.qty
     order.fee += answer.fee
@@ -314,13 +336,13 @@ def _apply_fill(order: Order, answer: OrderFilled) -> Change:
     if order.is_terminal:
         return Change.LATE_FILL
     if filled == order.qty:
-        order.to(OrderStatus.FILLED)
-    elif order.status is OrderStatus.PENDING_CANCEL:
+        order.to(_FILLED)
+    elif order.status is _PENDING_CANCEL:
         pass  # the cancel is still to be answered, and may itself be in doubt
     else:
         order.in_doubt = False
-        if order.status is not OrderStatus.PARTIALLY_FILLED:
-            order.to(OrderStatus.PARTIALLY_FILLED)
+        if order.status is not _PARTIALLY_FILLED:
+            order.to(_PARTIALLY_FILLED)
     return Change.FILLED
 
 
@@ -343,11 +365,11 @@ def _apply_message(order: Order, answer: _Message) -> Change:
 
 def _apply_acceptance(order: Order) -> Change:
     if order.accepted:
-        return Change.DUPLICATE
+        return _DUPLICATE
     order.accepted = True
-    if order.status is OrderStatus.SUBMITTED:
+    if order.status is _SUBMITTED:
         order.in_doubt = False
-        order.to(OrderStatus.ACCEPTED)
+        order.to(_ACCEPTED)
     return Change.ACCEPTED
 
 
@@ -357,20 +379,20 @@ def _apply_amendment(order: Order, qty: int) -> Change:
         raise InvariantBroken(f"order {order.client_order_id}: amended to {qty}, filled {order.filled} lots")
     order.accepted = True
     if qty == order.qty:
-        return Change.DUPLICATE
+        return _DUPLICATE
     order.qty = qty
     if qty == order.filled:
-        order.to(OrderStatus.FILLED)
+        order.to(_FILLED)
     return Change.AMENDED
 
 
 def _apply_refusal(order: Order, reason: str) -> Change:
     order.reason = reason
-    if order.status is OrderStatus.PENDING_CANCEL:
+    if order.status is _PENDING_CANCEL:
         if order.filled:
-            order.to(OrderStatus.PARTIALLY_FILLED)
+            order.to(_PARTIALLY_FILLED)
         else:
-            order.to(OrderStatus.ACCEPTED if order.accepted else OrderStatus.SUBMITTED)
+            order.to(_ACCEPTED if order.accepted else _SUBMITTED)
     # "No such order" is no sighting: whether a submitted order arrived stays as open as it was.
     order.in_doubt = order.in_doubt and not order.accepted
     return Change.CANCEL_REFUSED

@@ -19,6 +19,7 @@ from typing import Any, Final
 from botd.core.events import Side
 from botd.core.instrument import Instrument, InstrumentId
 from botd.core.money import EXACT, ZERO, average_price, divide_half_even
+from botd.core.values import maker, value
 from botd.errors import InvariantBroken
 
 Marks = Mapping[InstrumentId, int]  # the price each instrument held is valued at, ticks
@@ -55,12 +56,18 @@ class Position:
         """Return `long` or `short`."""
         return "long" if self.sign > 0 else "short"
 
+    def entry_price(self, tick_size: Decimal) -> Decimal:
+        """Return the average price of what is still held, or of all entries once flat."""
+        if self.qty == 0:
+            return average_price(self.entry_cost, self.entry_qty, tick_size)
+        return average_price(self.cost, self.qty, tick_size)
+
     def unrealized(self, mark: int) -> int:
         """Return the tick-lots that closing at `mark` ticks would realize."""
         return self.sign * (mark * self.qty - self.cost)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class ClosedTrade:
     """A round trip that has just become flat."""
 
@@ -78,7 +85,7 @@ class ClosedTrade:
     confidence: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class FillEffect:
     """What one fill did; `position` is as it stands after it, with 0 lots when closed."""
 
@@ -88,16 +95,21 @@ class FillEffect:
 
 
 @dataclass(slots=True)
-class _Account:
+class Account:
     """One currency's books."""
 
     day: int  # days since the epoch, -1 before the first observation
     start: Decimal
-    balance: Decimal
+    balance: Decimal  # start + realized - fees
     realized: Decimal
     fees: Decimal
-    peak: Decimal
-    day_start: Decimal
+    peak: Decimal  # the highest equity observed, the start included
+    day_start: Decimal  # the first equity observed on the current UTC day
+
+
+_position = maker(Position)
+_closed_trade = maker(ClosedTrade)
+_fill_effect = maker(FillEffect)
 
 
 class Portfolio:
@@ -106,7 +118,7 @@ class Portfolio:
     __slots__ = ("_accounts", "_instruments", "_positions", "_streaks")
 
     def __init__(self, equity: Mapping[str, Decimal]) -> None:
-        self._accounts = {ccy: _Account(-1, a, a, ZERO, ZERO, a, a) for ccy, a in equity.items()}
+        self._accounts = {ccy: Account(-1, a, a, ZERO, ZERO, a, a) for ccy, a in equity.items()}
         self._instruments: dict[InstrumentId, Instrument] = {}
         self._positions: dict[tuple[str, InstrumentId], Position] = {}
         self._streaks: dict[str, tuple[int, int]] = {}  # strategy -> (day, losses in a row)
@@ -140,7 +152,7 @@ class Portfolio:
             return self._reduce(position, instrument, qty, price, fee, ts_us)
         if position is None:
             self._instruments[instrument.id] = instrument
-            position = Position(
+            position = _position(
                 strategy=strategy,
                 instrument=instrument.id,
                 cycle=cycle,
@@ -156,11 +168,12 @@ class Portfolio:
         position.cost += price * qty
         position.entry_qty += qty
         position.entry_cost += price * qty
-        position.qty_max = max(position.qty_max, position.qty)
-        return FillEffect(position, ZERO, None)
+        if position.qty > position.qty_max:
+            position.qty_max = position.qty
+        return _fill_effect(position, ZERO, None)
 
-    def _charge(self, position: Position, instrument: Instrument, fee: Decimal) -> _Account:
-        account = self._account(instrument.quote)
+    def _charge(self, position: Position, instrument: Instrument, fee: Decimal) -> Account:
+        account = self._accounts.get(instrument.quote) or self.account(instrument.quote)
         account.balance -= fee
         account.fees += fee
         position.fees += fee
@@ -181,7 +194,7 @@ class Portfolio:
         account.balance += realized
         account.realized += realized
         closed = self._close(position, instrument, ts_us) if position.qty == 0 else None
-        return FillEffect(position, realized, closed)
+        return _fill_effect(position, realized, closed)
 
     def _close(self, position: Position, instrument: Instrument, ts_us: int) -> ClosedTrade:
         del self._positions[position.strategy, position.instrument]
@@ -189,7 +202,7 @@ class Portfolio:
         day = ts_us // DAY_US
         streak = self.losing_streak(position.strategy, ts_us)
         self._streaks[position.strategy] = (day, streak + 1 if realized < position.fees else 0)
-        return ClosedTrade(
+        return _closed_trade(
             strategy=position.strategy,
             instrument=position.instrument,
             cycle=position.cycle,
@@ -212,6 +225,11 @@ class Portfolio:
         """Return the positions held, in the order they were opened."""
         return list(self._positions.values())
 
+    @property
+    def is_flat(self) -> bool:
+        """Say whether nothing at all is held."""
+        return not self._positions
+
     def net_qty(self, instrument: InstrumentId) -> int:
         """Return the signed lots that the venue sees: the sum over strategies."""
         return sum(p.signed_qty for p in self._positions.values() if p.instrument == instrument)
@@ -225,26 +243,23 @@ class Portfolio:
 
     def entry_price(self, position: Position) -> Decimal:
         """Return the average price of what is still held, or of all entries once flat."""
-        tick_size = self._instruments[position.instrument].tick_size
-        if position.qty == 0:
-            return average_price(position.entry_cost, position.entry_qty, tick_size)
-        return average_price(position.cost, position.qty, tick_size)
+        return position.entry_price(self._instruments[position.instrument].tick_size)
 
     def currencies(self) -> tuple[str, ...]:
         return tuple(self._accounts)
 
     def balance(self, currency: str) -> Decimal:
         """Return start + realized - fees."""
-        return self._account(currency).balance
+        return self.account(currency).balance
 
     def start(self, currency: str) -> Decimal:
-        return self._account(currency).start
+        return self.account(currency).start
 
     def realized(self, currency: str) -> Decimal:
-        return self._account(currency).realized
+        return self.account(currency).realized
 
     def fees(self, currency: str) -> Decimal:
-        return self._account(currency).fees
+        return self.account(currency).fees
 
     def committed(self, currency: str) -> Decimal:
         """Return what open positions bind of the balance: their entry cost over the leverage."""
@@ -266,7 +281,7 @@ class Portfolio:
 
     def equity(self, currency: str, marks: Marks) -> Decimal:
         """Return balance + unrealized."""
-        return self._account(currency).balance + self.unrealized(currency, marks)
+        return self.account(currency).balance + self.unrealized(currency, marks)
 
     def exposure(self, instrument: InstrumentId, marks: Marks) -> Decimal:
         """Return the gross notional of one instrument: strategies do not cancel each other out."""
@@ -286,8 +301,10 @@ class Portfolio:
 
     def observe(self, currency: str, marks: Marks, ts_us: int) -> Decimal:
         """Return the equity now, and let it set the peak and, first on a UTC day, the day's start."""
-        account = self._account(currency)
-        equity = account.balance + self.unrealized(currency, marks)
+        account = self.account(currency)
+        equity = account.balance
+        if self._positions:
+            equity += self.unrealized(currency, marks)
         day = ts_us // DAY_US
         if day != account.day:
             account.day = day
@@ -298,11 +315,11 @@ class Portfolio:
 
     def peak_equity(self, currency: str) -> Decimal:
         """Return the highest equity observed, the start included."""
-        return self._account(currency).peak
+        return self.account(currency).peak
 
     def day_start_equity(self, currency: str) -> Decimal:
         """Return the first equity observed on the current UTC day."""
-        return self._account(currency).day_start
+        return self.account(currency).day_start
 
     def losing_streak(self, strategy: str, ts_us: int) -> int:
         """Return how many trades in a row the strategy closed at a loss after fees since 00:00 UTC.
@@ -332,7 +349,7 @@ class Portfolio:
         """Make the portfolio that `state` described; every instrument held must be among `instruments`."""
         portfolio = cls({})
         for ccy, (day, *amounts) in state["accounts"].items():
-            portfolio._accounts[ccy] = _Account(day, *map(Decimal, amounts))
+            portfolio._accounts[ccy] = Account(day, *map(Decimal, amounts))
         known = {instrument.id: instrument for instrument in instruments}
         for one in state["positions"]:
             position = Position(**{**one, "fees": Decimal(one["fees"])})
@@ -343,10 +360,11 @@ class Portfolio:
         portfolio._streaks = {strategy: (day, n) for strategy, (day, n) in state["streaks"].items()}
         return portfolio
 
-    def _account(self, currency: str) -> _Account:
+    def account(self, currency: str) -> Account:
+        """Return a currency's books."""
         account = self._accounts.get(currency)
         if account is None:  # a currency without starting money can still be owed fees
-            account = self._accounts[currency] = _Account(-1, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO)
+            account = self._accounts[currency] = Account(-1, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO)
         return account
 
 

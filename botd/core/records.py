@@ -7,12 +7,12 @@ Records marked (decision) make a line of `botd decisions`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
 from botd.core.events import ClientOrderId, OrderType, Section, Side, TimeInForce
 from botd.core.instrument import InstrumentId
+from botd.core.values import value
 
 
 class OrderStatus(StrEnum):
@@ -54,7 +54,7 @@ class DenyReason(StrEnum):
     SHORT_ON_SPOT = "short_on_spot"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class SignalRecord:
     """A section came true (decision)."""
 
@@ -74,7 +74,7 @@ class SignalRecord:
     reason: str = ""  # O1: "when" or "after"; protect: which
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class IntentRecord:
     """A request, unchecked, with the sizing it was made from (decision)."""
 
@@ -93,7 +93,7 @@ class IntentRecord:
     sizing: str  # the arithmetic, for people: "kelly: 1 BTC x 0.25 x 0.62 ..."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class RiskRecord:
     """What risk said to an intent (decision)."""
 
@@ -109,7 +109,7 @@ class RiskRecord:
     actual: Decimal | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class OrderRecord:
     """An order as it was submitted (decision)."""
 
@@ -134,7 +134,7 @@ class OrderRecord:
     decision_price: Decimal  # the top it was decided at, for slippage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class OrderUpdate:
     """An order's new state; not a decision, it updates the order's row."""
 
@@ -150,7 +150,7 @@ class OrderUpdate:
     ts_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class FillRecord:
     """One execution of our order (decision)."""
 
@@ -172,7 +172,7 @@ class FillRecord:
     realized_pnl: Decimal  # of this fill, without fee; 0 for entries
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class TradeRecord:
     """One round trip, from first fill to flat (decision)."""
 
@@ -193,7 +193,7 @@ class TradeRecord:
     confidence: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class PositionUpdate:
     """A strategy's position on an instrument after a change."""
 
@@ -210,7 +210,7 @@ class PositionUpdate:
     ts_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class PortfolioSnapshot:
     """The account at an hour, after a fill, or at the end."""
 
@@ -226,7 +226,7 @@ class PortfolioSnapshot:
     positions_count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class AlertRecord:
     seq: int
     ts_us: int

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from botd.core.events import Side
 from botd.core.instrument import Instrument, InstrumentKind
 from botd.core.money import EXACT, ZERO, fee, is_dollar
 from botd.core.records import DenyReason
 from botd.core.settings import Limits
+from botd.core.values import value
 
 
 class TradingState(StrEnum):
@@ -21,7 +23,13 @@ class TradingState(StrEnum):
     HALTED = "halted"  # persisted, released only by command, or at day end for daily loss
 
 
-@dataclass(frozen=True, slots=True)
+# names of their own: a member read through its class costs as much as a comparison of amounts
+_ACTIVE: Final = TradingState.ACTIVE
+_SELL: Final = Side.SELL
+_SPOT: Final = InstrumentKind.SPOT
+
+
+@value(frozen=True, slots=True)
 class Denial:
     """Why an intent must not trade. Limit and actual are in the same unit, None where neither applies."""
 
@@ -30,7 +38,7 @@ class Denial:
     actual: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EntryIntent:
     """A sized entry that nobody has checked."""
 
@@ -71,9 +79,12 @@ def check_entry(intent: EntryIntent, view: RiskView, limits: Limits, instrument:
     price and data, size, account, number of positions, exposure, cash. A count denies once it stands
     at its limit, an amount once it is over it.
     """
-    denial = _check_gates(view, limits)
-    if denial is not None:
-        return denial
+    if (
+        view.trading is not _ACTIVE
+        or view.rejects_in_a_row >= limits.rejects_in_a_row_max
+        or view.orders_last_minute >= limits.orders_per_minute_max
+    ):
+        return _closed_gate(view, limits)
     equity = view.equity
     if intent.price is None or intent.price <= 0 or equity is None:
         return Denial(DenyReason.PRICE_UNKNOWN)
@@ -84,27 +95,27 @@ def check_entry(intent: EntryIntent, view: RiskView, limits: Limits, instrument:
     notional = instrument.money(intent.price * intent.qty)
     if notional < instrument.min_notional:
         return Denial(DenyReason.BELOW_MIN_NOTIONAL, instrument.min_notional, notional)
-    if intent.side is Side.SELL and instrument.kind is InstrumentKind.SPOT:
+    spot = instrument.kind is _SPOT
+    if spot and intent.side is _SELL:
         return Denial(DenyReason.SHORT_ON_SPOT)
     return (
         _check_account(view, limits, equity)
         or _check_position(view, limits, instrument, notional, equity)
         or _check_exposure(view, limits, instrument, notional, equity)
-        or _check_cash(view, limits, instrument, notional, equity)
+        or _check_cash(view, limits, instrument, notional, equity, spot=spot)
     )
 
 
 # Amounts are compared as `not actual <= limit`, so that what compares with nothing never passes.
 
 
-def _check_gates(view: RiskView, limits: Limits) -> Denial | None:
-    if view.trading is not TradingState.ACTIVE:
+def _closed_gate(view: RiskView, limits: Limits) -> Denial:
+    """Say which gate is closed: trading as a whole, or one of the rates."""
+    if view.trading is not _ACTIVE:
         return Denial(DenyReason.TRADING_HALTED)
     if view.rejects_in_a_row >= limits.rejects_in_a_row_max:
         return _count(DenyReason.REJECTS_IN_A_ROW, limits.rejects_in_a_row_max, view.rejects_in_a_row)
-    if view.orders_last_minute >= limits.orders_per_minute_max:
-        return _count(DenyReason.ORDERS_PER_MINUTE, limits.orders_per_minute_max, view.orders_last_minute)
-    return None
+    return _count(DenyReason.ORDERS_PER_MINUTE, limits.orders_per_minute_max, view.orders_last_minute)
 
 
 def _check_account(view: RiskView, limits: Limits, equity: Decimal) -> Denial | None:
@@ -157,11 +168,17 @@ def _check_exposure(
 
 
 def _check_cash(
-    view: RiskView, limits: Limits, instrument: Instrument, notional: Decimal, equity: Decimal
+    view: RiskView,
+    limits: Limits,
+    instrument: Instrument,
+    notional: Decimal,
+    equity: Decimal,
+    *,
+    spot: bool,
 ) -> Denial | None:
     """Compare with the free balance: all of the notional on spot, the margin on a perpetual."""
-    spot = instrument.kind is InstrumentKind.SPOT
-    margin = notional if spot else EXACT.divide(notional, instrument.leverage)
+    ungeared = spot or instrument.leverage == 1
+    margin = notional if ungeared else EXACT.divide(notional, instrument.leverage)
     cost = margin + fee(notional, instrument.taker_fee)
     if not cost <= view.balance_free:
         return Denial(DenyReason.BALANCE, view.balance_free, cost)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
-from botd.core.events import ClientOrderId, Section
+from botd.core.events import ClientOrderId, Section, Side
 from botd.core.lanes import Lane
 from botd.engine.machine import (
     BEST,
@@ -53,60 +54,97 @@ class Memory:
 class Runner:
     """Bind a strategy, its machine on a lane, and its memory."""
 
-    __slots__ = ("lane", "machine", "memory", "sign", "strategy")
+    __slots__ = (
+        "_first",
+        "_lets",
+        "_phase",
+        "_values",
+        "_values_row",
+        "_words",
+        "entry_side",
+        "exit_side",
+        "lane",
+        "machine",
+        "memory",
+        "sign",
+        "strategy",
+    )
 
     def __init__(self, strategy: Strategy, lane: Lane, machine: int) -> None:
         self.strategy = strategy
         self.lane = lane
         self.machine = machine
         self.sign = 1 if strategy.side is PositionSide.LONG else -1
+        self.entry_side = Side.BUY if self.sign > 0 else Side.SELL
+        self.exit_side = Side.SELL if self.sign > 0 else Side.BUY
         self.memory = Memory()
+        stride = lane.engine.block_max
+        self._lets = [
+            (name, is_bool, slot * stride) for name, is_bool, slot in lane.machines.codes[machine].lets
+        ]
+        self._values: tuple[tuple[str, float], ...] = ()
+        self._values_row = -1  # the absolute row they are of
+        # views of the machine's state: a word costs half of what it does through the array
+        self._words = lane.machines.words.data
+        self._first = machine * WORDS
+        self._phase = lane.engine.phase.data
 
     def phase(self) -> int:
-        return int(self.lane.engine.phase[self.machine])
+        return self._phase[self.machine]
+
+    def named_values(self, row: int) -> tuple[tuple[str, float], ...]:
+        """Return the strategy's `let` values at a row of the block; NaN where not ready."""
+        lane = self.lane
+        if lane.row0 + row == self._values_row:
+            return self._values
+        engine, out = lane.engine, []
+        for name, is_bool, start in self._lets:
+            if is_bool:
+                truth = engine.U.item(start + row)
+                out.append((name, float(truth) if truth < 2 else math.nan))
+            else:
+                out.append((name, engine.F.item(start + row)))
+        self._values, self._values_row = tuple(out), lane.row0 + row
+        return self._values
 
     def become_idle(self) -> None:
         """End the signal or the position."""
-        self.lane.engine.phase[self.machine] = IDLE
-        self._set(QTY, 0)
-        self._set(BUSY, 0)
-        self._set(RETRY, 0)
+        self._phase[self.machine] = IDLE
+        words, first = self._words, self._first
+        words[first + QTY] = 0
+        words[first + BUSY] = 0
+        words[first + RETRY] = 0
 
     def open(self, ts_us: int) -> None:
         """Enter the position: the first fill has come."""
-        self.lane.engine.phase[self.machine] = IN_POSITION
-        for word in (BEST, BUSY, FIRED, RETRY):
-            self._set(word, 0)
-        self._set(ENTRY_T, ts_us)
+        self._phase[self.machine] = IN_POSITION
+        words, first = self._words, self._first
+        words[first + BEST] = 0
+        words[first + BUSY] = 0
+        words[first + FIRED] = 0
+        words[first + RETRY] = 0
+        words[first + ENTRY_T] = ts_us
         self.lane.machines.reset_position_state(self.machine)
 
     def hold(self, lots: int, cost: int) -> None:
         """Tell the machine what is held now."""
-        self._set(QTY, lots)
-        self._set(COST, cost)
-
-    def release_exit(self) -> None:
-        """Let the next exit rule speak."""
-        self._set(BUSY, 0)
+        self._words[self._first + QTY] = lots
+        self._words[self._first + COST] = cost
 
     def mark_busy(self, level: int) -> None:
-        self._set(BUSY, level)
+        """Keep exit rules quiet: 1 a ZE1 is in flight, 2 a full exit; 0 lets the next one speak."""
+        self._words[self._first + BUSY] = level
 
     def rule_fired(self, index: int) -> None:
-        place = self.machine * WORDS + FIRED
-        words = self.lane.machines.words
-        words[place] = int(words[place]) | (1 << index)
+        """Keep a ZE1 rule quiet for the rest of the position."""
+        self._words[self._first + FIRED] |= 1 << index
 
     def ask_again(self, at_us: int) -> None:
         """Have the machine ask for the exit's remainder at the first row from `at_us` on."""
-        self._set(RETRY, 1)
-        self._set(RETRY_AT, at_us)
+        self._words[self._first + RETRY] = 1
+        self._words[self._first + RETRY_AT] = at_us
 
     def block_until(self, ts_us: int) -> None:
         """Keep S1 quiet until a time (a cooldown)."""
-        place = self.machine * WORDS + BLOCKED_UNTIL
-        words = self.lane.machines.words
-        words[place] = max(int(words[place]), ts_us)
-
-    def _set(self, word: int, value: int) -> None:
-        self.lane.machines.words[self.machine * WORDS + word] = value
+        place = self._first + BLOCKED_UNTIL
+        self._words[place] = max(self._words[place], ts_us)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
-from botd.core.events import Side
 from botd.core.instrument import Instrument
 from botd.core.money import EXACT, ZERO, floor_to_lots
+from botd.core.values import value
 from botd.errors import InvariantBroken
 from botd.language.typed import SizeKind, SizeSpec
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Sized:
     """A size in whole lots, what it is worth at the price it was made from, and how it came about."""
 
@@ -25,7 +24,6 @@ def size_entry(
     spec: SizeSpec,
     *,
     instrument: Instrument,
-    side: Side,
     price_ticks: int,
     confidence: float,
     equity: Decimal,
@@ -49,9 +47,7 @@ def size_entry(
     if instrument.qty_max_lots is not None and lots > instrument.qty_max_lots:
         lots = instrument.qty_max_lots
         text = f"{text}, venue takes {lots} lots at most"
-    notional = lots * lot_value
-    qty, price = instrument.qty(lots), instrument.price(price_ticks)
-    return Sized(lots, notional, f"{text} -> {side.value} {qty:f} {instrument.base} at {price:f}")
+    return Sized(lots, lots * lot_value, text)
 
 
 def _notional_wanted(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from botd.engine.engine import InstrumentEngine
-from botd.engine.jit import U8, entry, jit
+from botd.engine.jit import U8, entry, inline
 from botd.engine.layout import ASK, BID, KIND, MARK, OPEN, RowKind, T
 from botd.language.opcodes import (
     P_ABS,
@@ -79,6 +79,13 @@ CONF_SLOT: Final = 10
 POS_STATE0: Final = 11
 POS_STATE1: Final = 12
 SPEC_WORDS: Final = 13
+
+# a rule: its U column, or its range of the position program; E1's cooldown
+RULE_SLOT: Final = 0
+RULE_START: Final = 1
+RULE_STOP: Final = 2
+RULE_COOLDOWN_US: Final = 3
+RULE_WORDS: Final = 4
 
 # fixed floats of a machine
 TAKE_PROFIT: Final = 0  # 0 = off
@@ -188,16 +195,18 @@ def scan(
                     M[z + RETRY] = 0
                     did = DID_RETRY
                 elif M[z + BUSY] == 0:
-                    gain = NAN
-                    fall = NAN
-                    if ref > 0:
-                        gain = (ref - average) / average if sign > 0 else (average - ref) / average
-                        fall = (best - ref) / best if sign > 0 else (ref - best) / best
                     take = FSP[s * SPEC_FLOATS + TAKE_PROFIT]
                     trail = FSP[s * SPEC_FLOATS + TRAILING_STOP]
-                    if take > 0.0 and gain >= take:
+                    gain = pnl
+                    if ref != top and take > 0.0:
+                        gain = (ref - average) / average if sign > 0 else (average - ref) / average
+                    if take > 0.0 and ref > 0 and gain >= take:
                         did = DID_TAKE_PROFIT
-                    elif trail > 0.0 and fall >= trail:
+                    elif (
+                        trail > 0.0
+                        and ref > 0
+                        and ((best - ref) / best if sign > 0 else (ref - best) / best) >= trail
+                    ):
                         did = DID_TRAILING
                     elif SP[y + HOLDING_MAX_US] > 0 and t - M[z + ENTRY_T] >= SP[y + HOLDING_MAX_US]:
                         did = DID_HOLDING
@@ -206,11 +215,11 @@ def scan(
                 # ---- E1, then ZE1; every rule is judged at every row, for `for` counts rows
                 n_e1 = SP[y + N_E1]
                 for r in range(n_e1 + SP[y + N_ZE1]):
-                    q = (SP[y + RULE0] + r) * 3
-                    lo = RU[q + 1]
-                    hi = RU[q + 2]
+                    q = (SP[y + RULE0] + r) * RULE_WORDS
+                    lo = RU[q + RULE_START]
+                    hi = RU[q + RULE_STOP]
                     if lo == hi:
-                        true = U[U8(RU[q] * S + j)] == 1
+                        true = U[U8(RU[q + RULE_SLOT] * S + j)] == 1
                     else:
                         d = 0
                         for k in range(lo, hi):
@@ -354,14 +363,24 @@ def scan(
 # ---- the in-kernel policy of sweeps: market orders of a fixed quantity, int64 cash ----------------
 PENDING_T: Final = 0  # arrival of the order in flight; 0 = none
 PENDING_LOTS: Final = 1  # lots to trade, positive
-CASH: Final = 2  # tick-lots * 1e4, fees in it
-TRADES: Final = 3  # fills
-CLOSED: Final = 4  # round trips
-POLICY_WORDS: Final = 5
+PENDING_ROW: Final = 2  # the row that decided it
+COOLDOWN: Final = 3  # microseconds that S1 rests after the exit's fill: E1's
+CASH: Final = 4  # tick-lots * 1e4, fees in it
+TRADES: Final = 5  # fills
+CLOSED: Final = 6  # round trips
+POLICY_WORDS: Final = 7
+
+# words of a fill in the log; out[1] counts the fills, logged or not
+FILL_MACHINE: Final = 0
+FILL_ROW: Final = 1  # the row that decided the order
+FILL_T: Final = 2
+FILL_LOTS: Final = 3  # signed: positive is bought
+FILL_PRICE: Final = 4
+FILL_WORDS: Final = 5
 
 
-@jit
-def policy_fill(s, i, t, phase, M, MF, SP, R, pst, orders, lots, latency, fee_e4, slip_ppm, bar_only):
+@inline
+def policy_fill(s, i, phase, M, MF, SP, R, pst, orders, log, out, fee_e4, slip_ppm, bar_only):
     """Fill the order in flight before row i where it is due; the core's rules, without partial fills."""
     z = s * WORDS
     o = s * POLICY_WORDS
@@ -372,21 +391,31 @@ def policy_fill(s, i, t, phase, M, MF, SP, R, pst, orders, lots, latency, fee_e4
         if R[KIND, i] != _BAR:
             return
         px = R[OPEN, i]
-        if slip_ppm != 0:
-            px = -((-px * (1000000 + slip_ppm)) // 1000000) if buy else (px * (1000000 - slip_ppm)) // 1000000
-        filled_t = t
+        if buy:
+            px = -((-px * (1000000 + slip_ppm)) // 1000000)
+        else:
+            px = max(1, (px * (1000000 - slip_ppm)) // 1000000)
     else:
         px = R[ASK, i - 1] if buy else R[BID, i - 1]
-        filled_t = orders[o + PENDING_T]
+    t = orders[o + PENDING_T]
     q = orders[o + PENDING_LOTS]
+    k = out[1] * FILL_WORDS
+    if k + FILL_WORDS <= log.shape[0]:
+        log[k + FILL_MACHINE] = s
+        log[k + FILL_ROW] = orders[o + PENDING_ROW]
+        log[k + FILL_T] = t
+        log[k + FILL_LOTS] = q if buy else -q
+        log[k + FILL_PRICE] = px
+    out[1] += 1
     orders[o + CASH] -= px * q * fee_e4
     orders[o + TRADES] += 1
     orders[o + PENDING_T] = 0
     if entering:
         orders[o + CASH] -= sign * px * q * 10000
+        orders[o + COOLDOWN] = 0
         M[z + QTY] = q
         M[z + COST] = px * q
-        M[z + ENTRY_T] = filled_t
+        M[z + ENTRY_T] = t
         M[z + BEST] = 0
         M[z + BUSY] = 0
         M[z + FIRED] = 0
@@ -398,13 +427,34 @@ def policy_fill(s, i, t, phase, M, MF, SP, R, pst, orders, lots, latency, fee_e4
         orders[o + CASH] += sign * px * q * 10000
         orders[o + CLOSED] += 1
         M[z + QTY] = 0
+        M[z + BUSY] = 0
+        M[z + BLOCKED_UNTIL] = max(M[z + BLOCKED_UNTIL], t + orders[o + COOLDOWN])
         phase[s] = IDLE
+
+
+@inline
+def policy_fills(i, phase, M, MF, SP, R, pst, orders, log, out, fee_e4, slip_ppm, bar_only):
+    """Fill everything that is due before row i, in the order of arrival; return the next arrival."""
+    t = R[T, i]
+    while True:
+        first = -1
+        due = _FAR
+        for s in range(phase.shape[0]):
+            p = orders[s * POLICY_WORDS + PENDING_T]
+            if p != 0 and p < due:
+                due = p
+                first = s
+        if due > t:
+            return due
+        policy_fill(first, i, phase, M, MF, SP, R, pst, orders, log, out, fee_e4, slip_ppm, bar_only)
+        if orders[first * POLICY_WORDS + PENDING_T] != 0:
+            return t + 1  # no bar: ask again at the next row
 
 
 @entry
 def policy_scan(
     n, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, pst, ev, out,
-    orders, lots, latency, fee_e4, slip_ppm, bar_only,
+    orders, log, lots, latency, fee_e4, slip_ppm, bar_only,
 ):  # fmt: skip
     """Run a whole block with fills in the kernel: every entry trades `lots`, every exit closes all."""
     active[phase.shape[0]] = -1
@@ -420,70 +470,29 @@ def policy_scan(
             while stop < n and R[T, base + stop] < due:
                 stop += 1
             if stop == j:
-                i = base + j
-                due = _FAR
-                for s in range(phase.shape[0]):
-                    p = orders[s * POLICY_WORDS + PENDING_T]
-                    if p != 0 and p <= R[T, i]:
-                        policy_fill(
-                            s,
-                            i,
-                            R[T, i],
-                            phase,
-                            M,
-                            MF,
-                            SP,
-                            R,
-                            pst,
-                            orders,
-                            lots,
-                            latency,
-                            fee_e4,
-                            slip_ppm,
-                            bar_only,
-                        )
-                        p = orders[s * POLICY_WORDS + PENDING_T]
-                    if p != 0:
-                        due = min(due, p)
-                if due <= R[T, i]:  # a bar that did not fill it: ask again at the next row
-                    due = R[T, i] + 1
-                stop = n
-                if due != _FAR:
-                    stop = j + 1
+                due = policy_fills(
+                    base + j, phase, M, MF, SP, R, pst, orders, log, out, fee_e4, slip_ppm, bar_only
+                )  # fmt: skip
+                stop = n if due == _FAR else j + 1
         j = scan(
-            j,
-            stop,
-            n,
-            base,
-            row0,
-            active,
-            phase,
-            M,
-            MF,
-            SP,
-            FSP,
-            RU,
-            R,
-            U,
-            F,
-            S,
-            pos_code,
-            pos_fpar,
-            reg,
-            pst,
-            ev,
-            out,
-        )
+            j, stop, n, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, pst,
+            ev, out,
+        )  # fmt: skip
         for e in range(out[0]):
             s = ev[e * 4 + 1]
             did = ev[e * 4 + 2]
-            if did == DID_Z1 or did >= DID_TAKE_PROFIT:
-                t = R[T, base + ev[e * 4]]
-                orders[s * POLICY_WORDS + PENDING_T] = t + latency
-                orders[s * POLICY_WORDS + PENDING_LOTS] = lots if did == DID_Z1 else M[s * WORDS + QTY]
-                due = min(due, t + latency)
-        if due != _FAR and out[0] > 0 and latency == 0:
-            due = min(due, R[T, base + j - 1])
+            o = s * POLICY_WORDS
+            if did == DID_E1:
+                orders[o + COOLDOWN] = RU[
+                    (SP[s * SPEC_WORDS + RULE0] + ev[e * 4 + 3]) * RULE_WORDS + RULE_COOLDOWN_US
+                ]
+            if did == DID_Z1 or (
+                did >= DID_TAKE_PROFIT and orders[o + PENDING_T] == 0
+            ):  # E1 sends nothing new
+                orders[o + PENDING_T] = R[T, base + ev[e * 4]] + latency
+                orders[o + PENDING_LOTS] = lots if did == DID_Z1 else M[s * WORDS + QTY]
+                orders[o + PENDING_ROW] = row0 + ev[e * 4]
+                due = min(due, orders[o + PENDING_T])
 
 
 class RuleMachines:
@@ -568,7 +577,7 @@ def _specs(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
     spec = np.zeros(len(machines) * SPEC_WORDS, np.int64)
     floats = np.zeros(len(machines) * SPEC_FLOATS)
-    rules: list[tuple[int, int, int]] = []
+    rules: list[tuple[int, int, int, int]] = []
     for k, code in enumerate(machines):
         strategy = code.strategy
         protect, cancel, minimum = strategy.protect, strategy.cancel, strategy.signal.confidence_min
@@ -584,5 +593,7 @@ def _specs(
         f[TAKE_PROFIT] = float(protect.take_profit or 0)
         f[TRAILING_STOP] = float(protect.trailing_stop or 0)
         f[CONFIDENCE_MIN] = confidence_min if minimum is None else float(minimum)
-        rules.extend((r.slot, r.pos_start, r.pos_end) for r in (*code.emergencies, *code.exits))
-    return spec, floats, np.array(rules or [(0, 0, 0)], np.int64).reshape(-1)
+        written = (*strategy.emergencies, *strategy.exits)
+        for rule, text in zip((*code.emergencies, *code.exits), written, strict=True):
+            rules.append((rule.slot, rule.pos_start, rule.pos_end, text.cooldown_us))
+    return spec, floats, np.array(rules or [(0, 0, 0, 0)], np.int64).reshape(-1)

@@ -8,6 +8,7 @@ this subset it trades what the full core trades.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from botd.engine.machine import (
     CASH,
     CLOSED,
     COST,
+    FILL_WORDS,
     POLICY_WORDS,
     QTY,
     SIGN,
@@ -28,6 +30,7 @@ from botd.engine.machine import (
     RuleMachines,
     policy_scan,
 )
+from botd.errors import InvariantBroken
 
 I64 = NDArray[np.int64]
 
@@ -36,7 +39,7 @@ I64 = NDArray[np.int64]
 def run_policy(
     base, end, block, code, fpar, R, hdr, F, U, C, ist, fst, dq, br, sr, hist, links, phase, tick, lot,
     active, M, MF, SP, FSP, RU, S, pos_code, pos_fpar, reg, pst, ev, out,
-    orders, lots, latency, fee_e4, slip_ppm, bar_only,
+    orders, log, lots, latency, fee_e4, slip_ppm, bar_only,
 ):  # fmt: skip
     """Run rows base .. end of the ring, stage 1 and stage 2, a block at a time.
 
@@ -51,7 +54,7 @@ def run_policy(
             break
         policy_scan(
             n, base, base, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, pst, ev, out,
-            orders, lots, latency, fee_e4, slip_ppm, bar_only,
+            orders, log, lots, latency, fee_e4, slip_ppm, bar_only,
         )  # fmt: skip
         base += n
     return base
@@ -68,6 +71,17 @@ class PolicyResult:
     cost: int  # tick-lots
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyFill:
+    """One fill of the kernel's."""
+
+    machine: int
+    row: int  # that decided the order
+    ts_us: int
+    lots: int  # positive is bought
+    price: int  # ticks
+
+
 class PolicyRun:
     """One instrument's machines over a history that lies in memory, with the in-kernel policy."""
 
@@ -81,12 +95,14 @@ class PolicyRun:
         slippage_ppm: int = 0,
         confidence_min: float = 0.0,
         bars_only: bool = False,
+        fills_max: int = 0,
     ) -> None:
-        """`fee_e4` is the taker's fee in 1e-4 of notional."""
+        """`fee_e4` is the taker's fee in 1e-4 of notional; `fills_max` fills are kept for `fills`."""
         self.engine = engine
         self.machines = RuleMachines(engine, confidence_min=confidence_min)
         self.orders: I64 = np.zeros(len(engine.program.machines) * POLICY_WORDS, np.int64)
-        self._tail = (lots, latency_us, fee_e4, slippage_ppm, bars_only)
+        self._log: I64 = np.zeros(fills_max * FILL_WORDS, np.int64)
+        self._tail: tuple[Any, ...] = (self._log, lots, latency_us, fee_e4, slippage_ppm, bars_only)
 
     def run(self, end: int, block: int | None = None) -> None:
         """Run the attached ring's rows up to `end`."""
@@ -94,27 +110,36 @@ class PolicyRun:
         base, size = 0, min(block or engine.block_max, engine.block_max)
         while base < end:
             (active, _, M, MF, SP, FSP, RU, _, _, _, S, *rest) = self.machines.args
-            base = int(
-                run_policy(
-                    base,
-                    end,
-                    size,
-                    *engine.args,
-                    active,
-                    M,
-                    MF,
-                    SP,
-                    FSP,
-                    RU,
-                    S,
-                    *rest,
-                    self.orders,
-                    *self._tail,
-                )
+            arrays: tuple[Any, ...] = (
+                *engine.args,
+                active,
+                M,
+                MF,
+                SP,
+                FSP,
+                RU,
+                S,
+                *rest,
+                self.orders,
+                *self._tail,
             )
+            base = int(run_policy(base, end, size, *arrays))
             if base < end:
                 engine.grow(int(advance(base, min(size, end - base), *engine.args)))
                 self.machines.bind()
+
+    def fills(self) -> list[PolicyFill]:
+        """Return every fill in the order of fills; raise InvariantBroken where the log was too short."""
+        count = int(self.machines.out[1])
+        if count * FILL_WORDS > self._log.shape[0]:
+            raise InvariantBroken(
+                f"{count} fills do not fit into a log of {self._log.shape[0] // FILL_WORDS}"
+            )
+        rows = self._log[: count * FILL_WORDS].reshape(-1, FILL_WORDS).tolist()
+        return [
+            PolicyFill(machine=machine, row=row, ts_us=ts_us, lots=lots, price=price)
+            for machine, row, ts_us, lots, price in rows
+        ]
 
     def results(self) -> list[PolicyResult]:
         """Return one result per machine, in the order of the program."""

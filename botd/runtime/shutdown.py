@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Final
 
 from botd.errors import BotdError, UnresolvedOrders
@@ -52,6 +53,29 @@ class StopRequest:
     async def wait_at_once(self) -> None:
         """Return when a stop is asked for a second time."""
         await self._at_once.wait()
+
+
+@contextmanager
+def note_signals(request: StopRequest) -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into stop requests while no event loop listens yet, or none any more.
+
+    The handlers before it raise into whatever runs; around the loop's start and end that would leave it
+    half made. The third signal ends the process here as well.
+    """
+
+    def asked(number: int, _frame: FrameType | None) -> None:
+        request.ask(signal.Signals(number).name)
+        if request.at_once:
+            for one in SIGNALS:
+                signal.signal(one, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, asked) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # None: it was set by something other than Python
+                signal.signal(number, handler)
 
 
 @contextmanager

@@ -368,7 +368,7 @@ def test_order_from_a_command_takes_every_term() -> None:
     one = Order.from_command(command, row=4, intent_seq=6, decision_price=13)
     for name in SubmitOrder.__slots__:
         assert getattr(one, name) == getattr(command, name)
-    assert (one.row, one.intent_seq, one.decision_price, one.status) == (4, 6, 13, S.INTENT)
+    assert (one.row, one.intent_seq, one.decision_price, one.status) == (4, 6, 13, S.SUBMITTED)
     assert (one.updated_us, one.leaves, one.is_terminal) == (50, 5, False)
 
 

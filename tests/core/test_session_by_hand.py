@@ -85,7 +85,6 @@ class Session:
             ts_us=self.now_us,
         )
         order = Order.from_command(command, row=number, intent_seq=None, decision_price=1)
-        order.to(OrderStatus.SUBMITTED)
         self.orders.add(order)
         if accept:
             self.orders.apply(OrderAccepted(client_order_id=order.client_order_id, **self._stamp()))

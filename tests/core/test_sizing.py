@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botd.core.events import Side
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
 from botd.core.sizing import Sized, kelly_edge, size_entry
 from botd.errors import InvariantBroken
@@ -42,12 +41,10 @@ def size(
     confidence: float = 1.0,
     equity: str = "10000",
     stop_loss: str | None = None,
-    side: Side = Side.BUY,
 ) -> Sized:
     return size_entry(
         SizeSpec(kind=kind, amount=D(amount), currency=currency, cap=D(cap) if cap else None),
         instrument=of or instrument(),
-        side=side,
         price_ticks=price,
         confidence=confidence,
         equity=D(equity),
@@ -79,14 +76,14 @@ def test_fixed_amount_of_another_currency_breaks_an_invariant() -> None:
 def test_percent_of_equity() -> None:
     # 10 % of 10,000 = 1,000 = 2 lots
     sized = size(SizeKind.PERCENT, "0.1")
-    assert sized == Sized(2, D(1000), "percent: 10000 USDT x 0.1 -> buy 0.02 BTC at 50000")
+    assert sized == Sized(2, D(1000), "percent: 10000 USDT x 0.1")
 
 
 def test_risk_percent_loses_that_share_when_the_stop_is_hit() -> None:
     # 1 % of 10,000 is 100; with a stop 2 % away that is 5,000 of notional = 10 lots
-    sized = size(SizeKind.RISK, "0.01", stop_loss="0.02", side=Side.SELL)
+    sized = size(SizeKind.RISK, "0.01", stop_loss="0.02")
     assert (sized.lots, sized.notional) == (10, D(5000))
-    assert sized.text == "risk: 10000 USDT x 0.01 / 0.02 -> sell 0.10 BTC at 50000"
+    assert sized.text == "risk: 10000 USDT x 0.01 / 0.02"
 
 
 @pytest.mark.parametrize("stop_loss", [None, "0"])
@@ -98,14 +95,14 @@ def test_kelly_by_confidence() -> None:
     # 10,000 x 0.25 x (2 x 0.8 - 1) = 1,500 = 3 lots
     sized = size(SizeKind.KELLY, "0.25", confidence=0.8)
     assert (sized.lots, sized.notional) == (3, D(1500))
-    assert sized.text == "kelly: 10000 USDT x 0.25 x 0.6 -> buy 0.03 BTC at 50000"
+    assert sized.text == "kelly: 10000 USDT x 0.25 x 0.6"
 
 
 def test_kelly_capped() -> None:
     # 10,000 x 0.25 x (2 x 0.9 - 1) = 2,000, capped at 10 % = 1,000 = 2 lots
     sized = size(SizeKind.KELLY, "0.25", confidence=0.9, cap="0.1")
     assert sized.lots == 2
-    assert sized.text == "kelly: 10000 USDT x 0.25 x 0.8, capped at 0.1 of 10000 -> buy 0.02 BTC at 50000"
+    assert sized.text == "kelly: 10000 USDT x 0.25 x 0.8, capped at 0.1 of 10000"
 
 
 def test_cap_that_does_not_bind_is_not_mentioned() -> None:
@@ -170,7 +167,6 @@ def test_size_is_the_largest_that_stays_within_what_was_asked(
     sized = size_entry(
         spec,
         instrument=one,
-        side=Side.BUY,
         price_ticks=price,
         confidence=confidence,
         equity=equity,

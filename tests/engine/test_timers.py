@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from botd.engine.layout import KIND, N_INPUT, P, Q, T, RowKind
+from botd.engine.layout import KIND, N_INPUT, P, Q, RowKind, T
 from botd.engine.timers import TimerSource
 
 S = 1_000_000
@@ -46,7 +46,11 @@ def test_timers_do_not_depend_on_the_chunks(bar: int | None) -> None:
     rng = random.Random(4)
     times, t = [], 1000 * S
     for _ in range(60):
-        t += rng.choice([0, 1, 400_000, S, 3 * S, 65 * S, 400 * S]) if bar is None else rng.choice([1, 1, 4]) * bar
+        t += (
+            rng.choice([0, 1, 400_000, S, 3 * S, 65 * S, 400 * S])
+            if bar is None
+            else rng.choice([1, 1, 4]) * bar
+        )
         times.append(t)
     rows = market(*times)
     whole = TimerSource(bar).extend(rows, times[-1])
