@@ -10,77 +10,83 @@ from operator import attrgetter
 from typing import Any, Final, get_args
 
 from botd.core.events import Answer, Command, DecisionKey, OrderType, Section, Side, TimeInForce
+from botd.core.instrument import InstrumentId
 from botd.errors import StateCorrupt
 
-# Times, quantities, prices, ids and flags are JSON values as they are; these are not.
-_WRITE: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "fee": str,
-    "key": lambda key: [key.strategy, key.instrument, key.cycle, key.section, key.rule, key.leg],
-}
-_READ: Final[Mapping[str, Callable[[Any], Any]]] = {
+
+def _key_parts(key: DecisionKey) -> dict[str, object]:
+    return {name: getattr(key, name) for name in DecisionKey.__slots__}
+
+
+def _key(parts: Mapping[str, Any]) -> DecisionKey:
+    strategy, instrument, cycle, section, rule, leg = (parts[name] for name in DecisionKey.__slots__)
+    return DecisionKey(strategy, InstrumentId(instrument), cycle, Section(section), rule, leg)
+
+
+# Fields that are no JSON values as they are: ids, times, ticks, lots and flags are, enums are text.
+_WRITE: Final[Mapping[str, Callable[[Any], object]]] = {"fee": str, "key": _key_parts}
+_READ: Final[Mapping[str, Callable[[Any], object]]] = {
     "fee": Decimal,
-    "key": lambda parts: DecisionKey(*parts[:3], Section(parts[3]), *parts[4:]),
+    "key": _key,
     "side": Side,
     "type": OrderType,
     "tif": TimeInForce,
 }
-
-
-class _Form:
-    """How one type is written: its fields in their order, and those that need converting."""
-
-    __slots__ = ("kind", "name", "read", "values", "write")
-
-    def __init__(self, kind: type[Any]) -> None:
-        names = [field.name for field in fields(kind)]
-        self.kind = kind
-        self.name = kind.__name__
-        self.values = attrgetter(*names)
-        self.write = [(place, _WRITE[name]) for place, name in enumerate(names) if name in _WRITE]
-        self.read = [_READ.get(name) for name in names]
-
-    def text(self, value: Any) -> str:
-        parts = list(self.values(value))
-        for place, convert in self.write:
-            parts[place] = convert(parts[place])
-        return json.dumps([self.name, *parts], separators=(",", ":"))
-
-    def value(self, parts: list[Any]) -> Any:
-        terms = [
-            part if convert is None else convert(part) for part, convert in zip(parts, self.read, strict=True)
-        ]
-        return self.kind(**dict(zip((f.name for f in fields(self.kind)), terms, strict=True)))
-
-
-_COMMANDS: Final = {kind.__name__: _Form(kind) for kind in get_args(Command)}
-_ANSWERS: Final = {kind.__name__: _Form(kind) for kind in get_args(Answer)}
+_KINDS: Final = {kind.__name__: kind for kind in (*get_args(Command), *get_args(Answer))}
+_COMMANDS: Final = frozenset(get_args(Command))
+# by type: its name, its fields' names, a getter of all of them, and the fields to convert
+_FORMS: Final = {
+    kind: (
+        kind.__name__,
+        names := tuple(field.name for field in fields(kind)),
+        attrgetter(*names),
+        tuple((name, _WRITE[name]) for name in names if name in _WRITE),
+    )
+    for kind in _KINDS.values()
+}
+_encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def command_text(command: Command) -> str:
     """Return a command as one line of JSON."""
-    return _COMMANDS[type(command).__name__].text(command)
+    return _text(command)
 
 
 def command_of(text: str) -> Command:
     """Return the command that `command_text` wrote; raise StateCorrupt for anything else."""
-    command: Command = _read(_COMMANDS, text)
+    command: Command = _value(text, commands=True)
     return command
 
 
 def answer_text(answer: Answer) -> str:
     """Return an answer as one line of JSON."""
-    return _ANSWERS[type(answer).__name__].text(answer)
+    return _text(answer)
 
 
 def answer_of(text: str) -> Answer:
     """Return the answer that `answer_text` wrote; raise StateCorrupt for anything else."""
-    answer: Answer = _read(_ANSWERS, text)
+    answer: Answer = _value(text, commands=False)
     return answer
 
 
-def _read(forms: Mapping[str, _Form], text: str) -> Any:
+def _text(value: Command | Answer) -> str:
+    name, names, values, converted = _FORMS[type(value)]
+    body = dict(zip(names, values(value), strict=True))
+    for field, write in converted:
+        body[field] = write(body[field])
+    return _encode((name, body))
+
+
+def _value(text: str, *, commands: bool) -> Any:
     try:
-        name, *parts = json.loads(text)
-        return forms[name].value(parts)
+        name, body = json.loads(text)
+        kind = _KINDS[name]
+        for field, read in _READ.items():
+            if field in body:
+                body[field] = read(body[field])
+        value = kind(**body)
     except (ValueError, TypeError, KeyError, ArithmeticError) as error:
         raise StateCorrupt(f"not a line that botd wrote: {text[:80]}") from error
+    if (kind in _COMMANDS) is not commands:
+        raise StateCorrupt(f"{name} stands where a {'command' if commands else 'answer'} belongs")
+    return value
