@@ -63,7 +63,7 @@ class Bot:
                 k,
                 spec.instrument,
                 spec.strategies,
-                confidence_min=float(settings.confidence_min),
+                settings=settings,
                 block_max=block_max,
                 bar_length_us=bar_length_us,
             )
@@ -109,7 +109,7 @@ class Bot:
             if lane.pending is None:
                 limit = lane.local(stop)
                 if lane.next < limit:
-                    lane.next = lane.machines.scan(lane.next, limit, lane.base, lane.row0)
+                    lane.next = lane.machines.scan(lane.next, limit, lane.base)
                     if lane.machines.out[0]:
                         lane.pending = lane.next - 1
             if lane.pending is not None:

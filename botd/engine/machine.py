@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from botd.engine.engine import InstrumentEngine
+from botd.engine.flags import OutlierFlags
 from botd.engine.jit import U8, entry, inline
 from botd.engine.layout import ASK, BID, KIND, MARK, OPEN, RowKind, T
 from botd.language.opcodes import (
@@ -52,17 +53,16 @@ IN_POSITION: Final = 3
 # words of a machine
 ARMED: Final = 0  # S1 was false or undefined once since it last came true
 BLOCKED_UNTIL: Final = 1  # cooldowns: S1 not before this time
-NOT_BEFORE_ROW: Final = 2  # S1 not before this absolute row
-SIGNAL_T: Final = 3
-QTY: Final = 4  # lots held
-COST: Final = 5  # tick-lots paid for what is held
-ENTRY_T: Final = 6  # first fill
-BEST: Final = 7  # best exit price since entry, ticks; 0 = none yet
-BUSY: Final = 8  # exit in flight: 0 none, 1 ZE1, 2 protect or full, 3 E1
-FIRED: Final = 9  # bit k: ZE1 rule k has fired in this position
-RETRY: Final = 10  # 1: ask the rest of an exit again at the next row
-RETRY_AT: Final = 11  # ... not before this time
-WORDS: Final = 12
+SIGNAL_T: Final = 2
+QTY: Final = 3  # lots held
+COST: Final = 4  # tick-lots paid for what is held
+ENTRY_T: Final = 5  # first fill
+BEST: Final = 6  # best exit price since entry, ticks; 0 = none yet
+BUSY: Final = 7  # exit in flight: 0 none, 1 ZE1, 2 protect or full, 3 E1
+FIRED: Final = 8  # bit k: ZE1 rule k has fired in this position
+RETRY: Final = 9  # 1: ask the rest of an exit again at the next row
+RETRY_AT: Final = 10  # ... not before this time
+WORDS: Final = 11
 
 # fixed numbers of a machine
 S1_SLOT: Final = 0
@@ -113,7 +113,7 @@ NAN: Final = math.nan
 
 @entry
 def scan(
-    j0, j1, n_rows, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, pst, ev, out
+    j0, j1, n_rows, base, active, phase, M, MF, SP, FSP, RU, R, tops, U, F, S, pos_code, pos_fpar, reg, pst, ev, out
 ):  # fmt: skip
     """Run every machine over rows [j0, j1) of the block; stop after the first row with a decision.
 
@@ -177,7 +177,7 @@ def scan(
             if ph == IN_POSITION:
                 # ---- what is held: P&L against the exit-side top, the best price since entry
                 sign = SP[y + SIGN]
-                top = R[BID, i] if sign > 0 else R[ASK, i]
+                top = tops[S + j] if sign > 0 else tops[2 * S + j]
                 ref = R[MARK, i]
                 if ref == 0:
                     ref = top
@@ -315,12 +315,7 @@ def scan(
                         did = DID_ZE1
                         rule = r - n_e1
             elif ph == IDLE:
-                if (
-                    u1 == 1
-                    and M[z + ARMED] != 0
-                    and t >= M[z + BLOCKED_UNTIL]
-                    and row0 + j >= M[z + NOT_BEFORE_ROW]
-                ):
+                if u1 == 1 and M[z + ARMED] != 0 and t >= M[z + BLOCKED_UNTIL]:
                     M[z + ARMED] = 0
                     M[z + BLOCKED_UNTIL] = max(M[z + BLOCKED_UNTIL], t + SP[y + COOLDOWN_US])
                     weak = False
@@ -342,11 +337,10 @@ def scan(
                     did = DID_O1_WHEN
                 elif SP[y + AFTER_US] > 0 and t >= M[z + SIGNAL_T] + SP[y + AFTER_US]:
                     did = DID_O1_AFTER
-                elif U[U8(SP[y + Z1_SLOT] * S + j)] == 1:
+                elif U[U8(SP[y + Z1_SLOT] * S + j)] == 1 and tops[j] == 0:  # an unconfirmed print waits
                     did = DID_Z1
                 if did != 0:
                     phase[s] = ENTERING if did == DID_Z1 else IDLE
-                    M[z + NOT_BEFORE_ROW] = row0 + j + 1
             if did != 0:
                 ev[ne * 4] = j
                 ev[ne * 4 + 1] = s
@@ -453,7 +447,7 @@ def policy_fills(i, phase, M, MF, SP, R, pst, orders, log, out, fee_e4, slip_ppm
 
 @entry
 def policy_scan(
-    n, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, pst, ev, out,
+    n, base, row0, active, phase, M, MF, SP, FSP, RU, R, tops, U, F, S, pos_code, pos_fpar, reg, pst, ev, out,
     orders, log, lots, latency, fee_e4, slip_ppm, bar_only,
 ):  # fmt: skip
     """Run a whole block with fills in the kernel: every entry trades `lots`, every exit closes all."""
@@ -475,7 +469,7 @@ def policy_scan(
                 )  # fmt: skip
                 stop = n if due == _FAR else j + 1
         j = scan(
-            j, stop, n, base, row0, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, pst,
+            j, stop, n, base, active, phase, M, MF, SP, FSP, RU, R, tops, U, F, S, pos_code, pos_fpar, reg, pst,
             ev, out,
         )  # fmt: skip
         for e in range(out[0]):
@@ -498,9 +492,13 @@ def policy_scan(
 class RuleMachines:
     """The machines of one instrument and their state; `scan` runs them over the engine's block."""
 
-    def __init__(self, engine: InstrumentEngine, *, confidence_min: float) -> None:
+    def __init__(
+        self, engine: InstrumentEngine, *, confidence_min: float, flags: OutlierFlags | None = None
+    ) -> None:
+        """Without `flags` no print is an outlier."""
         machines = engine.program.machines
         self.engine = engine
+        self.flags = flags or OutlierFlags(sigma=0.0, window_us=0, confirm_us=0, block_max=engine.block_max)
         self.codes: tuple[MachineCode, ...] = machines
         n = len(machines)
         self.words: NDArray[np.int64] = np.zeros(n * WORDS, np.int64)
@@ -524,24 +522,28 @@ class RuleMachines:
         self._ring = e.ring
         self.args = (
             self._active, e.phase, self.words, self.pnl_max, self.spec, self.floats, self.rules, e.ring,
-            e.U, e.F, e.block_max, e.program.pos_code, e.program.pos_fpar, self._registers,
+            self.flags.tops, e.U, e.F, e.block_max, e.program.pos_code, e.program.pos_fpar, self._registers,
             self.pos_state, self.events, self.out,
         )  # fmt: skip
 
-    def new_block(self, rows: int) -> None:
-        """Say that the engine has a new block of so many rows: who is active is found anew."""
+    def new_block(self, base: int, rows: int) -> None:
+        """Say that the engine has a new block of so many rows at ring index `base`.
+
+        Its prints are flagged, and who is active is found anew.
+        """
+        self.flags.load(self.engine.ring, base, rows)
         self._rows = rows
         self._active[-1] = -1
         if self.engine.ring is not self._ring:
             self.bind()
 
-    def scan(self, start: int, stop: int, base: int, row: int) -> int:
+    def scan(self, start: int, stop: int, base: int) -> int:
         """Run rows [start, stop) of the block up to and including the first with a decision.
 
-        `base` is the ring index of the block's row 0 and `row` its absolute row number. Returns the next
-        row; `decisions()` lists what was decided.
+        `base` is the ring index of the block's row 0. Returns the next row; `decisions()` lists what was
+        decided.
         """
-        return int(scan(start, stop, self._rows, base, row, *self.args))
+        return int(scan(start, stop, self._rows, base, *self.args))
 
     def decisions(self) -> list[tuple[int, int, int]]:
         """Return (machine, what, rule) of the last scan's stopping row, in machine order."""
@@ -561,6 +563,7 @@ class RuleMachines:
             "words": self.words.copy(),
             "pnl_max": self.pnl_max.copy(),
             "pos_state": self.pos_state.copy(),
+            **self.flags.state(),
         }
 
     def restore(self, state: dict[str, NDArray[np.int64] | NDArray[np.float64]]) -> None:
@@ -569,6 +572,7 @@ class RuleMachines:
         self.words[:] = state["words"]
         self.pnl_max[:] = state["pnl_max"]
         self.pos_state[:] = state["pos_state"]
+        self.flags.restore(state)
         self._active[-1] = -1
 
 

@@ -151,7 +151,7 @@ class Play:
         start = self.row
         base = self.engine.append(np.ascontiguousarray(self.rows[:, start : start + n]))
         self._overwrite(start, n)
-        self.machines.new_block(n)
+        self.machines.new_block(base, n)
         done: set[int] = set()
         while self.row < start + n:
             if self.row in self.script and self.row not in done:
@@ -159,7 +159,7 @@ class Play:
                 for action in self.script[self.row]:
                     action(self)
             stop = min([p for p in (*places, *self.script) if p > self.row] + [start + n])
-            self.row = start + self.machines.scan(self.row - start, stop - start, base, start)
+            self.row = start + self.machines.scan(self.row - start, stop - start, base)
             for machine, did, rule in self.machines.decisions():
                 name = NAMES[did] + (f".{rule}" if did in (m.DID_E1, m.DID_ZE1) else "")
                 if len(self.machines.codes) > 1:
