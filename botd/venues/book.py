@@ -7,13 +7,14 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from botd.core.codec import answer_of, answer_text
 from botd.core.instrument import InstrumentId
 from botd.errors import InputInvalid, StateCorrupt
 from botd.venues.floor import Due
 
+ANSWERS_KEPT: Final = 10_000  # beyond those that no daemon has taken: for a state file restored alone
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (account TEXT PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS answers (
@@ -83,6 +84,15 @@ class SqliteVenueBook:
             raise StateCorrupt(
                 f"{self._path} is older than the state file: it ends at answer {known} of {after_seq}; "
                 "restore both from one backup"
+            )
+        if [due.answer.seq for due in waiting] != list(range(after_seq + 1, known + 1)):
+            raise StateCorrupt(
+                f"{self._path} lacks answers between {after_seq} and {known}; restore both from one backup"
+            )
+        with self._refusing():
+            self._connection.execute(
+                "DELETE FROM answers WHERE account = ? AND seq <= ?",
+                (self._account, after_seq - ANSWERS_KEPT),
             )
         return state, waiting
 

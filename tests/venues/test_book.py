@@ -178,6 +178,28 @@ def test_book_older_than_the_journal_is_refused(path: Path) -> None:
         opened(path).load(5)
 
 
+def test_book_that_lacks_an_answer_is_refused(path: Path) -> None:
+    begun(opened(path))
+    connection = sqlite3.connect(path)
+    connection.execute("DELETE FROM answers WHERE seq = 3")
+    connection.commit()
+    connection.close()
+    assert opened(path).load(3) is not None
+    with pytest.raises(StateCorrupt, match="lacks answers between 1 and 4"):
+        opened(path).load(1)
+
+
+def test_old_answers_are_dropped_and_the_newest_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botd.venues.book.ANSWERS_KEPT", 2)
+    begun(opened(path))
+    assert opened(path).load(4) is not None  # drops 1 and 2
+    kept = opened(path).load(2)
+    assert kept is not None
+    assert [due.answer.seq for due in kept[1]] == [3, 4]
+    with pytest.raises(StateCorrupt, match="lacks answers"):
+        opened(path).load(1)
+
+
 def test_file_that_is_no_database_is_refused(path: Path) -> None:
     path.write_text(
         "this is not a database, and it is longer than a header of a hundred bytes would be\n" * 9
