@@ -15,15 +15,15 @@ import numpy as np
 
 from botd.core import entry, exit
 from botd.core.desk import Desk
-from botd.core.events import Answer, Command, OrderAccepted, OrderFilled, OrderType, Section
+from botd.core.events import Answer, Command, OrderAmended, OrderFilled, OrderType, RequestRefused, Section
 from botd.core.instrument import Instrument
 from botd.core.lanes import I64, Block, Lane, load_block
 from botd.core.orders import Change, Order
-from botd.core.records import Record
-from botd.core.runner import ExitGoal, Memory, Runner
+from botd.core.portfolio import Position
+from botd.core.records import OrderStatus, Record
+from botd.core.runner import Memory, Runner
 from botd.core.settings import CoreSettings
 from botd.engine import machine as m
-from botd.engine.machine import IDLE
 from botd.errors import InvariantBroken
 from botd.language.typed import Strategy
 
@@ -128,8 +128,6 @@ class Bot:
             runner = runners[machine]
             if did == m.DID_Z1:
                 entry.enter(self.desk, runner, row, place)
-                if runner.memory.entry_id is not None and runner.phase() != IDLE:
-                    self._works(runner)
             elif did == m.DID_ZE1:
                 exit.leave(self.desk, runner, row, rule)
             elif did == m.DID_E1:
@@ -149,7 +147,8 @@ class Bot:
             reason = "when" if did == m.DID_O1_WHEN else "after"
             self.desk.signal(runner, Section.O1, "", row, side=side, reason=reason)
             return
-        memory.cycle += 1
+        memory.begin_cycle()
+        memory.flattening = False
         memory.confidence = 1.0
         slot = runner.lane.machines.codes[runner.machine].confidence
         if slot >= 0:
@@ -157,10 +156,6 @@ class Bot:
             memory.confidence = min(1.0, max(0.0, engine.F.item(slot * engine.block_max + row)))
         acted = did == m.DID_S1
         self.desk.signal(runner, _S1, "", row, side=side, confidence=memory.confidence, acted=acted)
-
-    def _works(self, runner: Runner) -> None:
-        if runner not in self.desk.working:
-            self.desk.working.append(runner)
 
     # ---- the venue's answers --------------------------------------------------------------------
 
@@ -185,42 +180,57 @@ class Bot:
         elif order.type is _STOP_MARKET:
             self._stop_heard(self._owner(order), order, answer)
         self.desk.updated(order, answer.ts_us)
+        if order.cancel_wanted and order.accepted:
+            self._cancel_again(order, answer.ts_us)
         return self._take_commands()
+
+    def _cancel_again(self, order: Order, ts_us: int) -> None:
+        """The cancel may have overtaken the order: now that the venue has it, ask once more."""
+        if order.status is not OrderStatus.PENDING_CANCEL:
+            order.cancel_wanted = False
+            self.desk.cancel(order.client_order_id, ts_us)
 
     def _owner(self, order: Order) -> Runner:
         return self._runner_of[order.key.strategy, order.instrument]
 
     def _filled(self, runner: Runner, order: Order, fill: OrderFilled) -> None:
         desk, memory = self.desk, runner.memory
-        instrument = runner.lane.instrument
         is_entry = order.key.section is _Z1
+        opens = is_entry and self._position(runner) is None
         desk.rejects = 0
         effect = desk.portfolio.apply_fill(
             runner.strategy.id,
-            instrument,
+            runner.lane.instrument,
             order.side,
             fill.qty,
             fill.price,
             fill.fee,
             fill.ts_us,
-            order.key.cycle,
+            _opening_cycle(memory, order) if opens else memory.cycle,
             reducing=not is_entry,
             confidence=memory.confidence if is_entry else None,
         )
         desk.fill(order, fill, effect)
         position = effect.position
-        if is_entry and position.entry_qty == fill.qty:
+        if opens:
             runner.open(fill.ts_us)
             memory.goal, memory.exit_ids, memory.stop_id = None, [], None
         runner.hold(position.qty, position.cost)
         if not is_entry:
-            exit.exit_filled(runner, fill.qty, order.key.section, fill.ts_us)
+            exit.exit_filled(runner, order, fill)
+            if order.type is _STOP_MARKET:  # what was hit closes everything
+                desk.cancel(memory.entry_id, fill.ts_us)
         if effect.closed is not None:
             self._flat(runner, fill.ts_us)
         else:
             exit.keep_stop(desk, runner, position, fill.ts_us)
+            if is_entry and memory.flattening:
+                exit.flatten(desk, runner, fill.ts_us)
         if order.is_terminal:
             self._ended(runner, order, fill.ts_us, rejected=False)
+
+    def _position(self, runner: Runner) -> Position | None:
+        return self.desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id)
 
     def _flat(self, runner: Runner, ts_us: int) -> None:
         """Nothing is held any more: what still rests is cancelled and the machine idles."""
@@ -232,21 +242,20 @@ class Bot:
 
     def _ended(self, runner: Runner, order: Order, ts_us: int, *, rejected: bool) -> None:
         desk, memory = self.desk, runner.memory
-        position = desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id)
+        position = self._position(runner)
         if rejected:
             self._rejected(runner, order, ts_us, exposed=position is not None)
         if order.client_order_id == memory.entry_id:
             memory.entry_id = None
-            if runner in desk.working:
-                desk.working.remove(runner)
+            desk.working.remove(runner)
             if position is None and runner.phase() == m.ENTERING:
                 runner.become_idle()
         elif order.client_order_id == memory.stop_id:
             memory.stop_id = None
-            if position is not None and order.type is OrderType.STOP_MARKET:
-                self._stop_ended_short(runner, order)
+            if position is not None:
+                exit.stop_ended(desk, runner, order, position, ts_us)
         elif position is not None:
-            exit.exit_ended(desk, runner, position, ts_us, rejected=rejected)
+            exit.exit_ended(desk, runner, order, position, ts_us, rejected=rejected)
 
     def _rejected(self, runner: Runner, order: Order, ts_us: int, *, exposed: bool) -> None:
         """Count a rejected entry; cry out over an exit that leaves something held."""
@@ -259,22 +268,17 @@ class Bot:
         self.desk.alert("high" if is_entry else "critical", "order_rejected", text, ts_us, runner)
 
     def _stop_heard(self, runner: Runner, order: Order, answer: Answer) -> None:
-        """The resting stop was accepted or changed: see that it covers what is held by now."""
-        if order.client_order_id != runner.memory.stop_id:
+        """A resting stop was accepted or changed, or was not: see that it covers what is held by now."""
+        memory, position = runner.memory, self._position(runner)
+        if order.client_order_id != memory.stop_id or position is None:
             return
-        if not isinstance(answer, OrderAccepted):
-            runner.memory.amending = False
-        position = self.desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id)
-        if position is not None:
-            exit.keep_stop(self.desk, runner, position, answer.ts_us)
-
-    def _stop_ended_short(self, runner: Runner, order: Order) -> None:
-        """The stop is over and something is still held: close the rest as protect would."""
-        if order.filled == 0 and not order.reason:
+        if isinstance(answer, RequestRefused) and memory.amending:
+            memory.amending = False
+            exit.stop_refused(self.desk, runner, order, position, answer.ts_us)
             return
-        runner.mark_busy(2)
-        runner.memory.goal = ExitGoal(Section.PROTECT, "stop_loss", -1, None, leg=runner.memory.stop_leg)
-        runner.ask_again(0)
+        if isinstance(answer, OrderAmended):
+            memory.amending = False
+        exit.keep_stop(self.desk, runner, position, answer.ts_us)
 
     # ---- clockwork ------------------------------------------------------------------------------
 
@@ -351,7 +355,7 @@ class Bot:
             "desk": self.desk.state(),
             "next_snapshot_us": self._next_snapshot_us,
             "working": [(r.strategy.id, r.lane.instrument.id) for r in self.desk.working],
-            "memories": [runner.memory for runner in self.runners],
+            "memories": [runner.memory.state() for runner in self.runners],
             "engines": [lane.engine.state() for lane in self.lanes],
             "machines": [lane.machines.state() for lane in self.lanes],
         }
@@ -362,8 +366,17 @@ class Bot:
         self._next_snapshot_us = state["next_snapshot_us"]
         self.desk.working = [self._runner_of[key] for key in state["working"]]
         for runner, memory in zip(self.runners, state["memories"], strict=True):
-            runner.memory = memory if isinstance(memory, Memory) else Memory(**memory)
+            runner.recall(Memory.from_state(memory))
         for lane, engine, machines in zip(self.lanes, state["engines"], state["machines"], strict=True):
-            lane.engine.restore(engine)
-            lane.machines.restore(machines)
-            lane.machines.bind()
+            lane.restore(engine, machines)
+
+
+def _opening_cycle(memory: Memory, order: Order) -> int:
+    """Return the cycle of a position that an entry fill opens: the signal's, or one of its own.
+
+    A late fill after the close, or after another signal, must not share a cycle with what came before.
+    """
+    if order.key.cycle != memory.cycle or memory.opened == memory.cycle:
+        memory.begin_cycle()
+    memory.opened = memory.cycle
+    return memory.cycle

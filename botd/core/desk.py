@@ -163,6 +163,7 @@ class Desk(Recorder):
         order = self.orders.get(client_order_id) if client_order_id is not None else None
         if order is None or order.is_terminal or order.status is OrderStatus.PENDING_CANCEL:
             return
+        order.cancel_wanted = not order.accepted
         order.to(OrderStatus.PENDING_CANCEL)
         self.commands.append(
             _cancel_order(client_order_id=order.client_order_id, instrument=order.instrument, ts_us=ts_us)

@@ -30,8 +30,14 @@ _risk_view = maker(RiskView)
 
 
 def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
-    """Judge Z1's row: record signal, intent and risk's answer, and commit to an order if it may trade."""
+    """Judge Z1's row: record signal, intent and risk's answer, and commit to an order if it may trade.
+
+    While an order of the last position is still out, Z1 waits: a late stop must not meet a new position.
+    """
     lane, strategy = runner.lane, runner.strategy
+    if desk.orders.live_for(strategy.id, lane.instrument.id):
+        runner.stay_signalled()
+        return
     side = runner.entry_side
     if strategy.entry.written:
         desk.signal(runner, _Z1, "", row, side=side)
@@ -44,14 +50,13 @@ def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
     key = _decision_key(strategy.id, lane.instrument.id, runner.memory.cycle, _Z1, "")
     intent_seq = desk.intent(lane.instrument, key, row_number, ts_us, side, sized.lots, top, sized.text)
     view = _view(desk, runner, equity, marks, ts_us)
-    denial = check_entry(
-        _entry_intent(side, sized.lots, top), view, desk.limits_of(strategy), lane.instrument
-    )
+    kind, limit, expire_us = _terms(desk, runner, row, side, top, ts_us)
+    intent = _entry_intent(side, sized.lots, top if limit else None)
+    denial = check_entry(intent, view, desk.limits_of(strategy), lane.instrument)
     desk.risk(key, intent_seq, row_number, ts_us, denial)
     if denial is not None:
         runner.become_idle()
         return
-    kind, limit, expire_us = _terms(desk, runner, row, side, top, ts_us)
     order = desk.submit(
         key,
         row=row_number,
@@ -65,6 +70,7 @@ def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
         expire_us=expire_us,
     )
     runner.memory.entry_id = order.client_order_id
+    desk.working.append(runner)
     desk.submitted_us.append(ts_us)
 
 
@@ -127,14 +133,16 @@ def _view(
 def _terms(
     desk: Desk, runner: Runner, row: int, side: Side, top: int, ts_us: int
 ) -> tuple[OrderType, int, int | None]:
-    """Return type, limit in ticks and expiry of the entry order."""
+    """Return type, limit in ticks (0 where its price is not known) and expiry of the entry order."""
     spec = runner.strategy.entry.order
     lane = runner.lane
     if spec.type is _LIMIT:
         slot = lane.machines.codes[runner.machine].limit_price
         price = lane.engine.F.item(slot * lane.engine.block_max + row) / float(lane.instrument.tick_size)
-        ticks = math.floor(price + 1e-9) if side is Side.BUY else math.ceil(price - 1e-9)
         ttl = desk.settings.execution.order_ttl_us if spec.ttl_us is None else spec.ttl_us
+        if not 0.0 < price < math.inf:  # also where it is not ready
+            return OrderType.LIMIT, 0, ts_us + ttl
+        ticks = math.floor(price + 1e-9) if side is _BUY else math.ceil(price - 1e-9)
         return OrderType.LIMIT, max(1, ticks), ts_us + ttl
     slippage = desk.settings.execution.slippage_max if spec.slippage_max is None else spec.slippage_max
     if side is _BUY:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
 from botd.core.desk import Desk
-from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section
+from botd.core.events import ClientOrderId, DecisionKey, OrderFilled, OrderType, Section
 from botd.core.money import EXACT
+from botd.core.orders import Order
 from botd.core.portfolio import Position
+from botd.core.records import OrderStatus
 from botd.core.runner import ExitGoal, Runner
 from botd.core.values import maker
+from botd.engine.layout import ASK, BID, P, T
 from botd.engine.machine import DID_HOLDING, DID_TAKE_PROFIT, DID_TRAILING
+from botd.errors import InvariantBroken
 
 RETRY_REJECTED_US: Final = 10_000_000  # a rejected exit is asked again after this long, not at every row
+STOP_LOSS: Final = "stop_loss"
 _ZE1: Final = Section.ZE1
 _E1: Final = Section.E1
 _PROTECT: Final = Section.PROTECT
@@ -28,34 +33,28 @@ PROTECT_RULES: Final = {
 _decision_key = maker(DecisionKey)
 
 
+# ---- rules that came true -----------------------------------------------------------------------
+
+
 def protect(desk: Desk, runner: Runner, row: int, did: int) -> None:
     """Close everything because protect says so."""
-    rule = PROTECT_RULES[did]
-    position = _held(desk, runner)
-    if position is None:
-        return
-    desk.signal(runner, Section.PROTECT, rule, row, side=runner.exit_side, reason=rule)
-    _pursue(desk, runner, ExitGoal(Section.PROTECT, rule, -1, None), row, position)
+    rule, position = PROTECT_RULES[did], _held(desk, runner)
+    desk.signal(runner, _PROTECT, rule, row, side=runner.exit_side, reason=rule)
+    _pursue(desk, runner, ExitGoal(_PROTECT, rule, -1, None), row, position)
 
 
 def emergency(desk: Desk, runner: Runner, row: int, rule: int) -> None:
-    """E1: close all now; takes over from whatever exit is in flight."""
-    position = _held(desk, runner)
-    if position is None:
-        return
-    spec = runner.strategy.emergencies[rule]
-    desk.signal(runner, Section.E1, spec.name, row, side=runner.exit_side)
-    left = _share(runner, position, spec.close, row)
-    goal = ExitGoal(Section.E1, spec.name, -1, left, cooldown_us=spec.cooldown_us)
-    _pursue(desk, runner, goal, row, position)
+    """E1: close now; takes over from whatever exit is in flight."""
+    position, spec = _held(desk, runner), runner.strategy.emergencies[rule]
+    desk.signal(runner, _E1, spec.name, row, side=runner.exit_side)
+    # what cannot be split is closed: an emergency is never nothing
+    left = _share(runner, position, spec.close, row) or None
+    _pursue(desk, runner, ExitGoal(_E1, spec.name, -1, left, spec.cooldown_us), row, position)
 
 
 def leave(desk: Desk, runner: Runner, row: int, rule: int) -> None:
     """ZE1: close a share of what is held now."""
-    position = _held(desk, runner)
-    if position is None:
-        return
-    spec = runner.strategy.exits[rule]
+    position, spec = _held(desk, runner), runner.strategy.exits[rule]
     desk.signal(runner, _ZE1, spec.name, row, side=runner.exit_side)
     left = _share(runner, position, spec.close, row)
     if left == 0:  # the share is under one lot: the rule has had its turn
@@ -67,15 +66,17 @@ def leave(desk: Desk, runner: Runner, row: int, rule: int) -> None:
 
 def ask_rest(desk: Desk, runner: Runner, row: int) -> None:
     """Ask for the remainder of an exit that ended short: same rule, next leg."""
-    goal, position = runner.memory.goal, _held(desk, runner)
-    if goal is None or position is None:
-        return
-    goal.leg += 1
-    _send(desk, runner, goal, row, position)
+    goal = runner.memory.goal
+    if goal is None:
+        raise InvariantBroken(f"{runner.strategy.id}: the rest of an exit is asked for that nobody began")
+    _send(desk, runner, goal, row, _held(desk, runner))
 
 
-def _held(desk: Desk, runner: Runner) -> Position | None:
-    return desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id)
+def _held(desk: Desk, runner: Runner) -> Position:
+    position = desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id)
+    if position is None:
+        raise InvariantBroken(f"{runner.strategy.id}: an exit speaks and nothing is held")
+    return position
 
 
 def _share(runner: Runner, position: Position, close: Decimal, row: int) -> int | None:
@@ -85,42 +86,55 @@ def _share(runner: Runner, position: Position, close: Decimal, row: int) -> int 
     """
     lots = int(EXACT.multiply(position.qty, close))
     rest = position.qty - lots
-    instrument = runner.lane.instrument
-    value = instrument.money(rest * runner.lane.price(row))
-    if rest == 0 or (lots and value < instrument.min_notional):
+    lane = runner.lane
+    if rest == 0 or lane.instrument.money(rest * lane.values(row)[P]) < lane.instrument.min_notional:
         return None
     return lots
 
 
+# ---- goals and their legs -----------------------------------------------------------------------
+
+
 def _pursue(desk: Desk, runner: Runner, goal: ExitGoal, row: int, position: Position) -> None:
-    """Take on a goal: full closes cancel what still works to enter, then the order goes out."""
-    if goal.left is None:
+    """Take on a goal: emergencies and full closes cancel what still works to enter; the order goes out."""
+    _take_over(runner, goal)
+    if goal.left is None or goal.section is _E1:
         desk.cancel(runner.memory.entry_id, runner.lane.row_time(row))
-    runner.memory.goal = goal
     _send(desk, runner, goal, row, position)
+
+
+def _take_over(runner: Runner, goal: ExitGoal) -> None:
+    """Put a goal in the place of the one pursued, if any, without weakening it."""
+    old = runner.memory.goal
+    if old is not None:
+        if old.section is _ZE1:
+            runner.rule_fired(old.index)
+        if old.left is None:
+            goal.left = None
+        goal.cooldown_us = max(goal.cooldown_us, old.cooldown_us)
+    runner.memory.goal = goal
 
 
 def _send(
     desk: Desk, runner: Runner, goal: ExitGoal, row: int, position: Position, at_us: int | None = None
 ) -> None:
+    """Order what the goal still lacks and no live exit will close; `at_us` where it is not the row's time."""
     memory, lane = runner.memory, runner.lane
-    free = position.qty - in_flight(desk, runner)
+    free = position.qty - _in_flight(desk, runner)
     lots = free if goal.left is None else min(goal.left, free)
     if lots <= 0:
         return  # what is in flight closes it; its end decides what is left
-    side = runner.exit_side
-    bid, ask = lane.tops(row)
-    price = bid if runner.sign > 0 else ask
-    ts_us, row_number = lane.row_time(row) if at_us is None else at_us, lane.row0 + row
-    key = _decision_key(
-        runner.strategy.id, lane.instrument.id, memory.cycle, goal.section, goal.rule, goal.leg
-    )
-    intent_seq = desk.intent(lane.instrument, key, row_number, ts_us, side, lots, price, "exit")
+    values = lane.values(row)
+    price = values[BID] if runner.sign > 0 else values[ASK]
+    ts_us, row_number = values[T] if at_us is None else at_us, lane.row0 + row
+    leg = memory.next_leg(goal.section, goal.rule)
+    key = _decision_key(runner.strategy.id, lane.instrument.id, memory.cycle, goal.section, goal.rule, leg)
+    intent_seq = desk.intent(lane.instrument, key, row_number, ts_us, runner.exit_side, lots, price, "exit")
     order = desk.submit(
         key,
         row=row_number,
         ts_us=ts_us,
-        side=side,
+        side=runner.exit_side,
         lots=lots,
         kind=_MARKET,
         decision_price=price,
@@ -130,18 +144,7 @@ def _send(
     memory.exit_ids.append(order.client_order_id)
 
 
-def flatten(desk: Desk, runner: Runner, ts_us: int) -> None:
-    """Close everything held because the daemon stops; the last row known gives the price."""
-    position, lane = _held(desk, runner), runner.lane
-    last = lane.judged()
-    if position is None or last is None:
-        return
-    runner.memory.goal = ExitGoal(Section.MANUAL, "stop", -1, None)
-    runner.mark_busy(2)
-    _send(desk, runner, runner.memory.goal, last - lane.base, position, ts_us)
-
-
-def in_flight(desk: Desk, runner: Runner) -> int:
+def _in_flight(desk: Desk, runner: Runner) -> int:
     """Return the lots that live exit orders may still close (the resting stop is not one of them)."""
     total = 0
     for client_order_id in runner.memory.exit_ids:
@@ -151,74 +154,128 @@ def in_flight(desk: Desk, runner: Runner) -> int:
     return total
 
 
-def keep_stop(desk: Desk, runner: Runner, position: Position, ts_us: int) -> None:
-    """Have the stop at the venue cover exactly what is held: sent at the first fill, then resized."""
-    ratio = runner.strategy.protect.stop_loss
-    if ratio is None:
-        return
-    memory, instrument = runner.memory, runner.lane.instrument
-    order = desk.orders.get(memory.stop_id) if memory.stop_id else None
-    if order is not None and not order.is_terminal:
-        wanted = order.filled + position.qty
-        # before it is accepted, or while an answer is out, a request could overtake the one before it
-        if wanted != order.qty and order.accepted and not memory.amending:
-            memory.amending = True
-            desk.amend(order, wanted, ts_us)
-        return
-    entry = EXACT.divide(position.cost, position.qty)
-    # the stop stands on the near side of the exact price: never further away than the file says
-    if runner.sign > 0:
-        ticks = int(EXACT.multiply(entry, 1 - ratio))
-    else:
-        ticks = int(EXACT.multiply(entry, 1 + ratio))
-    row = runner.lane.row0 + runner.lane.next - 1
-    key = _decision_key(
-        runner.strategy.id, instrument.id, memory.cycle, _PROTECT, "stop_loss", memory.stop_leg
-    )
-    memory.stop_leg += 1
-    stop = desk.submit(
-        key,
-        row=row,
-        ts_us=ts_us,
-        side=runner.exit_side,
-        lots=position.qty,
-        kind=_STOP_MARKET,
-        decision_price=max(1, ticks),
-        intent_seq=None,
-        stop=max(1, ticks),
-        reduce_only=True,
-    )
-    memory.stop_id = stop.client_order_id
-    memory.amending = False
-
-
-def exit_filled(runner: Runner, lots: int, section: Section, ts_us: int) -> None:
+def exit_filled(runner: Runner, order: Order, fill: OrderFilled) -> None:
     """Count a fill towards the goal it belongs to."""
     goal = runner.memory.goal
     if goal is None:
         return
-    if goal.left is not None and section is goal.section:
-        goal.left = max(0, goal.left - lots)
-    if goal.section is _E1:
-        runner.block_until(ts_us + goal.cooldown_us)
+    if goal.left is not None and order.key.section is goal.section and order.key.rule == goal.rule:
+        goal.left = max(0, goal.left - fill.qty)
+    if goal.cooldown_us:
+        runner.block_until(fill.ts_us + goal.cooldown_us)
 
 
-def exit_ended(desk: Desk, runner: Runner, position: Position, ts_us: int, *, rejected: bool) -> None:
+def exit_ended(
+    desk: Desk, runner: Runner, order: Order, position: Position, ts_us: int, *, rejected: bool
+) -> None:
     """An exit order is over and something is still held: finish the goal or ask for the rest."""
-    goal = runner.memory.goal
-    runner.memory.exit_ids = [i for i in runner.memory.exit_ids if _live(desk, i)]
-    if goal is None or runner.memory.exit_ids:
+    memory, goal = runner.memory, runner.memory.goal
+    memory.exit_ids = [one for one in memory.exit_ids if _live(desk, one)]
+    if goal is None or memory.exit_ids:
         return
-    left = position.qty if goal.left is None else goal.left
-    if left > 0:
+    if goal.left == 0:
+        if goal.section is _ZE1:
+            runner.rule_fired(goal.index)
+        memory.goal = None
+        runner.mark_busy(0)
+    elif memory.flattening and order.filled:  # no row will come to ask at
+        _send_now(desk, runner, goal, position, ts_us)
+    else:
         runner.ask_again(ts_us + RETRY_REJECTED_US if rejected else 0)
-        return
-    if goal.section is _ZE1:
-        runner.rule_fired(goal.index)
-    runner.memory.goal = None
-    runner.mark_busy(0)
 
 
 def _live(desk: Desk, client_order_id: ClientOrderId) -> bool:
     order = desk.orders.get(client_order_id)
     return order is not None and not order.is_terminal
+
+
+def flatten(desk: Desk, runner: Runner, ts_us: int) -> None:
+    """Close everything held because the daemon stops, and whatever a working entry still buys."""
+    runner.memory.flattening = True
+    position = desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id)
+    if position is not None:
+        goal = ExitGoal(Section.MANUAL, "stop", -1, None)
+        _take_over(runner, goal)
+        runner.mark_busy(2)
+        _send_now(desk, runner, goal, position, ts_us)
+
+
+def _send_now(desk: Desk, runner: Runner, goal: ExitGoal, position: Position, ts_us: int) -> None:
+    """Order without a row of its own: the last row judged gives the price."""
+    last = runner.lane.judged()
+    if last is None:
+        raise InvariantBroken(f"{runner.strategy.id} holds {runner.lane.instrument.id} and has seen no row")
+    _send(desk, runner, goal, last - runner.lane.base, position, ts_us)
+
+
+# ---- the stop at the venue ----------------------------------------------------------------------
+
+
+def keep_stop(desk: Desk, runner: Runner, position: Position, ts_us: int) -> None:
+    """Have the stop at the venue cover exactly what is held: sent at the first fill, then resized."""
+    ratio = runner.strategy.protect.stop_loss
+    if ratio is None:
+        return
+    memory = runner.memory
+    order = desk.orders.get(memory.stop_id) if memory.stop_id else None
+    if order is None or order.is_terminal:
+        if memory.goal is None or memory.goal.rule != STOP_LOSS:  # else it was hit: the rest is being closed
+            _send_stop(desk, runner, position, ratio, ts_us)
+        return
+    wanted = order.filled + position.qty
+    # before it is accepted, or while an answer is out, a request could overtake the one before it
+    if wanted != order.qty and order.accepted and not memory.amending:
+        memory.amending = True
+        desk.amend(order, wanted, ts_us)
+
+
+def _send_stop(desk: Desk, runner: Runner, position: Position, ratio: Decimal, ts_us: int) -> None:
+    memory, lane = runner.memory, runner.lane
+    entry = EXACT.divide(position.cost, position.qty)
+    # the stop stands on the near side of the exact price: never further away than the file says
+    if runner.sign > 0:
+        price = int(EXACT.multiply(entry, 1 - ratio).to_integral_value(ROUND_CEILING))
+    else:
+        price = int(EXACT.multiply(entry, 1 + ratio))
+    price = max(1, price)
+    leg = memory.next_leg(_PROTECT, STOP_LOSS)
+    key = _decision_key(runner.strategy.id, lane.instrument.id, memory.cycle, _PROTECT, STOP_LOSS, leg)
+    order = desk.submit(
+        key,
+        row=lane.row0 + lane.next - 1,
+        ts_us=ts_us,
+        side=runner.exit_side,
+        lots=position.qty,
+        kind=_STOP_MARKET,
+        decision_price=price,
+        intent_seq=None,
+        stop=price,
+        reduce_only=True,
+    )
+    memory.stop_id = order.client_order_id
+    memory.amending = False
+
+
+def stop_refused(desk: Desk, runner: Runner, order: Order, position: Position, ts_us: int) -> None:
+    """The venue would not resize the stop: one that covers too little makes way for another."""
+    if order.leaves < position.qty:
+        text = f"the venue would not resize stop {order.client_order_id}: {order.reason}"
+        desk.alert("critical", "stop_not_resized", text, ts_us, runner)
+        desk.cancel(order.client_order_id, ts_us)
+
+
+def stop_ended(desk: Desk, runner: Runner, order: Order, position: Position, ts_us: int) -> None:
+    """The stop is over and something is still held: another takes its place, or the rest is closed.
+
+    One that was cancelled untouched is replaced; one that was hit, refused or dropped by the venue makes
+    protect close what is left.
+    """
+    if order.status is OrderStatus.CANCELED and order.filled == 0:
+        keep_stop(desk, runner, position, ts_us)
+        return
+    desk.cancel(runner.memory.entry_id, ts_us)
+    goal = runner.memory.goal
+    if goal is None or goal.left is not None:
+        _take_over(runner, ExitGoal(_PROTECT, STOP_LOSS, -1, None))
+        runner.mark_busy(2)
+        runner.ask_again(0)

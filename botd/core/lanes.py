@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from botd.core.instrument import Instrument
+from botd.core.settings import CoreSettings
 from botd.engine.engine import InstrumentEngine
+from botd.engine.flags import OutlierFlags
 from botd.engine.layout import ASK, BID, MARK, P, T
 from botd.engine.machine import RuleMachines
 from botd.language.program import compile_program
@@ -41,7 +44,7 @@ class Lane:
         instrument: Instrument,
         strategies: Sequence[Strategy],
         *,
-        confidence_min: float,
+        settings: CoreSettings,
         block_max: int,
         bar_length_us: int | None,
     ) -> None:
@@ -54,7 +57,16 @@ class Lane:
             block_max=block_max,
             bar_length_us=bar_length_us or 0,
         )
-        self.machines = RuleMachines(self.engine, confidence_min=confidence_min)
+        self.machines = RuleMachines(
+            self.engine,
+            confidence_min=float(settings.confidence_min),
+            flags=OutlierFlags(
+                sigma=settings.outlier_sigma,
+                window_us=settings.outlier_window_us,
+                confirm_us=settings.outlier_confirm_us,
+                block_max=self.engine.block_max,
+            ),
+        )
         self.base = 0  # ring index of the block's row 0
         self.row0 = 0  # its absolute row number
         self.n = 0
@@ -74,7 +86,16 @@ class Lane:
         self._at = -1
         if self.n:
             self.base = self.engine.append(rows)
-            self.machines.new_block(self.n)
+            self.machines.new_block(self.base, self.n)
+
+    def restore(self, engine: Mapping[str, Any], machines: dict[str, Any]) -> None:
+        """Continue from the states of the lane's engine and machines, between two blocks."""
+        self.engine.restore(engine)
+        self.machines.restore(machines)
+        self.machines.bind()
+        self.n = self.next = 0
+        self.pending = None
+        self._at = -1
 
     def local(self, place: int) -> int:
         """Return how many of the block's rows stand before a merged place."""

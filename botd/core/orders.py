@@ -131,6 +131,7 @@ class Order:
     status: OrderStatus = OrderStatus.INTENT
     in_doubt: bool = False  # submitted or pending_cancel with an unknown outcome
     needs_human: bool = False
+    cancel_wanted: bool = False  # the cancel may have overtaken the order itself
     accepted: bool = False  # the venue has shown it at least once
     is_terminal: bool = field(default=False, init=False)
     filled: int = 0  # lots
@@ -203,6 +204,7 @@ class Order:
             "status": self.status,
             "in_doubt": self.in_doubt,
             "needs_human": self.needs_human,
+            "cancel_wanted": self.cancel_wanted,
             "accepted": self.accepted,
             "filled": self.filled,
             "cost": self.cost,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from botd.core.events import ClientOrderId, Section, Side
 from botd.core.lanes import Lane
@@ -19,6 +21,7 @@ from botd.engine.machine import (
     QTY,
     RETRY,
     RETRY_AT,
+    SIGNALLED,
     WORDS,
 )
 from botd.language.typed import PositionSide, Strategy
@@ -32,8 +35,6 @@ class ExitGoal:
     rule: str
     index: int  # of a ZE1 rule; -1 otherwise
     left: int | None  # lots still to close; None is everything held
-    leg: int = 0
-    intent_seq: int = 0
     cooldown_us: int = 0  # E1: counts from its fill
 
 
@@ -42,13 +43,48 @@ class Memory:
     """The part of a runner that a snapshot keeps."""
 
     cycle: int = 0
+    opened: int = 0  # the cycle of the newest position
     confidence: float = 1.0
     entry_id: ClientOrderId | None = None
     stop_id: ClientOrderId | None = None
     exit_ids: list[ClientOrderId] = field(default_factory=list)
     goal: ExitGoal | None = None
-    stop_leg: int = 0
+    legs: dict[str, int] = field(default_factory=dict)  # orders of this cycle, by section and rule
     amending: bool = False  # a change of the stop's quantity is on its way
+    flattening: bool = False  # the daemon stops: whatever still fills is closed again
+
+    def begin_cycle(self) -> None:
+        """Give what follows a cycle number of its own."""
+        self.cycle += 1
+        self.legs = {}
+
+    def next_leg(self, section: Section, rule: str) -> int:
+        """Return the leg of a rule's next order: no two orders have the same decision key."""
+        name = f"{section}|{rule}"
+        leg = self.legs.get(name, 0)
+        self.legs[name] = leg + 1
+        return leg
+
+    def state(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        goal = self.goal
+        return {
+            **{name: getattr(self, name) for name in self.__slots__},
+            "exit_ids": list(self.exit_ids),
+            "legs": dict(self.legs),
+            "goal": goal and [str(goal.section), goal.rule, goal.index, goal.left, goal.cooldown_us],
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Memory:
+        """Make the memory that `state` described."""
+        goal = state["goal"]
+        own = {
+            "exit_ids": list(state["exit_ids"]),
+            "legs": dict(state["legs"]),
+            "goal": goal and ExitGoal(Section(goal[0]), *goal[1:]),
+        }
+        return cls(**{**state, **own})
 
 
 class Runner:
@@ -106,6 +142,15 @@ class Runner:
                 out.append((name, engine.F.item(start + row)))
         self._values, self._values_row = tuple(out), lane.row0 + row
         return self._values
+
+    def recall(self, memory: Memory) -> None:
+        """Continue with what a snapshot kept."""
+        self.memory = memory
+        self._values_row = -1
+
+    def stay_signalled(self) -> None:
+        """Have Z1 asked again at the next row."""
+        self._phase[self.machine] = SIGNALLED
 
     def become_idle(self) -> None:
         """End the signal or the position."""

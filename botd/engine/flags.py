@@ -42,8 +42,8 @@ WORDS: Final = 12
 
 
 @entry
-def flag_rows(R, base, n, sigma, window_us, confirm_us, state, times, moves, hold, bids, asks):
-    """Fill hold (1 where a print is unconfirmed) and the confirmed top of rows base .. base+n of the ring."""
+def flag_rows(R, base, n, sigma, window_us, confirm_us, state, times, moves, tops, S):
+    """Flag rows base .. base+n of the ring into tops: row j's hold (1 = wait) at j, bid at S+j, ask at 2S+j."""
     for j in range(n):
         i = base + j
         t = R[T, i]
@@ -88,22 +88,27 @@ def flag_rows(R, base, n, sigma, window_us, confirm_us, state, times, moves, hol
         if state[PENDING] == 0:
             state[BID_THEN] = R[BID, i]
             state[ASK_THEN] = R[ASK, i]
-        hold[j] = state[PENDING]
-        bids[j] = state[BID_THEN]
-        asks[j] = state[ASK_THEN]
+        tops[j] = state[PENDING]
+        tops[S + j] = state[BID_THEN]
+        tops[2 * S + j] = state[ASK_THEN]
 
 
 class OutlierFlags:
-    """The flags of one instrument's rows, block after block. A sigma of 0 flags nothing."""
+    """The flags of one instrument's rows, block after block. A sigma of 0 flags nothing.
+
+    `tops` is int64[3 * block_max]: per row of the block whether entries wait, the confirmed bid and ask.
+    """
 
     def __init__(self, *, sigma: float, window_us: int, confirm_us: int, block_max: int) -> None:
         self._limits = (sigma, window_us, confirm_us)
+        self._stride = block_max
         self._state: NDArray[np.int64] = np.zeros(WORDS, np.int64)
         self._times: NDArray[np.int64] = np.zeros(CAPACITY, np.int64)
         self._moves: NDArray[np.int64] = np.zeros(CAPACITY, np.int64)
-        self.hold: NDArray[np.uint8] = np.zeros(block_max, np.uint8)
-        self.bids: NDArray[np.int64] = np.zeros(block_max, np.int64)
-        self.asks: NDArray[np.int64] = np.zeros(block_max, np.int64)
+        self.tops: NDArray[np.int64] = np.zeros(3 * block_max, np.int64)
+        self.hold = self.tops[:block_max]
+        self.bids = self.tops[block_max : 2 * block_max]
+        self.asks = self.tops[2 * block_max :]
 
     def load(self, ring: NDArray[np.int64], base: int, n: int) -> None:
         """Flag the rows of a block, which lie at ring index `base`."""
@@ -112,24 +117,19 @@ class OutlierFlags:
             self.asks[:n] = ring[ASK, base : base + n]
             return
         flag_rows(
-            ring,
-            base,
-            n,
-            *self._limits,
-            self._state,
-            self._times,
-            self._moves,
-            self.hold,
-            self.bids,
-            self.asks,
+            ring, base, n, *self._limits, self._state, self._times, self._moves, self.tops, self._stride
         )
 
     def state(self) -> dict[str, Any]:
         """Return copies of what a snapshot keeps."""
-        return {"words": self._state.copy(), "times": self._times.copy(), "moves": self._moves.copy()}
+        return {
+            "flag_words": self._state.copy(),
+            "flag_times": self._times.copy(),
+            "flag_moves": self._moves.copy(),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from `state()`."""
-        self._state[:] = state["words"]
-        self._times[:] = state["times"]
-        self._moves[:] = state["moves"]
+        self._state[:] = state["flag_words"]
+        self._times[:] = state["flag_times"]
+        self._moves[:] = state["flag_moves"]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from botd.engine.engine import InstrumentEngine
 from botd.engine.jit import entry
 from botd.engine.kernels import advance, stage1
+from botd.engine.layout import ASK, BID
 from botd.engine.machine import (
     CASH,
     CLOSED,
@@ -38,7 +39,7 @@ I64 = NDArray[np.int64]
 @entry
 def run_policy(
     base, end, block, code, fpar, R, hdr, F, U, C, ist, fst, dq, br, sr, hist, links, phase, tick, lot,
-    active, M, MF, SP, FSP, RU, S, pos_code, pos_fpar, reg, pst, ev, out,
+    active, M, MF, SP, FSP, RU, tops, S, pos_code, pos_fpar, reg, pst, ev, out,
     orders, log, lots, latency, fee_e4, slip_ppm, bar_only,
 ):  # fmt: skip
     """Run rows base .. end of the ring, stage 1 and stage 2, a block at a time.
@@ -52,8 +53,11 @@ def run_policy(
             != 0
         ):
             break
+        for j in range(n):  # no print is an outlier here
+            tops[S + j] = R[BID, base + j]
+            tops[2 * S + j] = R[ASK, base + j]
         policy_scan(
-            n, base, base, active, phase, M, MF, SP, FSP, RU, R, U, F, S, pos_code, pos_fpar, reg, pst, ev, out,
+            n, base, base, active, phase, M, MF, SP, FSP, RU, R, tops, U, F, S, pos_code, pos_fpar, reg, pst, ev, out,
             orders, log, lots, latency, fee_e4, slip_ppm, bar_only,
         )  # fmt: skip
         base += n
@@ -109,7 +113,7 @@ class PolicyRun:
         engine = self.engine
         base, size = 0, min(block or engine.block_max, engine.block_max)
         while base < end:
-            (active, _, M, MF, SP, FSP, RU, _, _, _, S, *rest) = self.machines.args
+            (active, _, M, MF, SP, FSP, RU, _, tops, _, _, S, *rest) = self.machines.args
             arrays: tuple[Any, ...] = (
                 *engine.args,
                 active,
@@ -118,6 +122,7 @@ class PolicyRun:
                 SP,
                 FSP,
                 RU,
+                tops,
                 S,
                 *rest,
                 self.orders,
