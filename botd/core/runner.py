@@ -181,8 +181,8 @@ class Runner:
         self._words[self._first + BUSY] = level
 
     def rule_fired(self, index: int) -> None:
-        """Keep a ZE1 rule quiet for the rest of the position."""
-        self._words[self._first + FIRED] |= 1 << index
+        """Keep a ZE1 rule quiet for the rest of the position; -1 is a rule that an edit removed."""
+        self._words[self._first + FIRED] |= 1 << index if index >= 0 else 0
 
     def ask_again(self, at_us: int) -> None:
         """Have the machine ask for the exit's remainder at the first row from `at_us` on."""

@@ -43,7 +43,7 @@ WORDS: Final = 12
 
 @entry
 def flag_rows(R, base, n, sigma, window_us, confirm_us, state, times, moves, tops, S):
-    """Flag rows base .. base+n of the ring into tops: row j's hold (1 = wait) at j, bid at S+j, ask at 2S+j."""
+    """Flag rows base .. base+n of the ring into tops: hold (1 = wait) at j, bid at S+j, ask at 2S+j."""
     for j in range(n):
         i = base + j
         t = R[T, i]
