@@ -99,11 +99,10 @@ def strategy(
 ) -> Strategy:
     """Return a strategy that buys 10 BTC when the price is over 100, unless told otherwise.
 
-    `z1` empty leaves Z1 out; `ze1` and `e1` are the rules between the brackets. Something must end a
-    position: where nothing is given it is an E1 that never comes.
+    `z1` empty leaves Z1 out; `ze1` and `e1` are the rules between the brackets. Something must be able to
+    close the whole position: a last E1 that never comes does.
     """
-    if not (ze1 or e1 or protect):
-        e1 = "{ name: never, when: never }"
+    e1 = f"{e1}{', ' if e1 else ''}{{ name: never, when: never }}"
     lines = [f"strategy: {id}", f"instruments: [{instrument}]", f"side: {side}"]
     if let:
         lines += ["let:", *(f"  {line}" for line in let.splitlines())]
@@ -111,7 +110,7 @@ def strategy(
     lines += [f"O1: {{ {o1} }}"] if o1 else []
     lines += [f"Z1: {{ {z1} }}"] if z1 else []
     lines += [f"ZE1: [ {ze1} ]"] if ze1 else []
-    lines += [f"E1: [ {e1} ]"] if e1 else []
+    lines.append(f"E1: [ {e1} ]")
     lines.append(f"protect: {{ {protect} }}")
     lines.append(f"on_stop: {on_stop}")
     read, faults = read_strategy("\n".join(lines) + "\n", f"{id}.yaml")
