@@ -111,6 +111,24 @@ _FAR: Final = 1 << 62
 NAN: Final = math.nan
 
 
+@inline
+def find_active(j0, n_rows, active, phase, M, SP, U, S):
+    """List the machines that can do anything in rows [j0, n_rows) of the block."""
+    n = 0
+    for s in range(phase.shape[0]):
+        hit = phase[s] != IDLE or M[s * WORDS + ARMED] == 0
+        if not hit:
+            o = U8(SP[s * SPEC_WORDS + S1_SLOT] * S)
+            for j in range(j0, n_rows):
+                if U[o + U8(j)] == 1:
+                    hit = True
+                    break
+        if hit:
+            active[n] = s
+            n += 1
+    active[phase.shape[0]] = n
+
+
 @entry
 def scan(
     j0, j1, n_rows, base, active, phase, M, MF, SP, FSP, RU, R, tops, U, F, S, pos_code, pos_fpar, reg, pst, ev, out
@@ -124,19 +142,7 @@ def scan(
     nm = phase.shape[0]
     out[0] = 0
     if active[nm] < 0:
-        n = 0
-        for s in range(nm):
-            hit = phase[s] != IDLE or M[s * WORDS + ARMED] == 0
-            if not hit:
-                o = U8(SP[s * SPEC_WORDS + S1_SLOT] * S)
-                for j in range(j0, n_rows):
-                    if U[o + U8(j)] == 1:
-                        hit = True
-                        break
-            if hit:
-                active[n] = s
-                n += 1
-        active[nm] = n
+        find_active(j0, n_rows, active, phase, M, SP, U, S)
     n = active[nm]
     if n == 0:
         return j1
@@ -451,7 +457,12 @@ def policy_scan(
     orders, log, lots, latency, fee_e4, slip_ppm, bar_only,
 ):  # fmt: skip
     """Run a whole block with fills in the kernel: every entry trades `lots`, every exit closes all."""
-    active[phase.shape[0]] = -1
+    find_active(0, n, active, phase, M, SP, U, S)
+    if active[phase.shape[0]] == 0:
+        return
+    for j in range(n):  # no print is an outlier here
+        tops[S + j] = R[BID, base + j]
+        tops[2 * S + j] = R[ASK, base + j]
     j = 0
     due = _FAR
     for s in range(phase.shape[0]):

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from botd.engine.engine import InstrumentEngine
 from botd.engine.jit import entry
 from botd.engine.kernels import advance, stage1
-from botd.engine.layout import ASK, BID
 from botd.engine.machine import (
     CASH,
     CLOSED,
@@ -53,9 +52,6 @@ def run_policy(
             != 0
         ):
             break
-        for j in range(n):  # no print is an outlier here
-            tops[S + j] = R[BID, base + j]
-            tops[2 * S + j] = R[ASK, base + j]
         policy_scan(
             n, base, base, active, phase, M, MF, SP, FSP, RU, R, tops, U, F, S, pos_code, pos_fpar, reg, pst, ev, out,
             orders, log, lots, latency, fee_e4, slip_ppm, bar_only,
