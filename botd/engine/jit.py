@@ -50,9 +50,7 @@ if COMPILED:
     import numba
 
     numba.config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
-    # Kernels allocate nothing (one that did would not compile). With numba's counting of references an
-    # array would be counted twice, atomically, at every call between kernels: 400 ns for each fill.
-    _compiler: Any = functools.partial(numba.njit, cache=True, error_model="numpy", _nrt=False)
+    _compiler: Any = functools.partial(numba.njit, cache=True, error_model="numpy")
     U8: Any = np.uint64  # a flat index: unsigned ones save a sign test in every access
 else:
     _compiler = None
