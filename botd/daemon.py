@@ -92,20 +92,22 @@ class Daemon:
 
     def run(self) -> int:
         """Prepare the session, run it, and return the exit code."""
-        state = self.plan.state_path
-        with StateLock(state.parent):
+        state, request = self.plan.state_path, StopRequest()
+        with StateLock(state.parent), note_signals(request):
             journal = open_state(state)
+            opener = SessionOpener(self.plan, self._feed, journal, clock=self._clock, screen=self._screen)
             try:
-                session = SessionOpener(
-                    self.plan, self._feed, journal, clock=self._clock, screen=self._screen
-                ).open()
+                with note_signals(request, breaking=True):
+                    session = opener.open()
+            except KeyboardInterrupt:
+                journal.close()
+                self._say("stopped before it traded")
+                return 0
             except BaseException:
                 journal.close()
                 raise
-            request = StopRequest()
             try:
-                with note_signals(request):
-                    return asyncio.run(self._live(session, journal, request))
+                return asyncio.run(self._live(session, journal, request))
             finally:
                 session.book.close()
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -46,8 +42,7 @@ def run(config: ConfigOption = Path(), data: DataOption = None, speed: SpeedOpti
     screen = Screen(console, clock, mode=plan.mode)
     stream = screen.log_stream() if screen.live else sys.stderr
     configure_logging(level=plan.logging.level, form=plan.logging.format, stream=stream)
-    with _sigterm_unwinds():
-        return Daemon(plan, data=data, speed=times, clock=clock, screen=screen).run()
+    return Daemon(plan, data=data, speed=times, clock=clock, screen=screen).run()
 
 
 def _speed(text: str | None) -> float | None:
@@ -62,20 +57,3 @@ def _speed(text: str | None) -> float | None:
     if not 0.0 < value < float("inf"):
         raise InputInvalid(f"--speed {text or repr(text)}: write max or a number above 0, such as 10")
     return value
-
-
-@contextmanager
-def _sigterm_unwinds() -> Iterator[None]:
-    """Let a SIGTERM during set-up end the process as Ctrl-C does: what is half done is undone and noted.
-
-    Once the daemon trades, its own handler stops it in stages.
-    """
-
-    def leave(number: int, _frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -56,11 +56,12 @@ class StopRequest:
 
 
 @contextmanager
-def note_signals(request: StopRequest) -> Iterator[None]:
+def note_signals(request: StopRequest, *, breaking: bool = False) -> Iterator[None]:
     """Turn SIGINT and SIGTERM into stop requests while no event loop listens yet, or none any more.
 
-    The handlers before it raise into whatever runs; around the loop's start and end that would leave it
-    half made. The third signal ends the process here as well.
+    With `breaking` they raise KeyboardInterrupt as well, for what may be broken off. The request tells where
+    that was lost: Python drops an exception that is raised into a destructor or a callback. The third signal
+    ends the process.
     """
 
     def asked(number: int, _frame: FrameType | None) -> None:
@@ -68,6 +69,8 @@ def note_signals(request: StopRequest) -> Iterator[None]:
         if request.at_once:
             for one in SIGNALS:
                 signal.signal(one, signal.SIG_DFL)
+        if breaking:
+            raise KeyboardInterrupt
 
     before = {number: signal.signal(number, asked) for number in SIGNALS}
     try:

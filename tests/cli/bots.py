@@ -300,7 +300,7 @@ class Running:
         for reader in self._readers:
             reader.join(10)
         assert "Traceback" not in self.text, self.text
-        return Done(code, "\n".join(self.lines) + "\n", "\n".join(self.errors) + "\n")
+        return Done(code, *("".join(f"{line}\n" for line in lines) for lines in (self.lines, self.errors)))
 
     def __enter__(self) -> Running:
         return self
