@@ -364,7 +364,9 @@ class Bot:
         """Continue from `state()` of a bot made of the same plan."""
         self.desk.restore(state["desk"])
         self._next_snapshot_us = state["next_snapshot_us"]
-        self.desk.working = [self._runner_of[key] for key in state["working"]]
+        self.desk.working = [
+            self._runner_of[strategy, instrument] for strategy, instrument in state["working"]
+        ]
         for runner, memory in zip(self.runners, state["memories"], strict=True):
             runner.recall(Memory.from_state(memory))
         for lane, engine, machines in zip(self.lanes, state["engines"], state["machines"], strict=True):

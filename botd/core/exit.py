@@ -107,7 +107,7 @@ def _take_over(runner: Runner, goal: ExitGoal) -> None:
     """Put a goal in the place of the one pursued, if any, without weakening it."""
     old = runner.memory.goal
     if old is not None:
-        if old.section is _ZE1:
+        if old.index >= 0:
             runner.rule_fired(old.index)
         if old.left is None:
             goal.left = None
@@ -146,12 +146,8 @@ def _send(
 
 def _in_flight(desk: Desk, runner: Runner) -> int:
     """Return the lots that live exit orders may still close (the resting stop is not one of them)."""
-    total = 0
-    for client_order_id in runner.memory.exit_ids:
-        order = desk.orders.get(client_order_id)
-        if order is not None:
-            total += order.leaves
-    return total
+    orders = (desk.orders.get(client_order_id) for client_order_id in runner.memory.exit_ids)
+    return sum(order.leaves for order in orders if order is not None)
 
 
 def exit_filled(runner: Runner, order: Order, fill: OrderFilled) -> None:
@@ -174,7 +170,7 @@ def exit_ended(
     if goal is None or memory.exit_ids:
         return
     if goal.left == 0:
-        if goal.section is _ZE1:
+        if goal.index >= 0:
             runner.rule_fired(goal.index)
         memory.goal = None
         runner.mark_busy(0)

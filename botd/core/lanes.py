@@ -12,7 +12,7 @@ from botd.core.instrument import Instrument
 from botd.core.settings import CoreSettings
 from botd.engine.engine import InstrumentEngine
 from botd.engine.flags import OutlierFlags
-from botd.engine.layout import ASK, BID, MARK, P, T
+from botd.engine.layout import MARK, P, T
 from botd.engine.machine import RuleMachines
 from botd.language.program import compile_program
 from botd.language.typed import Strategy
@@ -67,7 +67,7 @@ class Lane:
                 block_max=self.engine.block_max,
             ),
         )
-        self.base = 0  # ring index of the block's row 0
+        self.base = 0  # ring index of the block's row 0, or of the row to come
         self.row0 = 0  # its absolute row number
         self.n = 0
         self.next = 0  # next row of the block to judge
@@ -87,14 +87,18 @@ class Lane:
         if self.n:
             self.base = self.engine.append(rows)
             self.machines.new_block(self.base, self.n)
+        else:
+            self.base = self.row0 - self.engine.first_row
 
     def restore(self, engine: Mapping[str, Any], machines: dict[str, Any]) -> None:
         """Continue from the states of the lane's engine and machines, between two blocks."""
         self.engine.restore(engine)
         self.machines.restore(machines)
         self.machines.bind()
+        self.row0 = self.engine.rows_seen
+        self.base = self.row0 - self.engine.first_row
         self.n = self.next = 0
-        self.pending = None
+        self.places = self.pending = None
         self._at = -1
 
     def local(self, place: int) -> int:
@@ -109,16 +113,12 @@ class Lane:
 
     def last_row(self, before: int) -> int | None:
         """Return the ring index of the last row before a merged place, None before the first ever."""
-        row = (
-            self.base + self.local(before) - 1
-            if self.n
-            else self.engine.rows_seen - self.engine.first_row - 1
-        )
+        row = self.base + self.local(before) - 1
         return row if row >= 0 else None
 
     def judged(self) -> int | None:
         """Return the ring index of the last row that was judged, None before the first ever."""
-        row = self.base + self.next - 1 if self.n else self.engine.rows_seen - self.engine.first_row - 1
+        row = self.base + self.next - 1
         return row if row >= 0 else None
 
     def mark(self, before: int) -> int | None:
@@ -131,16 +131,8 @@ class Lane:
         values = self._values_at(index)
         return values[MARK] or values[P]
 
-    def tops(self, row: int) -> tuple[int, int]:
-        """Return (bid, ask) in ticks at a row of the block; 0 is unknown."""
-        values = self._values_at(self.base + row)
-        return values[BID], values[ASK]
-
     def row_time(self, row: int) -> int:
         return self._values_at(self.base + row)[T]
-
-    def price(self, row: int) -> int:
-        return self._values_at(self.base + row)[P]
 
     def values(self, row: int) -> list[int]:
         """Return columns T to MARK at a row of the block."""

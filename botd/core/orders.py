@@ -304,7 +304,7 @@ class OrderTable:
 
     def _bury(self, order: Order) -> None:
         group = self._live.get((order.key.strategy, order.instrument))
-        if group is not None:
+        if group is not None:  # none where a late fill meets a table that began with this order over
             group.pop(order.client_order_id, None)
 
     def forget_terminal(self, before_us: int) -> int:
