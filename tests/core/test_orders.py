@@ -392,3 +392,11 @@ def test_state_survives_json() -> None:
         assert getattr(twin, name) == getattr(one, name)
         assert type(getattr(twin, name)) is type(getattr(one, name))
     assert again.apply(fill("t1", 4, name="a")).change is Change.DUPLICATE
+
+
+def test_late_fill_of_an_order_that_was_over_when_the_table_began_is_booked() -> None:
+    orders = table(order("b"))
+    orders.apply(ended(canceled=False, name="b"))
+    again = OrderTable.from_state(json.loads(json.dumps(orders.state())))
+    assert again.apply(fill("t1", 4, name="b")).change is Change.LATE_FILL
+    assert (again.live(), again.live_for("s", BTC)) == ([], [])
