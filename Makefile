@@ -21,8 +21,9 @@ setup-dev:
 run: setup ## set up, then trade on paper until Ctrl-C; ARGS="--config FILE" goes to `botd run`
 	@$(BIN)/python scripts/foreground.py $(BIN)/botd run $(ARGS)
 
-test: lint ## set up, then run every check (JOBS=2 at once); skipped tests are named with the reason
-	@$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term --cov-fail-under=100 $(ARGS)
+test: lint ## set up, then run every check; core and language at 100 % branch coverage by their own tests
+	@$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term --cov-fail-under=100 tests/core tests/language
+	@$(BIN)/python -m pytest -n $(JOBS) --ignore=tests/core --ignore=tests/language $(ARGS)
 
 lint: setup-dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .

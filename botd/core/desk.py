@@ -107,10 +107,10 @@ class Desk(Recorder):
     def working_entries(self) -> Iterator[tuple[Runner, Decimal]]:
         """Yield every live entry order's runner and the notional that may still fill."""
         for runner in self.working:
-            for order in self.orders.live_for(runner.strategy.id, runner.lane.instrument.id):
-                if order.client_order_id == runner.memory.entry_id:
-                    price = order.decision_price if order.limit is None else order.limit
-                    yield runner, runner.lane.instrument.money(order.leaves * price)
+            live = self.orders.live_for(runner.strategy.id, runner.lane.instrument.id)
+            for order in [one for one in live if one.client_order_id == runner.memory.entry_id]:
+                price = order.decision_price if order.limit is None else order.limit
+                yield runner, runner.lane.instrument.money(order.leaves * price)
 
     def forget_old_submissions(self, ts_us: int) -> None:
         """Drop entries sent over a minute ago from the rate count."""

@@ -303,9 +303,9 @@ class OrderTable:
         return _applied(change, order, before)
 
     def _bury(self, order: Order) -> None:
-        group = self._live.get((order.key.strategy, order.instrument))
-        if group is not None:  # none where a late fill meets a table that began with this order over
-            group.pop(order.client_order_id, None)
+        # no group where a late fill meets a table that began with this order over
+        group = self._live.get((order.key.strategy, order.instrument), {})
+        group.pop(order.client_order_id, None)
 
     def forget_terminal(self, before_us: int) -> int:
         """Drop terminal orders that last changed before a time; return how many."""

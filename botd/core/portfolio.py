@@ -168,8 +168,7 @@ class Portfolio:
         position.cost += price * qty
         position.entry_qty += qty
         position.entry_cost += price * qty
-        if position.qty > position.qty_max:
-            position.qty_max = position.qty
+        position.qty_max = max(position.qty_max, position.qty)
         return _fill_effect(position, ZERO, None)
 
     def _charge(self, position: Position, instrument: Instrument, fee: Decimal) -> Account:
