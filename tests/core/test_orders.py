@@ -372,22 +372,16 @@ def test_order_from_a_command_takes_every_term() -> None:
     assert (one.updated_us, one.leaves, one.is_terminal) == (50, 5, False)
 
 
-def test_decision_key_as_text_names_all_its_parts() -> None:
-    assert str(DecisionKey("s", BTC, 3, Section.ZE1, "half", 2)) == "s|BTC/USDT|3|ZE1|half|2"
-
-
 def test_state_survives_json() -> None:
     orders = table(order("a"), order("b"), order("c", strategy="t"))
     orders.apply(fill("t1", 4, fee="0.00000001", name="a"))
     orders.apply(ended(canceled=False, name="b"))
-    state = orders.state()
-    again = OrderTable.from_state(json.loads(json.dumps(state)))
-    assert again.state() == state
+    again = OrderTable.from_state(json.loads(json.dumps(orders.state())))
+    assert again.state() == orders.state()
     assert [o.client_order_id for o in again.live()] == ["a", "c"]
     assert [o.client_order_id for o in again.live_for("t", BTC)] == ["c"]
     one, twin = orders.get(ClientOrderId("a")), again.get(ClientOrderId("a"))
-    assert one is not None
-    assert twin is not None
+    assert one is not None and twin is not None
     for name in Order.__slots__:
         assert getattr(twin, name) == getattr(one, name)
         assert type(getattr(twin, name)) is type(getattr(one, name))
