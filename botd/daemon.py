@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from botd.app import open_feeds
 from botd.config.loader import fit_to_data
@@ -12,7 +15,7 @@ from botd.config.plan import Plan
 from botd.core.records import Record
 from botd.errors import InputInvalid
 from botd.feeds.synthetic import SyntheticFeed
-from botd.ports import Batch, Cursor, Feed
+from botd.ports import Batch, Chunk, Cursor, Feed
 from botd.runtime.clock import WallClock
 from botd.runtime.live import LiveDriver
 from botd.runtime.lock import StateLock
@@ -144,8 +147,11 @@ class Daemon:
         reconciler = Reconciler(session.loop, self._clock, self._alert, self.plan.settings.execution)
 
         async def trade() -> None:
-            if isinstance(session.feed, SyntheticFeed):
-                await driver.catch_up(session.feed.read(session.loop.feed_position))
+            feed, loop = session.feed, session.loop
+            if isinstance(feed, SyntheticFeed):
+                await driver.catch_up(feed.read(loop.feed_position))
+            elif loop.recovery is not None:
+                await driver.catch_up(_read_before(feed, loop.feed_position, loop.recovery.cursor))
             await driver.run(schedule.due)
 
         async def watch() -> None:
@@ -175,3 +181,13 @@ class Daemon:
 
     def _alert(self, source: str, message: str) -> None:
         self._say(f"{source}: {message}")
+
+
+def _read_before(feed: Feed, position: int, cursor: Cursor) -> Iterator[Chunk]:
+    """Yield the rows that a former run took: they have been due once, and are not waited for again."""
+    for chunk in feed.read(position):
+        count = min(chunk.rows.shape[1], cursor.feed_position - chunk.position)
+        if count <= 0:
+            return
+        rows = np.ascontiguousarray(chunk.rows[:, :count])
+        yield replace(chunk, instrument=chunk.instrument[:count], rows=rows)

@@ -162,6 +162,20 @@ def test_signal_stops_in_order_and_the_next_run_goes_on(bot: Path, number: signa
     Books(bot / "state/botd.sqlite3").check(START)
 
 
+def test_rows_that_a_former_run_judged_are_not_waited_for_again(bot: Path) -> None:
+    with Running(bot, "run", "--data", DATA, "--speed", "600") as daemon:
+        daemon.wait_for(" trade rider ")
+        daemon.signal(signal.SIGKILL)
+        daemon.process.wait(30)
+    ((session, reached),) = Books(bot / "state/botd.sqlite3").cursors.items()
+    assert reached > 150  # at real time that many seconds, or nearly
+    with Running(bot, "run", "--data", DATA, "--speed", "1") as daemon:
+        daemon.wait_for(" goes on at ")
+        wait_until(books_hold(bot, lambda books: books.cursors[session] > reached), seconds=30)
+        daemon.process.terminate()
+        assert daemon.end().code == 0
+
+
 def test_kill_9_anywhere_loses_nothing(bot: Path) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")

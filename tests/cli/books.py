@@ -25,6 +25,10 @@ class Books:
             self.fills = self._rows(connection, "fills ORDER BY session_id, seq")
             self.trades = self._rows(connection, "trades")
             self.positions = self._rows(connection, "positions")
+            self.cursors = {
+                str(row["session_id"]): int(row["position"])
+                for row in self._rows(connection, "journal_cursor")
+            }
             self.snapshots = self._rows(connection, "portfolio_snapshots ORDER BY session_id, seq")
         finally:
             connection.close()
