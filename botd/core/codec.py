@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from decimal import Decimal
+from json.encoder import encode_basestring_ascii
 from operator import attrgetter
 from typing import Any, Final, get_args
 
@@ -14,17 +15,12 @@ from botd.core.instrument import InstrumentId
 from botd.errors import StateCorrupt
 
 
-def _key_parts(key: DecisionKey) -> dict[str, object]:
-    return {name: getattr(key, name) for name in DecisionKey.__slots__}
-
-
 def _key(parts: Mapping[str, Any]) -> DecisionKey:
     strategy, instrument, cycle, section, rule, leg = (parts[name] for name in DecisionKey.__slots__)
     return DecisionKey(strategy, InstrumentId(instrument), cycle, Section(section), rule, leg)
 
 
-# Fields that are no JSON values as they are: ids, times, ticks, lots and flags are, enums are text.
-_WRITE: Final[Mapping[str, Callable[[Any], object]]] = {"fee": str, "key": _key_parts}
+# Fields that are read as more than the JSON value they are written as.
 _READ: Final[Mapping[str, Callable[[Any], object]]] = {
     "fee": Decimal,
     "key": _key,
@@ -34,17 +30,26 @@ _READ: Final[Mapping[str, Callable[[Any], object]]] = {
 }
 _KINDS: Final = {kind.__name__: kind for kind in (*get_args(Command), *get_args(Answer))}
 _COMMANDS: Final = frozenset(get_args(Command))
-# by type: its name, its fields' names, a getter of all of them, and the fields to convert
+
+
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+# by type: a getter of all fields, and the text before each
 _FORMS: Final = {
-    kind: (
-        kind.__name__,
-        names := tuple(field.name for field in fields(kind)),
-        attrgetter(*names),
-        tuple((name, _WRITE[name]) for name in names if name in _WRITE),
-    )
-    for kind in _KINDS.values()
+    kind: (attrgetter(*_names(kind)), tuple(f'"{name}":' for name in _names(kind)))
+    for kind in (*_KINDS.values(), DecisionKey)
 }
-_encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+# by type: how a field's value is written; enums are text
+_WRITE: Final[dict[type[Any], Callable[[Any], str]]] = {
+    int: int.__repr__,
+    bool: {False: "false", True: "true"}.__getitem__,
+    type(None): lambda _: "null",
+    Decimal: lambda amount: f'"{amount}"',
+    DecisionKey: lambda key: _body(key),
+    **dict.fromkeys((str, Section, Side, OrderType, TimeInForce), encode_basestring_ascii),
+}
 
 
 def command_text(command: Command) -> str:
@@ -70,11 +75,13 @@ def answer_of(text: str) -> Answer:
 
 
 def _text(value: Command | Answer) -> str:
-    name, names, values, converted = _FORMS[type(value)]
-    body = dict(zip(names, values(value), strict=True))
-    for field, write in converted:
-        body[field] = write(body[field])
-    return _encode((name, body))
+    return f'["{type(value).__name__}",{_body(value)}]'
+
+
+def _body(value: Command | Answer | DecisionKey) -> str:
+    values, heads = _FORMS[type(value)]
+    parts = [head + _WRITE[type(one)](one) for head, one in zip(heads, values(value), strict=True)]
+    return f"{{{','.join(parts)}}}"
 
 
 def _value(text: str, *, commands: bool) -> Any:

@@ -84,10 +84,12 @@ def _share(runner: Runner, position: Position, close: Decimal, row: int) -> int 
 
     Floored to the lot; a remainder below the venue's minimum notional is closed too.
     """
+    if close == 1:
+        return None
     lots = int(EXACT.multiply(position.qty, close))
     rest = position.qty - lots
     lane = runner.lane
-    if rest == 0 or lane.instrument.money(rest * lane.values(row)[P]) < lane.instrument.min_notional:
+    if lane.instrument.money(rest * lane.values(row)[P]) < lane.instrument.min_notional:
         return None
     return lots
 
@@ -227,7 +229,8 @@ def keep_stop(desk: Desk, runner: Runner, position: Position, ts_us: int) -> Non
 
 def _send_stop(desk: Desk, runner: Runner, position: Position, ratio: Decimal, ts_us: int) -> None:
     memory, lane = runner.memory, runner.lane
-    entry = EXACT.divide(position.cost, position.qty)
+    whole, rest = divmod(position.cost, position.qty)
+    entry: Decimal | int = EXACT.divide(position.cost, position.qty) if rest else whole
     # the stop stands on the near side of the exact price: never further away than the file says
     if runner.sign > 0:
         price = int(EXACT.multiply(entry, 1 - ratio).to_integral_value(ROUND_CEILING))

@@ -60,7 +60,7 @@ class Memory:
 
     def next_leg(self, section: Section, rule: str) -> int:
         """Return the leg of a rule's next order: no two orders have the same decision key."""
-        name = f"{section}|{rule}"
+        name = section + "|" + rule
         leg = self.legs.get(name, 0)
         self.legs[name] = leg + 1
         return leg

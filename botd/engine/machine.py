@@ -563,9 +563,10 @@ class RuleMachines:
 
     def reset_position_state(self, machine: int) -> None:
         """Forget what position rules counted: `for` restarts at the first fill."""
-        code = self.codes[machine]
-        self.pos_state[code.pos_state[0] : code.pos_state[1]] = -1
-        self.pnl_max[machine] = np.nan
+        start, stop = self.codes[machine].pos_state
+        if start < stop:
+            self.pos_state[start:stop] = -1
+        self.pnl_max[machine] = NAN
 
     def state(self) -> dict[str, NDArray[np.int64] | NDArray[np.float64]]:
         """Return copies of everything that a snapshot keeps."""
