@@ -176,7 +176,11 @@ class Bot:
         if isinstance(answer, OrderFilled):
             self._filled(self._owner(order), order, answer)
         elif order.is_terminal:
-            self._ended(self._owner(order), order, answer.ts_us, rejected=applied.change is _REJECTED)
+            runner = self._owner(order)
+            position = self._position(runner)
+            if applied.change is _REJECTED:
+                self._rejected(runner, order, answer.ts_us, exposed=position is not None)
+            self._ended(runner, order, position, answer.ts_us)
         elif order.type is _STOP_MARKET:
             self._stop_heard(self._owner(order), order, answer)
         self.desk.updated(order, answer.ts_us)
@@ -227,7 +231,7 @@ class Bot:
             if is_entry and memory.flattening:
                 exit.flatten(desk, runner, fill.ts_us)
         if order.is_terminal:
-            self._ended(runner, order, fill.ts_us, rejected=False)
+            self._ended(runner, order, position if position.qty else None, fill.ts_us)
 
     def _position(self, runner: Runner) -> Position | None:
         return self.desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id)
@@ -240,11 +244,9 @@ class Bot:
         memory.goal = None
         runner.become_idle()
 
-    def _ended(self, runner: Runner, order: Order, ts_us: int, *, rejected: bool) -> None:
+    def _ended(self, runner: Runner, order: Order, position: Position | None, ts_us: int) -> None:
+        """An order is over; `position` is what is held now."""
         desk, memory = self.desk, runner.memory
-        position = self._position(runner)
-        if rejected:
-            self._rejected(runner, order, ts_us, exposed=position is not None)
         if order.client_order_id == memory.entry_id:
             memory.entry_id = None
             desk.working.remove(runner)
@@ -255,7 +257,7 @@ class Bot:
             if position is not None:
                 exit.stop_ended(desk, runner, order, position, ts_us)
         elif position is not None:
-            exit.exit_ended(desk, runner, order, position, ts_us, rejected=rejected)
+            exit.exit_ended(desk, runner, order, position, ts_us)
 
     def _rejected(self, runner: Runner, order: Order, ts_us: int, *, exposed: bool) -> None:
         """Count a rejected entry; cry out over an exit that leaves something held."""

@@ -163,9 +163,7 @@ def exit_filled(runner: Runner, order: Order, fill: OrderFilled) -> None:
         runner.block_until(fill.ts_us + goal.cooldown_us)
 
 
-def exit_ended(
-    desk: Desk, runner: Runner, order: Order, position: Position, ts_us: int, *, rejected: bool
-) -> None:
+def exit_ended(desk: Desk, runner: Runner, order: Order, position: Position, ts_us: int) -> None:
     """An exit order is over and something is still held: finish the goal or ask for the rest."""
     memory, goal = runner.memory, runner.memory.goal
     memory.exit_ids = [one for one in memory.exit_ids if _live(desk, one)]
@@ -179,7 +177,7 @@ def exit_ended(
     elif memory.flattening and order.filled:  # no row will come to ask at
         _send_now(desk, runner, goal, position, ts_us)
     else:
-        runner.ask_again(ts_us + RETRY_REJECTED_US if rejected else 0)
+        runner.ask_again(ts_us + RETRY_REJECTED_US if order.status is OrderStatus.REJECTED else 0)
 
 
 def _live(desk: Desk, client_order_id: ClientOrderId) -> bool:
