@@ -98,10 +98,15 @@ class Daemon:
         state, request = self.plan.state_path, StopRequest()
         with StateLock(state.parent), note_signals(request):
             journal = open_state(state)
-            opener = SessionOpener(self.plan, self._feed, journal, clock=self._clock, screen=self._screen)
             try:
-                with note_signals(request, breaking=True):
-                    session = opener.open()
+                session = SessionOpener(
+                    self.plan,
+                    self._feed,
+                    journal,
+                    clock=self._clock,
+                    screen=self._screen,
+                    check_stop=request.check,
+                ).open()
             except KeyboardInterrupt:
                 journal.close()
                 self._say("stopped before it traded")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,14 +46,23 @@ class SessionOpener:
     """Finds or begins the session of a plan on a feed; the state folder is locked by the caller."""
 
     def __init__(
-        self, plan: Plan, feed: Feed, journal: SqliteJournal, *, clock: WallClock, screen: Screen
+        self,
+        plan: Plan,
+        feed: Feed,
+        journal: SqliteJournal,
+        *,
+        clock: WallClock,
+        screen: Screen,
+        check_stop: Callable[[], None] = lambda: None,
     ) -> None:
+        """`check_stop` is called now and then; what it raises breaks the opening off."""
         self._plan = plan
         self._feed = feed
         self._journal = journal
         self._clock = clock
         self._screen = screen
         self._say = screen.say
+        self._check_stop = check_stop
 
     def open(self) -> Session:
         """Return the session to run: begun, resumed, or the successor of one that cannot go on."""
@@ -110,6 +119,7 @@ class SessionOpener:
 
     def _warm_up(self, plan: Plan, feed: SyntheticFeed) -> TradingLoop:
         """Run the day before the first start through the batch driver into the same store."""
+        self._say("warming up: the last 24 h of the market, some seconds")
         until = self._clock.now_us()
         session_id = self._new_id("warmup")
         loop = build_loop(plan, feed, session_id=session_id)
@@ -118,7 +128,7 @@ class SessionOpener:
         began = self._clock.monotonic()
         sink = _Sink(self._journal, session_id, loop, self._screen)
         try:
-            run_batch(loop, feed.read(loop.feed_position, until_us=until), sink.take)
+            run_batch(loop, self._unless_stopped(feed.read(loop.feed_position, until_us=until)), sink.take)
             sink.write()
         except BaseException:
             self._journal.end_session(session_id, status="failed", ended_us=self._clock.now_us())
@@ -154,7 +164,7 @@ class SessionOpener:
         plan, feed = self._former(info)
         loop, book = self._restore(plan, feed, info, cursor)
         sink = _Sink(self._journal, info.id, loop, self._screen)
-        for chunk in _until_recovered(loop, feed, cursor):
+        for chunk in self._unless_stopped(_until_recovered(loop, feed, cursor)):
             for group in loop.run(chunk, until_us=cursor.ts_us + SETTLE_US):
                 sink.take(group, at_once=True)
         if loop.recovery is not None:
@@ -195,7 +205,7 @@ class SessionOpener:
         book.close()
         session_id = self._new_id(self._plan.mode)
         loop = build_loop(self._plan, self._feed, session_id=session_id)
-        for chunk in self._history(old):
+        for chunk in self._unless_stopped(self._history(old)):
             loop.warm(chunk)
         loop.succeed(old)
         loop.bot.desk.id_prefix = session_id
@@ -230,6 +240,11 @@ class SessionOpener:
         return self._begin(replace(self._plan, settings=replace(self._plan.settings, equity=balances)))
 
     # ---- small parts ----------------------------------------------------------------------------
+
+    def _unless_stopped(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        for chunk in chunks:
+            self._check_stop()
+            yield chunk
 
     def _start(self, session_id: str, mode: str) -> None:
         self._journal.start_session(

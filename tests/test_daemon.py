@@ -278,7 +278,10 @@ def test_signal_in_the_warm_up_is_clean_and_the_next_start_works(bot: Path, numb
     assert done.code == 0
     if "stopped in order" in done.out:  # the warm-up ended as the signal came: the session stopped at once
         return
-    assert done.out == "stopped before it traded\n"
+    assert done.out.splitlines() == [
+        "warming up: the last 24 h of the market, some seconds",
+        "stopped before it traded",
+    ]
     assert [status for _, status in sessions(bot)] == ["failed"]
     with Running(bot, "run") as daemon:
         daemon.wait_for(" begins")

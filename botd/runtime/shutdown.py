@@ -46,6 +46,11 @@ class StopRequest:
         log.info("stop requested", extra={"cause": cause})
         self._orderly.set()
 
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if a stop is asked for: where there is nothing yet to stop in order."""
+        if self.requested:
+            raise KeyboardInterrupt(self.cause)
+
     async def wait(self) -> None:
         """Return when a stop is asked for."""
         await self._orderly.wait()
@@ -56,12 +61,11 @@ class StopRequest:
 
 
 @contextmanager
-def note_signals(request: StopRequest, *, breaking: bool = False) -> Iterator[None]:
+def note_signals(request: StopRequest) -> Iterator[None]:
     """Turn SIGINT and SIGTERM into stop requests while no event loop listens yet, or none any more.
 
-    With `breaking` they raise KeyboardInterrupt as well, for what may be broken off. The request tells where
-    that was lost: Python drops an exception that is raised into a destructor or a callback. The third signal
-    ends the process.
+    They raise nothing: Python drops what is raised into a destructor or a callback, and prints it. What takes
+    long asks `request.check()` now and then. The third signal ends the process.
     """
 
     def asked(number: int, _frame: FrameType | None) -> None:
@@ -69,8 +73,6 @@ def note_signals(request: StopRequest, *, breaking: bool = False) -> Iterator[No
         if request.at_once:
             for one in SIGNALS:
                 signal.signal(one, signal.SIG_DFL)
-        if breaking:
-            raise KeyboardInterrupt
 
     before = {number: signal.signal(number, asked) for number in SIGNALS}
     try:

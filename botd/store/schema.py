@@ -42,6 +42,8 @@ def refusal(path: Path, error: sqlite3.Error) -> BotdError:
         return SecondDaemon(f"{path} is in use by another process; stop that one first")
     if "readonly" in text or "read-only" in text or "unable to open" in text:
         return InputInvalid(f"cannot write {path} ({text}); make the file and its folder writable")
+    if "full" in text:
+        return InputInvalid(f"cannot write {path} ({text}); make room and start again, nothing is lost")
     return InputInvalid(f"cannot use {path}: {text}")
 
 

@@ -24,15 +24,12 @@ def test_signal_is_noted_and_breaks_nothing(number: signal.Signals) -> None:
     assert signal.getsignal(number) is before
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-def test_breaking_signal_raises_and_is_noted(number: signal.Signals) -> None:
+def test_request_raises_where_it_is_checked() -> None:
     request = StopRequest()
-    with note_signals(request):
-        outer = signal.getsignal(number)
-        with pytest.raises(KeyboardInterrupt), note_signals(request, breaking=True):
-            raise_signal(number)
-        assert request.requested
-        assert signal.getsignal(number) is outer
+    request.check()
+    request.ask("SIGTERM")
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        request.check()
 
 
 def test_third_signal_finds_the_systems_own_handling() -> None:
