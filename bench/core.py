@@ -14,6 +14,7 @@ import random
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from time import perf_counter, thread_time
@@ -106,10 +107,10 @@ class TimedBot(Bot):
         self.spent += thread_time() - began
         self.calls += 1
 
-    def apply(self, answer: Answer) -> list[Command]:
-        """Take an answer, timed."""
+    def apply(self, answers: Sequence[Answer]) -> list[Command]:
+        """Take answers, timed."""
         began = thread_time()
-        commands = apply(self, answer)
+        commands = apply(self, answers)
         self.spent += thread_time() - began
         self.calls += 1
         return commands

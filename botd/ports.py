@@ -134,7 +134,7 @@ class JournalEvent:
 
     position: int  # merged row number before which it was applied
     ordinal: int  # order among events of one position
-    kind: str  # "answer", "job", "command", "adjustment", "boot"
+    kind: str  # "answers", "job", "command", "adjustment", "boot"
     payload: str  # JSON
 
 

@@ -159,34 +159,39 @@ class Bot:
 
     # ---- the venue's answers --------------------------------------------------------------------
 
-    def apply(self, answer: Answer) -> list[Command]:
-        """Book one answer of the venue; return what it makes us ask."""
-        applied = self.desk.orders.apply(answer)
-        order = applied.order
+    def apply(self, answers: Sequence[Answer]) -> list[Command]:
+        """Book what the venue answered at one place; return what it makes us ask."""
+        for answer in answers:
+            self._apply(answer)
+        return self._take_commands()
+
+    def _apply(self, answer: Answer) -> None:
+        desk = self.desk
+        change = desk.orders.apply(answer)
+        if change is _DUPLICATE:
+            return
+        order = desk.orders.get(answer.client_order_id)
         if order is None:
-            self.desk.alert(
+            desk.alert(
                 "critical",
                 "unknown_order",
                 f"the venue reports order {answer.client_order_id}, which is not ours",
                 answer.ts_us,
             )
-            return self._take_commands()
-        if applied.change is _DUPLICATE:
-            return []
+            return
         if isinstance(answer, OrderFilled):
             self._filled(self._owner(order), order, answer)
         elif order.is_terminal:
             runner = self._owner(order)
             position = self._position(runner)
-            if applied.change is _REJECTED:
+            if change is _REJECTED:
                 self._rejected(runner, order, answer.ts_us, exposed=position is not None)
             self._ended(runner, order, position, answer.ts_us)
         elif order.type is _STOP_MARKET:
             self._stop_heard(self._owner(order), order, answer)
-        self.desk.updated(order, answer.ts_us)
+        desk.updated(order, answer.ts_us)
         if order.cancel_wanted and order.accepted:
             self._cancel_again(order, answer.ts_us)
-        return self._take_commands()
 
     def _cancel_again(self, order: Order, ts_us: int) -> None:
         """The cancel may have overtaken the order: now that the venue has it, ask once more."""
@@ -258,6 +263,8 @@ class Bot:
                 exit.stop_ended(desk, runner, order, position, ts_us)
         elif position is not None:
             exit.exit_ended(desk, runner, order, position, ts_us)
+        if runner.waits_to_enter and not desk.orders.live_for(runner.strategy.id, order.instrument):
+            runner.may_enter()
 
     def _rejected(self, runner: Runner, order: Order, ts_us: int, *, exposed: bool) -> None:
         """Count a rejected entry; cry out over an exit that leaves something held."""
@@ -313,6 +320,7 @@ class Bot:
         for order in self.desk.orders.live():
             self.desk.submitted(order)
             self.desk.updated(order, ts_us)
+            self.desk.settle()
 
     def take_records(self) -> list[Record]:
         """Hand over what was recorded since the last call."""
@@ -320,7 +328,9 @@ class Bot:
         return records
 
     def _take_commands(self) -> list[Command]:
+        """Settle what one place brought about and hand over its commands."""
         desk = self.desk
+        desk.settle()
         commands = desk.commands
         if commands:
             desk.commands = []

@@ -20,11 +20,12 @@ from botd.engine.machine import (
     RETRY,
     RETRY_AT,
     SIGNALLED,
+    WAITS,
     WORDS,
 )
 from botd.errors import InputInvalid
 
-_KEPT = (BLOCKED_UNTIL, QTY, COST, ENTRY_T, BEST, BUSY, RETRY, RETRY_AT)
+_KEPT = (BLOCKED_UNTIL, QTY, COST, ENTRY_T, BEST, BUSY, RETRY, RETRY_AT, WAITS)
 
 
 def carry(old: Bot, new: Bot, ts_us: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from decimal import Decimal
 from json.encoder import encode_basestring_ascii
@@ -59,19 +59,26 @@ def command_text(command: Command) -> str:
 
 def command_of(text: str) -> Command:
     """Return the command that `command_text` wrote; raise StateCorrupt for anything else."""
-    command: Command = _value(text, commands=True)
+    try:
+        name, body = json.loads(text)
+    except (ValueError, TypeError) as error:
+        raise _not_ours(text) from error
+    command: Command = _value(name, body, commands=True)
     return command
 
 
-def answer_text(answer: Answer) -> str:
-    """Return an answer as one line of JSON."""
-    return _text(answer)
+def answers_text(answers: Sequence[Answer]) -> str:
+    """Return answers as one line of JSON."""
+    return f"[{','.join(map(_text, answers))}]"
 
 
-def answer_of(text: str) -> Answer:
-    """Return the answer that `answer_text` wrote; raise StateCorrupt for anything else."""
-    answer: Answer = _value(text, commands=False)
-    return answer
+def answers_of(text: str) -> list[Answer]:
+    """Return the answers that `answers_text` wrote; raise StateCorrupt for anything else."""
+    try:
+        pairs = json.loads(text)
+        return [_value(name, body, commands=False) for name, body in pairs]
+    except (ValueError, TypeError) as error:
+        raise _not_ours(text) from error
 
 
 def _text(value: Command | Answer) -> str:
@@ -84,16 +91,19 @@ def _body(value: Command | Answer | DecisionKey) -> str:
     return f"{{{','.join(parts)}}}"
 
 
-def _value(text: str, *, commands: bool) -> Any:
+def _value(name: str, body: dict[str, Any], *, commands: bool) -> Any:
     try:
-        name, body = json.loads(text)
         kind = _KINDS[name]
         for field, read in _READ.items():
             if field in body:
                 body[field] = read(body[field])
         value = kind(**body)
     except (ValueError, TypeError, KeyError, ArithmeticError) as error:
-        raise StateCorrupt(f"not a line that botd wrote: {text[:80]}") from error
+        raise _not_ours(f"{name} {body}") from error
     if (kind in _COMMANDS) is not commands:
         raise StateCorrupt(f"{name} stands where a {'command' if commands else 'answer'} belongs")
     return value
+
+
+def _not_ours(text: str) -> StateCorrupt:
+    return StateCorrupt(f"not a line that botd wrote: {text[:80]}")

@@ -139,18 +139,18 @@ class Desk(Recorder):
         """Commit to an order: it is in the table and among the commands, with an id of its own."""
         self.ids += 1
         command = _submit_order(
-            client_order_id=ClientOrderId(f"{self.id_prefix}-{self.ids}"),
-            key=key,
-            instrument=key.instrument,
-            side=side,
-            type=kind,
-            tif=_IOC if kind is _MARKET else _GTC,
-            qty=lots,
-            limit=limit,
-            stop=stop,
-            reduce_only=reduce_only,
-            expire_us=expire_us,
-            ts_us=ts_us,
+            ClientOrderId(f"{self.id_prefix}-{self.ids}"),
+            key,
+            key.instrument,
+            side,
+            kind,
+            _IOC if kind is _MARKET else _GTC,
+            lots,
+            ts_us,
+            limit,
+            stop,
+            reduce_only,
+            expire_us,
         )
         order = Order.from_command(command, row=row, intent_seq=intent_seq, decision_price=decision_price)
         self.orders.add(order)
@@ -165,9 +165,7 @@ class Desk(Recorder):
             return
         order.cancel_wanted = not order.accepted
         order.to(OrderStatus.PENDING_CANCEL)
-        self.commands.append(
-            _cancel_order(client_order_id=order.client_order_id, instrument=order.instrument, ts_us=ts_us)
-        )
+        self.commands.append(_cancel_order(order.client_order_id, order.instrument, ts_us))
         self.updated(order, ts_us)
 
     def amend(self, order: Order, lots: int, ts_us: int) -> None:

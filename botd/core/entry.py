@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from typing import Final
 
 from botd.core.desk import Desk
 from botd.core.events import DecisionKey, OrderType, Section, Side
 from botd.core.instrument import InstrumentId
-from botd.core.money import EXACT, ZERO
+from botd.core.money import ZERO, ceil_share, floor_share
 from botd.core.risk import EntryIntent, RiskView, check_entry
 from botd.core.runner import Runner
 from botd.core.sizing import Sized, size_entry
@@ -36,7 +36,7 @@ def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
     """
     lane, strategy = runner.lane, runner.strategy
     if desk.orders.live_for(strategy.id, lane.instrument.id):
-        runner.stay_signalled()
+        runner.wait_to_enter()
         return
     side = runner.entry_side
     if strategy.entry.written:
@@ -113,20 +113,20 @@ def _view(
                 count += 1
     desk.forget_old_submissions(ts_us)
     return _risk_view(
-        trading=desk.trading_state,
-        equity=equity,
-        start_equity=account.start,
-        day_start_equity=account.day_start,
-        peak_equity=account.peak,
-        balance_free=account.balance - committed,
-        margin_used=committed,
-        position_notional=instrument.money(own.qty * marks[instrument.id]) if own else ZERO,
-        symbol_exposure=symbol,
-        total_exposure=total,
-        positions_count=count,
-        losing_streak=portfolio.losing_streak(runner.strategy.id, ts_us),
-        orders_last_minute=len(desk.submitted_us),
-        rejects_in_a_row=desk.rejects,
+        equity,
+        account.start,
+        account.day_start,
+        account.peak,
+        account.balance - committed,
+        committed,
+        instrument.money(own.qty * marks[instrument.id]) if own else ZERO,
+        symbol,
+        total,
+        count,
+        portfolio.losing_streak(runner.strategy.id, ts_us),
+        len(desk.submitted_us),
+        desk.rejects,
+        desk.trading_state,
     )
 
 
@@ -146,6 +146,5 @@ def _terms(
         return OrderType.LIMIT, max(1, ticks), ts_us + ttl
     slippage = desk.settings.execution.slippage_max if spec.slippage_max is None else spec.slippage_max
     if side is _BUY:
-        return _MARKET, int(EXACT.multiply(top, 1 + slippage)), None
-    bound = EXACT.multiply(top, 1 - slippage).to_integral_value(ROUND_CEILING)
-    return _MARKET, max(1, int(bound)), None
+        return _MARKET, floor_share(top, 1 + slippage), None
+    return _MARKET, max(1, ceil_share(top, 1 - slippage)), None

@@ -60,7 +60,7 @@ class DecisionKey:
 # ---- commands: bot -> venue -------------------------------------------------------------------
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class SubmitOrder:
     """Ask the venue for an order. Committed before it is sent, sent once."""
 
@@ -71,14 +71,14 @@ class SubmitOrder:
     type: OrderType
     tif: TimeInForce
     qty: int  # lots, positive
+    ts_us: int  # row time of the decision
     limit: int | None = None  # ticks
     stop: int | None = None  # ticks, STOP_MARKET only
     reduce_only: bool = False
     expire_us: int | None = None  # GTC orders: event time at which the venue drops it
-    ts_us: int  # row time of the decision
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class CancelOrder:
     client_order_id: ClientOrderId
     instrument: InstrumentId
@@ -100,14 +100,14 @@ Command = SubmitOrder | CancelOrder | AmendOrder
 # ---- answers: venue -> bot --------------------------------------------------------------------
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class OrderAccepted:
     seq: int  # the venue's own event number, rising by one
     client_order_id: ClientOrderId
     ts_us: int
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class OrderRejected:
     seq: int
     client_order_id: ClientOrderId
@@ -115,7 +115,7 @@ class OrderRejected:
     ts_us: int
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class OrderFilled:
     """One execution. `trade_id` is unique at the venue; a second copy is dropped."""
 
@@ -129,7 +129,7 @@ class OrderFilled:
     ts_us: int
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class OrderEnded:
     """The order is over with a remainder: canceled on request or expired (IOC, time to live)."""
 
@@ -140,7 +140,7 @@ class OrderEnded:
     ts_us: int
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class OrderAmended:
     seq: int
     client_order_id: ClientOrderId
@@ -148,7 +148,7 @@ class OrderAmended:
     ts_us: int
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class RequestRefused:
     """A cancel or an amendment came too late or named an unknown order; the order is untouched."""
 

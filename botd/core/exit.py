@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from typing import Final
 
 from botd.core.desk import Desk
 from botd.core.events import ClientOrderId, DecisionKey, OrderFilled, OrderType, Section
-from botd.core.money import EXACT
+from botd.core.money import ceil_share, floor_share
 from botd.core.orders import Order
 from botd.core.portfolio import Position
 from botd.core.records import OrderStatus
@@ -86,7 +86,7 @@ def _share(runner: Runner, position: Position, close: Decimal, row: int) -> int 
     """
     if close == 1:
         return None
-    lots = int(EXACT.multiply(position.qty, close))
+    lots = floor_share(position.qty, close)
     rest = position.qty - lots
     lane = runner.lane
     if lane.instrument.money(rest * lane.values(row)[P]) < lane.instrument.min_notional:
@@ -227,13 +227,11 @@ def keep_stop(desk: Desk, runner: Runner, position: Position, ts_us: int) -> Non
 
 def _send_stop(desk: Desk, runner: Runner, position: Position, ratio: Decimal, ts_us: int) -> None:
     memory, lane = runner.memory, runner.lane
-    whole, rest = divmod(position.cost, position.qty)
-    entry: Decimal | int = EXACT.divide(position.cost, position.qty) if rest else whole
     # the stop stands on the near side of the exact price: never further away than the file says
     if runner.sign > 0:
-        price = int(EXACT.multiply(entry, 1 - ratio).to_integral_value(ROUND_CEILING))
+        price = ceil_share(position.cost, 1 - ratio, position.qty)
     else:
-        price = int(EXACT.multiply(entry, 1 + ratio))
+        price = floor_share(position.cost, 1 + ratio, position.qty)
     price = max(1, price)
     leg = memory.next_leg(_PROTECT, STOP_LOSS)
     key = _decision_key(runner.strategy.id, lane.instrument.id, memory.cycle, _PROTECT, STOP_LOSS, leg)

@@ -29,7 +29,6 @@ def fee(notional: Decimal, rate: Decimal) -> Decimal:
     return EXACT.multiply(notional, rate).quantize(_FEE_STEP, ROUND_HALF_EVEN, EXACT)
 
 
-@lru_cache(maxsize=256)  # one fill asks for the same average up to four times
 def average_price(cost: int, qty: int, tick_size: Decimal) -> Decimal:
     """Return the average price of `qty` lots that cost so many tick-lots, half-even to 1e-12."""
     whole, rest = divmod(cost, qty)
@@ -45,6 +44,23 @@ def slippage_bps(side: Side, decision_price: int, fill_price: int) -> Decimal:
     worse = fill_price - decision_price if side is Side.BUY else decision_price - fill_price
     ratio = EXACT.divide(Decimal(worse * 10_000), Decimal(decision_price))
     return ratio.quantize(_BPS_STEP, ROUND_HALF_EVEN, EXACT)
+
+
+@lru_cache(maxsize=256)
+def _fraction(ratio: Decimal) -> tuple[int, int]:
+    return ratio.as_integer_ratio()
+
+
+def floor_share(amount: int, ratio: Decimal, divisor: int = 1) -> int:
+    """Return amount x ratio / divisor exactly, rounded down to a whole number."""
+    numerator, denominator = _fraction(ratio)
+    return amount * numerator // (denominator * divisor)
+
+
+def ceil_share(amount: int, ratio: Decimal, divisor: int = 1) -> int:
+    """Return amount x ratio / divisor exactly, rounded up to a whole number."""
+    numerator, denominator = _fraction(ratio)
+    return -(-amount * numerator // (denominator * divisor))
 
 
 def floor_to_lots(amount: Decimal, step: Decimal) -> int:

@@ -27,7 +27,7 @@ from botd.core.events import (
 from botd.core.instrument import InstrumentId
 from botd.core.money import ZERO
 from botd.core.records import OrderStatus
-from botd.core.values import maker, value
+from botd.core.values import maker
 from botd.errors import InvariantBroken
 
 _S = OrderStatus
@@ -100,16 +100,7 @@ class Change(StrEnum):
 _DUPLICATE: Final = Change.DUPLICATE
 
 
-@value(frozen=True, slots=True)
-class Applied:
-    """What came of one answer; `order` is None only for UNKNOWN_ORDER."""
-
-    change: Change
-    order: Order | None
-    before: OrderStatus | None
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Order:
     """One order of ours and everything the venue said about it."""
 
@@ -120,14 +111,14 @@ class Order:
     type: OrderType
     tif: TimeInForce
     qty: int  # lots, the whole order
+    ts_us: int  # row time of the decision
+    row: int
+    decision_price: int  # ticks
+    intent_seq: int | None = None
     limit: int | None = None  # ticks
     stop: int | None = None  # ticks
     reduce_only: bool = False
     expire_us: int | None = None
-    ts_us: int  # row time of the decision
-    row: int
-    intent_seq: int | None = None
-    decision_price: int  # ticks
     status: OrderStatus = OrderStatus.INTENT
     in_doubt: bool = False  # submitted or pending_cancel with an unknown outcome
     needs_human: bool = False
@@ -149,21 +140,21 @@ class Order:
     def from_command(command: SubmitOrder, *, row: int, intent_seq: int | None, decision_price: int) -> Order:
         """Make the order that a submit command asks for. The command is on its way: it is submitted."""
         order = _order(
-            client_order_id=command.client_order_id,
-            key=command.key,
-            instrument=command.instrument,
-            side=command.side,
-            type=command.type,
-            tif=command.tif,
-            qty=command.qty,
-            limit=command.limit,
-            stop=command.stop,
-            reduce_only=command.reduce_only,
-            expire_us=command.expire_us,
-            ts_us=command.ts_us,
-            row=row,
-            intent_seq=intent_seq,
-            decision_price=decision_price,
+            command.client_order_id,
+            command.key,
+            command.instrument,
+            command.side,
+            command.type,
+            command.tif,
+            command.qty,
+            command.ts_us,
+            row,
+            decision_price,
+            intent_seq,
+            command.limit,
+            command.stop,
+            command.reduce_only,
+            command.expire_us,
         )
         order.status = _SUBMITTED
         return order
@@ -231,7 +222,6 @@ class Order:
 
 
 _order = maker(Order)
-_applied = maker(Applied)
 
 
 class OrderTable:
@@ -278,7 +268,7 @@ class OrderTable:
             return []
         return [order for order in group.values() if not order.is_terminal]
 
-    def apply(self, answer: Answer) -> Applied:
+    def apply(self, answer: Answer) -> Change:
         """Book one venue answer. Copies and late terminal answers change nothing.
 
         Raise InvariantBroken for a fill beyond the order's quantity, for an answer to an order that
@@ -286,21 +276,22 @@ class OrderTable:
         """
         order = self._orders.get(answer.client_order_id)
         if order is None:
-            return _applied(Change.UNKNOWN_ORDER, None, None)
-        before = order.status
-        if before in _NEVER_SENT:
-            raise InvariantBroken(f"order {order.client_order_id} is {before} and yet the venue answers it")
+            return Change.UNKNOWN_ORDER
+        if order.status in _NEVER_SENT:
+            raise InvariantBroken(
+                f"order {order.client_order_id} is {order.status} and yet the venue answers it"
+            )
         if isinstance(answer, OrderFilled):
             change = _apply_fill(order, answer)
         elif order.is_terminal:
-            change = Change.DUPLICATE
+            return _DUPLICATE
         else:
             change = _apply_message(order, answer)
         if change is not _DUPLICATE:
             order.updated_us = answer.ts_us
             if order.is_terminal:
                 self._bury(order)
-        return _applied(change, order, before)
+        return change
 
     def _bury(self, order: Order) -> None:
         # no group where a late fill meets a table that began with this order over

@@ -27,7 +27,7 @@ Marks = Mapping[InstrumentId, int]  # the price each instrument held is valued a
 DAY_US: Final = 86_400_000_000
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Position:
     """One strategy's holding of one instrument, from first fill to flat."""
 
@@ -67,7 +67,7 @@ class Position:
         return self.sign * (mark * self.qty - self.cost)
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class ClosedTrade:
     """A round trip that has just become flat."""
 
@@ -152,14 +152,7 @@ class Portfolio:
             return self._reduce(position, instrument, qty, price, fee, ts_us)
         if position is None:
             self._instruments[instrument.id] = instrument
-            position = _position(
-                strategy=strategy,
-                instrument=instrument.id,
-                cycle=cycle,
-                sign=sign,
-                opened_us=ts_us,
-                confidence=confidence,
-            )
+            position = _position(strategy, instrument.id, cycle, sign, ts_us, confidence)
             self._positions[key] = position
         elif position.sign != sign:
             raise InvariantBroken(f"{strategy} on {instrument.id}: an entry fill against a {position.side}")
@@ -202,18 +195,18 @@ class Portfolio:
         streak = self.losing_streak(position.strategy, ts_us)
         self._streaks[position.strategy] = (day, streak + 1 if realized < position.fees else 0)
         return _closed_trade(
-            strategy=position.strategy,
-            instrument=position.instrument,
-            cycle=position.cycle,
-            side=position.side,
-            qty_max=position.qty_max,
-            entry_price=average_price(position.entry_cost, position.entry_qty, instrument.tick_size),
-            exit_price=average_price(position.exit_cost, position.exit_qty, instrument.tick_size),
-            opened_us=position.opened_us,
-            closed_us=ts_us,
-            realized=realized,
-            fees=position.fees,
-            confidence=position.confidence,
+            position.strategy,
+            position.instrument,
+            position.cycle,
+            position.side,
+            position.qty_max,
+            average_price(position.entry_cost, position.entry_qty, instrument.tick_size),
+            average_price(position.exit_cost, position.exit_qty, instrument.tick_size),
+            position.opened_us,
+            ts_us,
+            realized,
+            position.fees,
+            position.confidence,
         )
 
     def position(self, strategy: str, instrument: InstrumentId) -> Position | None:

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
-from botd.core.events import DecisionKey, OrderFilled, Section, Side
+from botd.core.events import ClientOrderId, DecisionKey, OrderFilled, Section, Side
 from botd.core.instrument import Instrument, InstrumentId
-from botd.core.money import EXACT, ZERO, average_price
+from botd.core.money import EXACT, ZERO
 from botd.core.orders import Order
 from botd.core.portfolio import ClosedTrade, FillEffect, Marks, Portfolio, Position
 from botd.core.records import (
@@ -44,14 +44,18 @@ _position_update = maker(PositionUpdate)
 
 
 class Recorder:
-    """Makes records and numbers them; the driver takes them away."""
+    """Makes records and numbers them; the driver takes them away.
 
-    __slots__ = ("instruments", "records", "seq")
+    Fields are given in their order, without names: a call with keywords costs half as much again.
+    """
+
+    __slots__ = ("_changed", "instruments", "records", "seq")
 
     def __init__(self, instruments: Iterable[Instrument]) -> None:
         self.instruments: dict[InstrumentId, Instrument] = {one.id: one for one in instruments}
         self.records: list[Record] = []
         self.seq = 0
+        self._changed: dict[ClientOrderId, tuple[Order, int]] = {}  # orders and when they changed
 
     # ---- decisions ------------------------------------------------------------------------------
 
@@ -69,24 +73,24 @@ class Recorder:
     ) -> None:
         """Record that a section came true at a row of the current block."""
         lane = runner.lane
-        values = lane.values(row)
+        values, instrument = lane.values(row), lane.instrument
         self.seq += 1
         self.records.append(
             _signal_record(
-                seq=self.seq,
-                strategy=runner.strategy.id,
-                instrument=lane.instrument.id,
-                section=section,
-                rule=rule,
-                cycle=runner.memory.cycle,
-                row=lane.row0 + row,
-                ts_us=values[T],
-                side=side,
-                price=lane.instrument.price(values[P]),
-                confidence=confidence,
-                values=runner.named_values(row) if section is not _PROTECT else (),
-                acted=acted,
-                reason=reason,
+                self.seq,
+                runner.strategy.id,
+                instrument.id,
+                section,
+                rule,
+                runner.memory.cycle,
+                lane.row0 + row,
+                values[T],
+                side,
+                values[P] * instrument.tick_size,
+                confidence,
+                runner.named_values(row) if section is not _PROTECT else (),
+                acted,
+                reason,
             )
         )
 
@@ -105,19 +109,19 @@ class Recorder:
         self.seq += 1
         self.records.append(
             _intent_record(
-                seq=self.seq,
-                strategy=key.strategy,
-                instrument=key.instrument,
-                section=key.section,
-                rule=key.rule,
-                cycle=key.cycle,
-                leg=key.leg,
-                row=row,
-                ts_us=ts_us,
-                side=side,
-                qty=instrument.qty(lots),
-                price=instrument.price(price),
-                sizing=sizing,
+                self.seq,
+                key.strategy,
+                key.instrument,
+                key.section,
+                key.rule,
+                key.cycle,
+                key.leg,
+                row,
+                ts_us,
+                side,
+                lots * instrument.lot_size,
+                price * instrument.tick_size,
+                sizing,
             )
         )
         return self.seq
@@ -127,25 +131,26 @@ class Recorder:
         self.seq += 1
         self.records.append(
             _risk_record(
-                seq=self.seq,
-                intent_seq=intent_seq,
-                strategy=key.strategy,
-                instrument=key.instrument,
-                row=row,
-                ts_us=ts_us,
-                approved=denial is None,
-                reason=denial.reason if denial else None,
-                limit=denial.limit if denial else None,
-                actual=denial.actual if denial else None,
+                self.seq,
+                intent_seq,
+                key.strategy,
+                key.instrument,
+                row,
+                ts_us,
+                denial is None,
+                denial.reason if denial else None,
+                denial.limit if denial else None,
+                denial.actual if denial else None,
             )
         )
 
     def submitted(self, order: Order) -> None:
         """Record an order as it was submitted."""
         key, instrument = order.key, self.instruments[order.instrument]
+        tick = instrument.tick_size
         self.seq += 1
         self.records.append(
-            _order_record(  # more than 15 keywords would be packed into a dict
+            _order_record(
                 self.seq,
                 order.client_order_id,
                 order.intent_seq,
@@ -154,64 +159,69 @@ class Recorder:
                 key.section,
                 key.rule,
                 key.cycle,
-                leg=key.leg,
-                row=order.row,
-                ts_us=order.ts_us,
-                side=order.side,
-                type=order.type,
-                tif=order.tif,
-                qty=instrument.qty(order.qty),
-                limit_price=None if order.limit is None else instrument.price(order.limit),
-                stop_price=None if order.stop is None else instrument.price(order.stop),
-                reduce_only=order.reduce_only,
-                decision_price=instrument.price(order.decision_price),
+                key.leg,
+                order.row,
+                order.ts_us,
+                order.side,
+                order.type,
+                order.tif,
+                order.qty * instrument.lot_size,
+                None if order.limit is None else order.limit * tick,
+                None if order.stop is None else order.stop * tick,
+                order.reduce_only,
+                order.decision_price * tick,
             )
         )
 
     # ---- what came of them ----------------------------------------------------------------------
 
     def updated(self, order: Order, ts_us: int) -> None:
-        """Record an order's state."""
-        instrument, filled = self.instruments[order.instrument], order.filled
-        qty = instrument.qty(order.qty)
-        self.seq += 1
-        self.records.append(
-            _order_update(
-                seq=self.seq,
-                client_order_id=order.client_order_id,
-                status=order.status,
-                in_doubt=order.in_doubt,
-                qty=qty,
-                filled_qty=qty if filled == order.qty else instrument.qty(filled),
-                avg_price=average_price(order.cost, filled, instrument.tick_size) if filled else None,
-                fee=order.fee,
-                reason=order.reason,
-                ts_us=ts_us,
+        """Note that an order has changed: `settle` records the state it comes to."""
+        self._changed[order.client_order_id] = order, ts_us
+
+    def settle(self) -> None:
+        """Record every order that has changed, once, in the order in which they first did."""
+        for order, ts_us in self._changed.values():
+            self.seq += 1
+            self.records.append(
+                _order_update(
+                    self.seq,
+                    order.client_order_id,
+                    order.status,
+                    order.in_doubt,
+                    order.qty,
+                    order.filled,
+                    order.cost,
+                    order.fee,
+                    order.reason,
+                    ts_us,
+                    self.instruments[order.instrument],
+                )
             )
-        )
+        self._changed.clear()
 
     def fill(self, order: Order, fill: OrderFilled, effect: FillEffect) -> None:
         """Record an execution, the position it leaves and the round trip that it ends."""
         key, instrument = order.key, self.instruments[order.instrument]
         self.seq += 1
         self.records.append(
-            _fill_record(  # more than 15 keywords would be packed into a dict
+            _fill_record(
                 self.seq,
                 order.client_order_id,
                 fill.trade_id,
-                strategy=key.strategy,
-                instrument=key.instrument,
-                section=key.section,
-                rule=key.rule,
-                cycle=key.cycle,
-                leg=key.leg,
-                ts_us=fill.ts_us,
-                side=order.side,
-                qty=instrument.qty(fill.qty),
-                price=instrument.price(fill.price),
-                fee=fill.fee,
-                maker=fill.maker,
-                realized_pnl=effect.realized,
+                key.strategy,
+                key.instrument,
+                key.section,
+                key.rule,
+                key.cycle,
+                key.leg,
+                fill.ts_us,
+                order.side,
+                fill.qty * instrument.lot_size,
+                fill.price * instrument.tick_size,
+                fill.fee,
+                fill.maker,
+                effect.realized,
             )
         )
         self.position(effect.position, fill.ts_us)
@@ -222,21 +232,21 @@ class Recorder:
         self.seq += 1
         self.records.append(
             _trade_record(
-                seq=self.seq,
-                strategy=closed.strategy,
-                instrument=closed.instrument,
-                cycle=closed.cycle,
-                side=closed.side,
-                qty=instrument.qty(closed.qty_max),
-                entry_price=closed.entry_price,
-                exit_price=closed.exit_price,
-                opened_us=closed.opened_us,
-                closed_us=closed.closed_us,
-                realized_pnl=closed.realized,
-                fees=closed.fees,
-                exit_section=key.section,
-                exit_rule=key.rule,
-                confidence=closed.confidence,
+                self.seq,
+                closed.strategy,
+                closed.instrument,
+                closed.cycle,
+                closed.side,
+                closed.qty_max * instrument.lot_size,
+                closed.entry_price,
+                closed.exit_price,
+                closed.opened_us,
+                closed.closed_us,
+                closed.realized,
+                closed.fees,
+                key.section,
+                key.rule,
+                closed.confidence,
             )
         )
 
@@ -244,21 +254,22 @@ class Recorder:
 
     def position(self, position: Position, ts_us: int) -> None:
         """Record a position's state; 0 lots is flat."""
-        instrument = self.instruments[position.instrument]
+        held = position.qty
         self.seq += 1
         self.records.append(
             _position_update(
-                seq=self.seq,
-                strategy=position.strategy,
-                instrument=position.instrument,
-                cycle=position.cycle,
-                side=position.side,
-                qty=instrument.qty(position.signed_qty),
-                entry_price=position.entry_price(instrument.tick_size),
-                realized_pnl=instrument.money(position.realized),
-                fees=position.fees,
-                opened_us=position.opened_us,
-                ts_us=ts_us,
+                self.seq,
+                position.strategy,
+                self.instruments[position.instrument],
+                position.cycle,
+                position.sign,
+                held,
+                held or position.entry_qty,
+                position.cost if held else position.entry_cost,
+                position.realized,
+                position.fees,
+                position.opened_us,
+                ts_us,
             )
         )
 

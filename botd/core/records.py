@@ -11,7 +11,8 @@ from decimal import Decimal
 from enum import StrEnum
 
 from botd.core.events import ClientOrderId, OrderType, Section, Side, TimeInForce
-from botd.core.instrument import InstrumentId
+from botd.core.instrument import Instrument, InstrumentId
+from botd.core.money import average_price
 from botd.core.values import value
 
 
@@ -54,7 +55,7 @@ class DenyReason(StrEnum):
     SHORT_ON_SPOT = "short_on_spot"
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class SignalRecord:
     """A section came true (decision)."""
 
@@ -74,7 +75,7 @@ class SignalRecord:
     reason: str = ""  # O1: "when" or "after"; protect: which
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class IntentRecord:
     """A request, unchecked, with the sizing it was made from (decision)."""
 
@@ -93,7 +94,7 @@ class IntentRecord:
     sizing: str  # the arithmetic, for people: "kelly: 1 BTC x 0.25 x 0.62 ..."
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class RiskRecord:
     """What risk said to an intent (decision)."""
 
@@ -134,20 +135,39 @@ class OrderRecord:
     decision_price: Decimal  # the top it was decided at, for slippage
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class OrderUpdate:
-    """An order's new state; not a decision, it updates the order's row."""
+    """An order's new state; not a decision, it updates the order's row.
+
+    Whole lots and tick-lots, as the order table keeps them: most updates are overtaken before anyone
+    reads their amounts.
+    """
 
     seq: int
     client_order_id: ClientOrderId
     status: OrderStatus
     in_doubt: bool
-    qty: Decimal
-    filled_qty: Decimal
-    avg_price: Decimal | None
+    lots: int  # the whole order
+    filled_lots: int
+    cost: int  # tick-lots of what has filled
     fee: Decimal
     reason: str
     ts_us: int
+    traded: Instrument
+
+    @property
+    def qty(self) -> Decimal:
+        return self.traded.qty(self.lots)
+
+    @property
+    def filled_qty(self) -> Decimal:
+        return self.traded.qty(self.filled_lots)
+
+    @property
+    def avg_price(self) -> Decimal | None:
+        """Return the average price of what has filled, None where nothing has."""
+        filled = self.filled_lots
+        return average_price(self.cost, filled, self.traded.tick_size) if filled else None
 
 
 @value(frozen=True, slots=True)
@@ -172,7 +192,7 @@ class FillRecord:
     realized_pnl: Decimal  # of this fill, without fee; 0 for entries
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class TradeRecord:
     """One round trip, from first fill to flat (decision)."""
 
@@ -193,21 +213,44 @@ class TradeRecord:
     confidence: float | None
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class PositionUpdate:
-    """A strategy's position on an instrument after a change."""
+    """A strategy's position on an instrument after a change, in whole lots and tick-lots."""
 
     seq: int
     strategy: str
-    instrument: InstrumentId
+    traded: Instrument
     cycle: int
-    side: str
-    qty: Decimal  # signed; 0 is flat
-    entry_price: Decimal
-    realized_pnl: Decimal  # of this position so far, without fees
+    sign: int  # +1 long, -1 short
+    lots: int  # held, never negative; 0 is flat
+    basis_lots: int  # what the entry price is of: all that is held, or all entries once flat
+    basis_cost: int  # tick-lots
+    realized: int  # tick-lots of this position so far, without fees
     fees: Decimal
     opened_us: int
     ts_us: int
+
+    @property
+    def instrument(self) -> InstrumentId:
+        return self.traded.id
+
+    @property
+    def side(self) -> str:
+        """Return `long` or `short`."""
+        return "long" if self.sign > 0 else "short"
+
+    @property
+    def qty(self) -> Decimal:
+        """Return the signed quantity; 0 is flat."""
+        return self.traded.qty(self.sign * self.lots)
+
+    @property
+    def entry_price(self) -> Decimal:
+        return average_price(self.basis_cost, self.basis_lots, self.traded.tick_size)
+
+    @property
+    def realized_pnl(self) -> Decimal:
+        return self.traded.money(self.realized)
 
 
 @value(frozen=True, slots=True, kw_only=True)

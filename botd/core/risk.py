@@ -47,7 +47,7 @@ class EntryIntent:
     price: int | None  # ticks: the price the size was made from, None when there is none
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class RiskView:
     """What the checks may know, in the quote currency of the instrument asked for.
 
@@ -55,8 +55,6 @@ class RiskView:
     `balance_free` and `positions_count`. The intent being checked is in none of them.
     """
 
-    trading: TradingState = TradingState.ACTIVE
-    data_confirmed: bool = True  # no unconfirmed outlier on the instrument
     equity: Decimal | None  # None: some position's price is not known
     start_equity: Decimal
     day_start_equity: Decimal
@@ -70,6 +68,8 @@ class RiskView:
     losing_streak: int = 0
     orders_last_minute: int = 0
     rejects_in_a_row: int = 0
+    trading: TradingState = TradingState.ACTIVE
+    data_confirmed: bool = True  # no unconfirmed outlier on the instrument
 
 
 def check_entry(intent: EntryIntent, view: RiskView, limits: Limits, instrument: Instrument) -> Denial | None:

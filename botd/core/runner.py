@@ -22,6 +22,7 @@ from botd.engine.machine import (
     RETRY,
     RETRY_AT,
     SIGNALLED,
+    WAITS,
     WORDS,
 )
 from botd.language.typed import PositionSide, Strategy
@@ -92,8 +93,10 @@ class Runner:
 
     __slots__ = (
         "_first",
+        "_floats",
         "_lets",
         "_phase",
+        "_truths",
         "_values",
         "_values_row",
         "_words",
@@ -120,7 +123,9 @@ class Runner:
         ]
         self._values: tuple[tuple[str, float], ...] = ()
         self._values_row = -1  # the absolute row they are of
-        # views of the machine's state: a word costs half of what it does through the array
+        # views of the engine's and the machine's state: a word costs half of what it does through the array
+        self._floats = lane.engine.F.data
+        self._truths = lane.engine.U.data
         self._words = lane.machines.words.data
         self._first = machine * WORDS
         self._phase = lane.engine.phase.data
@@ -133,13 +138,13 @@ class Runner:
         lane = self.lane
         if lane.row0 + row == self._values_row:
             return self._values
-        engine, out = lane.engine, []
+        floats, truths, out = self._floats, self._truths, []
         for name, is_bool, start in self._lets:
             if is_bool:
-                truth = engine.U.item(start + row)
+                truth = truths[start + row]
                 out.append((name, float(truth) if truth < 2 else math.nan))
             else:
-                out.append((name, engine.F.item(start + row)))
+                out.append((name, floats[start + row]))
         self._values, self._values_row = tuple(out), lane.row0 + row
         return self._values
 
@@ -148,9 +153,18 @@ class Runner:
         self.memory = memory
         self._values_row = -1
 
-    def stay_signalled(self) -> None:
-        """Have Z1 asked again at the next row."""
+    def wait_to_enter(self) -> None:
+        """Take a Z1 back, and have none asked before `may_enter`."""
         self._phase[self.machine] = SIGNALLED
+        self._words[self._first + WAITS] = 1
+
+    @property
+    def waits_to_enter(self) -> bool:
+        return self._words[self._first + WAITS] != 0
+
+    def may_enter(self) -> None:
+        """Have Z1 asked again from the next row on."""
+        self._words[self._first + WAITS] = 0
 
     def become_idle(self) -> None:
         """End the signal or the position."""

@@ -62,7 +62,8 @@ BUSY: Final = 7  # exit in flight: 0 none, 1 ZE1, 2 protect or full, 3 E1
 FIRED: Final = 8  # bit k: ZE1 rule k has fired in this position
 RETRY: Final = 9  # 1: ask the rest of an exit again at the next row
 RETRY_AT: Final = 10  # ... not before this time
-WORDS: Final = 11
+WAITS: Final = 11  # 1: Z1 is not asked, an order of the last position is still out
+WORDS: Final = 12
 
 # fixed numbers of a machine
 S1_SLOT: Final = 0
@@ -343,8 +344,8 @@ def scan(
                     did = DID_O1_WHEN
                 elif SP[y + AFTER_US] > 0 and t >= M[z + SIGNAL_T] + SP[y + AFTER_US]:
                     did = DID_O1_AFTER
-                elif U[U8(SP[y + Z1_SLOT] * S + j)] == 1 and tops[j] == 0:  # an unconfirmed print waits
-                    did = DID_Z1
+                elif U[U8(SP[y + Z1_SLOT] * S + j)] == 1 and tops[j] == 0 and M[z + WAITS] == 0:
+                    did = DID_Z1  # tops[j]: an unconfirmed print waits
                 if did != 0:
                     phase[s] = ENTERING if did == DID_Z1 else IDLE
             if did != 0:
@@ -521,6 +522,7 @@ class RuleMachines:
         self.rules = rules
         self.pos_state: NDArray[np.int64] = np.full(max(1, engine.program.n_pos_state), -1, np.int64)
         self.events: NDArray[np.int64] = np.zeros((2 * n + 1) * 4, np.int64)
+        self._event_words = self.events.data  # read through a view a word costs half
         self.out: NDArray[np.int64] = np.zeros(2, np.int64)
         self._active: NDArray[np.int64] = np.zeros(n + 1, np.int64)
         self._registers: NDArray[np.float64] = np.zeros(max(1, engine.program.n_reg))
@@ -558,8 +560,8 @@ class RuleMachines:
 
     def decisions(self) -> list[tuple[int, int, int]]:
         """Return (machine, what, rule) of the last scan's stopping row, in machine order."""
-        flat = self.events[: int(self.out[0]) * 4].tolist()
-        return [(flat[k + 1], flat[k + 2], flat[k + 3]) for k in range(0, len(flat), 4)]
+        events = self._event_words
+        return [(events[k + 1], events[k + 2], events[k + 3]) for k in range(0, self.out.item(0) * 4, 4)]
 
     def reset_position_state(self, machine: int) -> None:
         """Forget what position rules counted: `for` restarts at the first fill."""

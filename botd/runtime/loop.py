@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from botd.core.bot import Bot
 from botd.core.carry import carry
-from botd.core.codec import answer_of, answer_text
+from botd.core.codec import answers_of, answers_text
 from botd.core.events import Answer, Command
 from botd.core.lanes import I64, Block, Lane
 from botd.core.records import Record
@@ -197,13 +197,9 @@ class TradingLoop:
         )
 
     def _apply(self, answers: Sequence[Answer]) -> tuple[list[JournalEvent], list[Command]]:
-        events: list[JournalEvent] = []
-        commands: list[Command] = []
-        for answer in answers:
-            self.venue_seq = max(self.venue_seq, answer.seq)
-            events.append(self._event("answer", answer_text(answer)))
-            commands.extend(self.bot.apply(answer))
-        return events, commands
+        """Book what the venue answered at this place: one event, so that it is met again as one."""
+        self.venue_seq = max(self.venue_seq, answers[-1].seq)
+        return [self._event("answers", answers_text(answers))], self.bot.apply(answers)
 
     def _event(self, kind: str, payload: str) -> JournalEvent:
         position, count = self._ordinal
@@ -249,10 +245,10 @@ class TradingLoop:
         return place
 
     def _replay(self, event: JournalEvent) -> None:
-        if event.kind == "answer":
-            answer = answer_of(event.payload)
-            self.venue_seq = max(self.venue_seq, answer.seq)
-            self._remember(self.bot.apply(answer))
+        if event.kind == "answers":
+            answers = answers_of(event.payload)
+            self.venue_seq = max(self.venue_seq, answers[-1].seq)
+            self._remember(self.bot.apply(answers))
         elif event.kind == "job":
             self.bot.close_books(int(event.payload.rpartition("|")[2]))
         elif event.kind == "stop":

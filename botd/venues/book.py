@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from botd.core.codec import answer_of, answer_text
+from botd.core.codec import answers_of, answers_text
 from botd.core.instrument import InstrumentId
 from botd.errors import InputInvalid, StateCorrupt
 from botd.venues.floor import Due
@@ -59,7 +59,10 @@ class SqliteVenueBook:
         )
         self._connection.executemany(
             "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?)",
-            [(self._account, d.answer.seq, d.instrument, d.position, answer_text(d.answer)) for d in answers],
+            [
+                (self._account, d.answer.seq, d.instrument, d.position, answers_text((d.answer,)))
+                for d in answers
+            ],
         )
 
     def load(self, after_seq: int) -> tuple[Mapping[str, Any], list[Due]] | None:
@@ -77,7 +80,11 @@ class SqliteVenueBook:
         try:
             state = json.loads(row[0])
             known = int(state["seq"])
-            waiting = [Due(InstrumentId(name), position, answer_of(body)) for name, position, body in answers]
+            waiting = [
+                Due(InstrumentId(name), position, answer)
+                for name, position, body in answers
+                for answer in answers_of(body)
+            ]
         except (ValueError, KeyError, TypeError) as error:
             raise StateCorrupt(f"{self._path} is damaged ({error}); restore a copy of it") from error
         if known < after_seq:

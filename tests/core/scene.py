@@ -190,7 +190,7 @@ class Scene:
     def say(self, answer: Any, **terms: Any) -> list[Command]:
         """Give the bot an answer about an order, stamped with the time of the last row."""
         self.seq += 1
-        commands = self.bot.apply(answer(seq=self.seq, ts_us=terms.pop("at_us", self.now_us), **terms))
+        commands = self.bot.apply([answer(seq=self.seq, ts_us=terms.pop("at_us", self.now_us), **terms)])
         self._note()
         return commands
 

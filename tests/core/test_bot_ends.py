@@ -8,7 +8,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from botd.core.codec import answer_of, answer_text, command_of, command_text
+from botd.core.codec import answers_of, answers_text, command_of, command_text
 from botd.core.events import CancelOrder, ClientOrderId, OrderAccepted, RequestRefused
 from botd.core.instrument import InstrumentId
 from botd.core.portfolio import Portfolio
@@ -135,7 +135,7 @@ def test_commands_and_answers_survive_as_text() -> None:
     for command in (order, cancel):
         assert command_of(command_text(command)) == command
     accepted = OrderAccepted(seq=1, client_order_id=order.client_order_id, ts_us=T0 + SECOND)
-    assert answer_of(answer_text(accepted)) == accepted
+    assert answers_of(answers_text([accepted])) == [accepted]
 
 
 @pytest.mark.parametrize(
@@ -144,16 +144,16 @@ def test_commands_and_answers_survive_as_text() -> None:
 )
 def test_text_that_is_no_answer_is_damage(text: str) -> None:
     with pytest.raises(StateCorrupt, match="not a line that botd wrote"):
-        answer_of(text)
+        answers_of(text)
 
 
 def test_command_where_an_answer_belongs_is_damage() -> None:
     refused = RequestRefused(seq=1, client_order_id=NOBODY, reason="no", ts_us=T0)
     cancel = CancelOrder(client_order_id=NOBODY, instrument=InstrumentId("X/Y"), ts_us=T0)
     with pytest.raises(StateCorrupt, match="where a answer belongs"):
-        answer_of(command_text(cancel))
+        answers_of(f"[{command_text(cancel)}]")
     with pytest.raises(StateCorrupt, match="where a command belongs"):
-        command_of(answer_text(refused))
+        command_of(answers_text([refused])[1:-1])
 
 
 def test_emergency_takes_over_from_a_take_profit_in_flight() -> None:

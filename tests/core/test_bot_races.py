@@ -61,7 +61,6 @@ def test_cancel_that_overtook_its_order_is_asked_again_once_the_venue_has_it() -
     assert statuses(scene, stop.client_order_id) == [
         OrderStatus.PENDING_CANCEL,
         OrderStatus.SUBMITTED,
-        OrderStatus.ACCEPTED,
         OrderStatus.PENDING_CANCEL,
         OrderStatus.CANCELED,
     ]

@@ -28,6 +28,7 @@ from botd.core.records import (
     SignalRecord,
     TradeRecord,
 )
+from tests.core.scene import PERP
 
 D = Decimal
 BTC = InstrumentId("BTC/USDT")
@@ -190,22 +191,24 @@ def test_records_that_are_no_decisions_have_no_line() -> None:
             client_order_id=ClientOrderId("x"),
             status=OrderStatus.FILLED,
             in_doubt=False,
-            qty=D(1),
-            filled_qty=D(1),
-            avg_price=D(1),
+            lots=1,
+            filled_lots=1,
+            cost=1,
             fee=D(0),
             reason="",
             ts_us=0,
+            traded=PERP,
         ),
         PositionUpdate(
             seq=1,
             strategy="s",
-            instrument=BTC,
+            traded=PERP,
             cycle=1,
-            side="long",
-            qty=D(1),
-            entry_price=D(1),
-            realized_pnl=D(0),
+            sign=1,
+            lots=1,
+            basis_lots=1,
+            basis_cost=1,
+            realized=0,
             fees=D(0),
             opened_us=0,
             ts_us=0,

@@ -103,7 +103,7 @@ class Session:
             maker=maker,
             **self._stamp(),
         )
-        assert self.orders.apply(answer).change is Change.FILLED
+        assert self.orders.apply(answer) is Change.FILLED
         return self.books.apply_fill(
             order.key.strategy,
             instrument,

@@ -116,16 +116,17 @@ def snapshot(hour: int, equity: str, currency: str = "BTC") -> PortfolioSnapshot
     )
 
 
-def position(name: InstrumentId, cycle: int, qty: str) -> PositionUpdate:
+def position(name: InstrumentId, cycle: int, lots: int) -> PositionUpdate:
     return PositionUpdate(
         seq=0,
         strategy="pump",
-        instrument=name,
+        traded=instrument(name, "0.00000001"),
         cycle=cycle,
-        side="long",
-        qty=Decimal(qty),
-        entry_price=Decimal("0.00011"),
-        realized_pnl=Decimal(0),
+        sign=1,
+        lots=lots,
+        basis_lots=1,
+        basis_cost=11_000,
+        realized=0,
         fees=Decimal(0),
         opened_us=T0 + 8 * HOUR,
         ts_us=T0 + 8 * HOUR,
@@ -160,8 +161,8 @@ def first_run() -> Run:
         denial(),
         trade(NXS, 2, 4, 5, "-0.018", "0.002"),
         snapshot(5, "1.03"),
-        position(NXS, 1, "0"),
-        position(NXS, 4, "1000"),
+        position(NXS, 1, 0),
+        position(NXS, 4, 1000),
         snapshot(10, "1.04"),
     ]
     return Run(

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from botd.core.events import ClientOrderId, OrderType, Section, Side, TimeInForce
-from botd.core.instrument import InstrumentId
+from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
 from botd.core.records import (
     AlertRecord,
     DenyReason,
@@ -30,6 +30,16 @@ from botd.store.journal import SqliteJournal, open_state
 from botd.store.queries import StateReader
 
 BTC = InstrumentId("BTC/USDT")
+TRADED = Instrument(
+    id=BTC,
+    kind=InstrumentKind.SPOT,
+    base="BTC",
+    quote="USDT",
+    tick_size=Decimal("0.01"),
+    lot_size=Decimal("0.001"),
+    taker_fee=Decimal("0.001"),
+    maker_fee=Decimal("0.001"),
+)
 T0 = 1_700_000_000_000_000
 
 
@@ -137,12 +147,13 @@ def update(seq: int, status: OrderStatus, **changes: Any) -> OrderUpdate:
         "client_order_id": ClientOrderId("b-1"),
         "status": status,
         "in_doubt": False,
-        "qty": Decimal("0.050"),
-        "filled_qty": Decimal("0"),
-        "avg_price": None,
+        "lots": 50,
+        "filled_lots": 0,
+        "cost": 0,
         "fee": Decimal("0"),
         "reason": "",
         "ts_us": T0 + seq,
+        "traded": TRADED,
     }
     return OrderUpdate(**(values | changes))
 
@@ -173,12 +184,13 @@ def position(seq: int, **changes: Any) -> PositionUpdate:
     values: dict[str, Any] = {
         "seq": seq,
         "strategy": "dip",
-        "instrument": BTC,
+        "traded": TRADED,
         "cycle": 1,
-        "side": "long",
-        "qty": Decimal("0.050"),
-        "entry_price": Decimal("20010"),
-        "realized_pnl": Decimal("0"),
+        "sign": 1,
+        "lots": 50,
+        "basis_lots": 50,
+        "basis_cost": 50 * 2_001_000,
+        "realized": 0,
         "fees": Decimal("1.00050000"),
         "opened_us": T0 + 2,
         "ts_us": T0 + 2,
@@ -199,7 +211,7 @@ def entry() -> tuple[Record, ...]:
         intent(3),
         risk(4, 3),
         order(5),
-        update(6, OrderStatus.FILLED, filled_qty=Decimal("0.050"), avg_price=Decimal("20010")),
+        update(6, OrderStatus.FILLED, filled_lots=50, cost=50 * 2_001_000),
         fill(7),
         position(8),
     )

@@ -122,8 +122,8 @@ def test_same_decision_in_another_session_is_kept(path: Path) -> None:
 
 
 def test_order_update_sets_the_state_and_keeps_what_was_submitted(path: Path) -> None:
-    changes = {"filled_qty": Decimal("0.02"), "avg_price": Decimal("20010.5"), "fee": Decimal("0.4")}
-    partial = samples.update(6, OrderStatus.PARTIALLY_FILLED, qty=Decimal("0.040"), **changes)
+    changes = {"filled_lots": 20, "cost": 20 * 2_001_050, "fee": Decimal("0.4")}
+    partial = samples.update(6, OrderStatus.PARTIALLY_FILLED, lots=40, **changes)
     journal_with(path, samples.order(5), partial).close()
     with StateReader(path) as reader:
         (view,) = reader.recent_orders("s1")
@@ -154,7 +154,7 @@ def test_older_order_update_met_again_does_not_undo_a_newer_one(path: Path) -> N
 
 def test_position_closes_when_flat_and_an_older_update_does_not_open_it(path: Path) -> None:
     opened = samples.position(8)
-    closed = samples.position(20, qty=Decimal("0.000"), realized_pnl=Decimal("3.10"), ts_us=samples.T0 + 9)
+    closed = samples.position(20, lots=0, realized=310_000, ts_us=samples.T0 + 9)
     journal = journal_with(path, opened, closed)
     journal.commit(Batch(session_id="s1", records=(opened,)))
     journal.close()
