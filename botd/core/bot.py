@@ -74,7 +74,7 @@ class Bot:
             for lane, spec in zip(self.lanes, specs, strict=True)
         ]
         self.runners = [runner for group in self._by_machine for runner in group]
-        self._runner_of = {(r.strategy.id, r.lane.instrument.id): r for r in self.runners}
+        self._runner_of = {runner.key: runner for runner in self.runners}
         self.desk = Desk(settings, self.lanes, self.runners, id_prefix)
         self._hour_us = settings.execution.snapshot_interval_us
         self._next_snapshot_us = 0
@@ -167,9 +167,6 @@ class Bot:
 
     def _apply(self, answer: Answer) -> None:
         desk = self.desk
-        change = desk.orders.apply(answer)
-        if change is _DUPLICATE:
-            return
         order = desk.orders.get(answer.client_order_id)
         if order is None:
             desk.alert(
@@ -179,16 +176,19 @@ class Bot:
                 answer.ts_us,
             )
             return
+        change = desk.orders.book(order, answer)
+        if change is _DUPLICATE:
+            return
+        runner = self._runner_of[order.owner]
         if isinstance(answer, OrderFilled):
-            self._filled(self._owner(order), order, answer)
+            self._filled(runner, order, answer)
         elif order.is_terminal:
-            runner = self._owner(order)
             position = self._position(runner)
             if change is _REJECTED:
                 self._rejected(runner, order, answer.ts_us, exposed=position is not None)
             self._ended(runner, order, position, answer.ts_us)
         elif order.type is _STOP_MARKET:
-            self._stop_heard(self._owner(order), order, answer)
+            self._stop_heard(runner, order, answer)
         desk.updated(order, answer.ts_us)
         if order.cancel_wanted and order.accepted:
             self._cancel_again(order, answer.ts_us)
@@ -198,9 +198,6 @@ class Bot:
         if order.status is not OrderStatus.PENDING_CANCEL:
             order.cancel_wanted = False
             self.desk.cancel(order.client_order_id, ts_us)
-
-    def _owner(self, order: Order) -> Runner:
-        return self._runner_of[order.key.strategy, order.instrument]
 
     def _filled(self, runner: Runner, order: Order, fill: OrderFilled) -> None:
         desk, memory = self.desk, runner.memory
@@ -239,7 +236,7 @@ class Bot:
             self._ended(runner, order, position if position.qty else None, fill.ts_us)
 
     def _position(self, runner: Runner) -> Position | None:
-        return self.desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id)
+        return self.desk.portfolio.held(runner.key)
 
     def _flat(self, runner: Runner, ts_us: int) -> None:
         """Nothing is held any more: what still rests is cancelled and the machine idles."""
@@ -263,7 +260,7 @@ class Bot:
                 exit.stop_ended(desk, runner, order, position, ts_us)
         elif position is not None:
             exit.exit_ended(desk, runner, order, position, ts_us)
-        if runner.waits_to_enter and not desk.orders.live_for(runner.strategy.id, order.instrument):
+        if runner.waits_to_enter and not desk.orders.any_live(runner.key):
             runner.may_enter()
 
     def _rejected(self, runner: Runner, order: Order, ts_us: int, *, exposed: bool) -> None:
@@ -352,7 +349,7 @@ class Bot:
     def flatten(self, ts_us: int, reason: str) -> list[Command]:
         """Close everything held and cancel every entry, whatever the strategies' own policies say."""
         for runner in self.runners:
-            held = self.desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id)
+            held = self._position(runner)
             self.desk.cancel(runner.memory.entry_id, ts_us)
             if held is not None:
                 self.desk.alert("critical", "position_closed", reason, ts_us, runner)
@@ -366,7 +363,7 @@ class Bot:
         return {
             "desk": self.desk.state(),
             "next_snapshot_us": self._next_snapshot_us,
-            "working": [(r.strategy.id, r.lane.instrument.id) for r in self.desk.working],
+            "working": [runner.key for runner in self.desk.working],
             "memories": [runner.memory.state() for runner in self.runners],
             "engines": [lane.engine.state() for lane in self.lanes],
             "machines": [lane.machines.state() for lane in self.lanes],

@@ -35,7 +35,7 @@ def carry(old: Bot, new: Bot, ts_us: int) -> None:
     alert; a signal that had not become an order is dropped. Raises InputInvalid, and changes nothing,
     where the new plan no longer has what is still held or working, or describes it in other steps.
     """
-    runners = {(r.strategy.id, r.lane.instrument.id): r for r in new.runners}
+    runners = {runner.key: runner for runner in new.runners}
     for runner in old.runners:
         if _is_busy(old, runner):
             _check(runner, runners)
@@ -43,19 +43,14 @@ def carry(old: Bot, new: Bot, ts_us: int) -> None:
     for lane in new.lanes:
         lane.machines.words[ARMED::WORDS] = 0  # S1 has to be false once before it may fire
     for runner in old.runners:
-        heir = runners.get((runner.strategy.id, runner.lane.instrument.id))
+        heir = runners.get(runner.key)
         if heir is not None:
             _hand_over(old, new, runner, heir, ts_us)
-    new.desk.working = [
-        runners[r.strategy.id, r.lane.instrument.id] for r in old.desk.working if _is_busy(old, r)
-    ]
+    new.desk.working = [runners[r.key] for r in old.desk.working if _is_busy(old, r)]
 
 
 def _is_busy(bot: Bot, runner: Runner) -> bool:
-    name, instrument = runner.strategy.id, runner.lane.instrument.id
-    return bot.desk.portfolio.position(name, instrument) is not None or bool(
-        bot.desk.orders.live_for(name, instrument)
-    )
+    return bot.desk.portfolio.held(runner.key) is not None or bot.desk.orders.any_live(runner.key)
 
 
 def _check(runner: Runner, heirs: Mapping[tuple[str, InstrumentId], Runner]) -> None:
@@ -94,7 +89,7 @@ def _hand_over(old: Bot, new: Bot, runner: Runner, heir: Runner, ts_us: int) -> 
         rule = heir.memory.goal.rule
         heir.memory.goal.index = names.index(rule) if rule in names else -1
     changed = heir.strategy.text != runner.strategy.text
-    if changed and old.desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id) is not None:
+    if changed and old.desk.portfolio.held(runner.key) is not None:
         new.desk.alert(
             "medium", "exits_adopted", "an open position takes the exits of the changed file", ts_us, heir
         )

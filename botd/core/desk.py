@@ -107,9 +107,11 @@ class Desk(Recorder):
     def working_entries(self) -> Iterator[tuple[Runner, Decimal]]:
         """Yield every live entry order's runner and the notional that may still fill."""
         for runner in self.working:
-            live = self.orders.live_for(runner.strategy.id, runner.lane.instrument.id)
-            for order in [one for one in live if one.client_order_id == runner.memory.entry_id]:
-                price = order.decision_price if order.limit is None else order.limit
+            entry_id = runner.memory.entry_id
+            order = self.orders.get(entry_id) if entry_id else None
+            if order is not None and not order.is_terminal:
+                limit = order.command.limit
+                price = order.decision_price if limit is None else limit
                 yield runner, runner.lane.instrument.money(order.leaves * price)
 
     def forget_old_submissions(self, ts_us: int) -> None:
@@ -152,7 +154,7 @@ class Desk(Recorder):
             reduce_only,
             expire_us,
         )
-        order = Order.from_command(command, row=row, intent_seq=intent_seq, decision_price=decision_price)
+        order = Order(command, row, decision_price, intent_seq)
         self.orders.add(order)
         self.commands.append(command)
         self.submitted(order)

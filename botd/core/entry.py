@@ -35,7 +35,7 @@ def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
     While an order of the last position is still out, Z1 waits: a late stop must not meet a new position.
     """
     lane, strategy = runner.lane, runner.strategy
-    if desk.orders.live_for(strategy.id, lane.instrument.id):
+    if desk.orders.any_live(runner.key):
         runner.wait_to_enter()
         return
     side = runner.entry_side
@@ -97,7 +97,7 @@ def _view(
     account = portfolio.account(currency)
     own, symbol, total, committed, count = None, ZERO, ZERO, ZERO, 0
     if not portfolio.is_flat:
-        own = portfolio.position(runner.strategy.id, instrument.id)
+        own = portfolio.held(runner.key)
         symbol = portfolio.exposure(instrument.id, marks)
         total = portfolio.exposure_total(currency, marks)
         committed = portfolio.committed(currency)
@@ -109,7 +109,7 @@ def _view(
                 committed += notional / other.lane.instrument.leverage
                 if other.lane is runner.lane:
                     symbol += notional
-            if portfolio.position(other.strategy.id, other.lane.instrument.id) is None:
+            if portfolio.held(other.key) is None:
                 count += 1
     desk.forget_old_submissions(ts_us)
     return _risk_view(

@@ -73,7 +73,7 @@ def ask_rest(desk: Desk, runner: Runner, row: int) -> None:
 
 
 def _held(desk: Desk, runner: Runner) -> Position:
-    position = desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id)
+    position = desk.portfolio.held(runner.key)
     if position is None:
         raise InvariantBroken(f"{runner.strategy.id}: an exit speaks and nothing is held")
     return position
@@ -188,7 +188,7 @@ def _live(desk: Desk, client_order_id: ClientOrderId) -> bool:
 def flatten(desk: Desk, runner: Runner, ts_us: int) -> None:
     """Close everything held because the daemon stops, and whatever a working entry still buys."""
     runner.memory.flattening = True
-    position = desk.portfolio.position(runner.strategy.id, runner.lane.instrument.id)
+    position = desk.portfolio.held(runner.key)
     if position is not None:
         goal = ExitGoal(Section.MANUAL, "stop", -1, None)
         _take_over(runner, goal)

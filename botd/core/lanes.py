@@ -132,11 +132,12 @@ class Lane:
         return values[MARK] or values[P]
 
     def row_time(self, row: int) -> int:
-        return self._values_at(self.base + row)[T]
+        return self.values(row)[T]
 
     def values(self, row: int) -> list[int]:
         """Return columns T to MARK at a row of the block."""
-        return self._values_at(self.base + row)
+        index = self.base + row
+        return self._values if index == self._at else self._values_at(index)
 
     def _values_at(self, index: int) -> list[int]:
         """Return columns T to MARK at a ring index, kept until another row or block is asked for."""

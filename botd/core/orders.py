@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
+from botd.core.codec import command_of, command_text
 from botd.core.events import (
     Answer,
     ClientOrderId,
-    DecisionKey,
     OrderAccepted,
     OrderAmended,
     OrderEnded,
     OrderFilled,
     OrderRejected,
-    OrderType,
     RequestRefused,
-    Section,
-    Side,
     SubmitOrder,
-    TimeInForce,
 )
 from botd.core.instrument import InstrumentId
 from botd.core.money import ZERO
 from botd.core.records import OrderStatus
-from botd.core.values import maker
 from botd.errors import InvariantBroken
 
 _S = OrderStatus
@@ -79,7 +73,6 @@ _PARTIALLY_FILLED: Final = OrderStatus.PARTIALLY_FILLED
 _PENDING_CANCEL: Final = OrderStatus.PENDING_CANCEL
 _FILLED: Final = OrderStatus.FILLED
 TERMINAL: Final = frozenset(status for status, after in TRANSITIONS.items() if not after)
-_Message = OrderAccepted | OrderRejected | OrderEnded | OrderAmended | RequestRefused
 _NEVER_SENT: Final = frozenset({_S.INTENT, _S.DENIED})
 
 
@@ -100,64 +93,67 @@ class Change(StrEnum):
 _DUPLICATE: Final = Change.DUPLICATE
 
 
-@dataclass(slots=True, eq=False)
 class Order:
-    """One order of ours and everything the venue said about it."""
+    """One order of ours: the command that asked for it, and everything the venue said about it.
 
-    client_order_id: ClientOrderId
-    key: DecisionKey
-    instrument: InstrumentId
-    side: Side
-    type: OrderType
-    tif: TimeInForce
-    qty: int  # lots, the whole order
-    ts_us: int  # row time of the decision
-    row: int
-    decision_price: int  # ticks
-    intent_seq: int | None = None
-    limit: int | None = None  # ticks
-    stop: int | None = None  # ticks
-    reduce_only: bool = False
-    expire_us: int | None = None
-    status: OrderStatus = OrderStatus.INTENT
-    in_doubt: bool = False  # submitted or pending_cancel with an unknown outcome
-    needs_human: bool = False
-    cancel_wanted: bool = False  # the cancel may have overtaken the order itself
-    accepted: bool = False  # the venue has shown it at least once
-    is_terminal: bool = field(default=False, init=False)
-    filled: int = 0  # lots
-    cost: int = 0  # tick-lots: sum of price ticks times lots
-    fee: Decimal = ZERO  # quote currency
-    trade_ids: tuple[str, ...] = ()
-    reason: str = ""
-    updated_us: int = 0  # time of the last change
+    `instrument`, `key`, `side`, `type` and `owner` are the command's, kept at hand; `qty` is what the
+    whole order is now, which an amendment may have changed.
+    """
 
-    def __post_init__(self) -> None:
-        self.is_terminal = self.status in TERMINAL
-        self.updated_us = self.updated_us or self.ts_us
+    __slots__ = (
+        "accepted",
+        "cancel_wanted",
+        "client_order_id",
+        "command",
+        "cost",
+        "decision_price",
+        "fee",
+        "filled",
+        "in_doubt",
+        "instrument",
+        "intent_seq",
+        "is_terminal",
+        "key",
+        "needs_human",
+        "owner",
+        "qty",
+        "reason",
+        "row",
+        "side",
+        "status",
+        "trade_ids",
+        "type",
+        "updated_us",
+    )
 
-    @staticmethod
-    def from_command(command: SubmitOrder, *, row: int, intent_seq: int | None, decision_price: int) -> Order:
-        """Make the order that a submit command asks for. The command is on its way: it is submitted."""
-        order = _order(
-            command.client_order_id,
-            command.key,
-            command.instrument,
-            command.side,
-            command.type,
-            command.tif,
-            command.qty,
-            command.ts_us,
-            row,
-            decision_price,
-            intent_seq,
-            command.limit,
-            command.stop,
-            command.reduce_only,
-            command.expire_us,
-        )
-        order.status = _SUBMITTED
-        return order
+    def __init__(
+        self, command: SubmitOrder, row: int, decision_price: int, intent_seq: int | None = None
+    ) -> None:
+        """The command is on its way: the order is submitted. `decision_price` is in ticks."""
+        key = command.key
+        self.command = command
+        self.client_order_id = command.client_order_id
+        self.key = key
+        self.owner = key.strategy, key.instrument
+        self.instrument = key.instrument
+        self.side = command.side
+        self.type = command.type
+        self.qty = command.qty  # lots, the whole order
+        self.row = row
+        self.decision_price = decision_price
+        self.intent_seq = intent_seq
+        self.status = _SUBMITTED
+        self.is_terminal = False
+        self.in_doubt = False  # submitted or pending_cancel with an unknown outcome
+        self.needs_human = False
+        self.cancel_wanted = False  # the cancel may have overtaken the order itself
+        self.accepted = False  # the venue has shown it at least once
+        self.filled = 0  # lots
+        self.cost = 0  # tick-lots: sum of price ticks times lots
+        self.fee = ZERO  # quote currency
+        self.trade_ids: tuple[str, ...] = ()
+        self.reason = ""
+        self.updated_us = command.ts_us  # time of the last change
 
     @property
     def leaves(self) -> int:
@@ -169,59 +165,39 @@ class Order:
         if status not in TRANSITIONS[self.status]:
             raise InvariantBroken(f"order {self.client_order_id}: {self.status} cannot become {status}")
         self.status = status
-        self.is_terminal = status in TERMINAL
-        if self.is_terminal:
+        if status in TERMINAL:
+            self.is_terminal = True
             self.in_doubt = False
 
     def state(self) -> dict[str, Any]:
         """Return everything as JSON values."""
-        key = self.key
         return {
-            "client_order_id": self.client_order_id,
-            "key": [key.strategy, key.instrument, key.cycle, key.section, key.rule, key.leg],
-            "instrument": self.instrument,
-            "side": self.side,
-            "type": self.type,
-            "tif": self.tif,
-            "qty": self.qty,
-            "limit": self.limit,
-            "stop": self.stop,
-            "reduce_only": self.reduce_only,
-            "expire_us": self.expire_us,
-            "ts_us": self.ts_us,
-            "row": self.row,
-            "intent_seq": self.intent_seq,
-            "decision_price": self.decision_price,
-            "status": self.status,
-            "in_doubt": self.in_doubt,
-            "needs_human": self.needs_human,
-            "cancel_wanted": self.cancel_wanted,
-            "accepted": self.accepted,
-            "filled": self.filled,
-            "cost": self.cost,
+            "command": command_text(self.command),
+            **{name: getattr(self, name) for name in _PLAIN},
             "fee": str(self.fee),
             "trade_ids": list(self.trade_ids),
-            "reason": self.reason,
-            "updated_us": self.updated_us,
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Order:
         """Make the order that `state` described."""
-        strategy, instrument, cycle, section, rule, leg = state["key"]
-        typed = {
-            "key": DecisionKey(strategy, instrument, cycle, Section(section), rule, leg),
-            "side": Side(state["side"]),
-            "type": OrderType(state["type"]),
-            "tif": TimeInForce(state["tif"]),
-            "status": OrderStatus(state["status"]),
-            "fee": Decimal(state["fee"]),
-            "trade_ids": tuple(state["trade_ids"]),
-        }
-        return cls(**{**state, **typed})
+        command = command_of(state["command"])
+        if not isinstance(command, SubmitOrder):
+            raise InvariantBroken(f"no order begins with {command}")
+        order = cls(command, state["row"], state["decision_price"])
+        for name in _PLAIN:
+            setattr(order, name, state[name])
+        order.status = OrderStatus(state["status"])
+        order.is_terminal = order.status in TERMINAL
+        order.fee = Decimal(state["fee"])
+        order.trade_ids = tuple(state["trade_ids"])
+        return order
 
 
-_order = maker(Order)
+_PLAIN: Final = (
+    *("qty", "row", "decision_price", "intent_seq", "status", "in_doubt", "needs_human", "cancel_wanted"),
+    *("accepted", "filled", "cost", "reason", "updated_us"),
+)
 
 
 class OrderTable:
@@ -230,10 +206,11 @@ class OrderTable:
     Iteration follows the order in which orders were added. No live order is ever forgotten.
     """
 
-    __slots__ = ("_live", "_orders")
+    __slots__ = ("_live", "_orders", "get")
 
     def __init__(self, orders: Iterable[Order] = ()) -> None:
         self._orders: dict[ClientOrderId, Order] = {}
+        self.get: Callable[[ClientOrderId], Order | None] = self._orders.get
         self._live: dict[tuple[str, InstrumentId], dict[ClientOrderId, Order]] = {}
         for order in orders:
             self.add(order)
@@ -244,14 +221,10 @@ class OrderTable:
             raise InvariantBroken(f"order {order.client_order_id} is already in the table")
         self._orders[order.client_order_id] = order
         if not order.is_terminal:
-            owner = order.key.strategy, order.instrument
-            group = self._live.get(owner)
+            group = self._live.get(order.owner)
             if group is None:
-                group = self._live[owner] = {}
+                group = self._live[order.owner] = {}
             group[order.client_order_id] = order
-
-    def get(self, client_order_id: ClientOrderId) -> Order | None:
-        return self._orders.get(client_order_id)
 
     def all(self) -> list[Order]:
         """Return every order in memory, terminal ones too, oldest first."""
@@ -261,12 +234,10 @@ class OrderTable:
         """Return the orders that are not terminal, oldest first."""
         return [order for order in self._orders.values() if not order.is_terminal]
 
-    def live_for(self, strategy: str, instrument: InstrumentId) -> list[Order]:
-        """Return one strategy's live orders on one instrument, oldest first."""
-        group = self._live.get((strategy, instrument))
-        if not group:
-            return []
-        return [order for order in group.values() if not order.is_terminal]
+    def any_live(self, owner: tuple[str, InstrumentId]) -> bool:
+        """Say whether one strategy has a live order on one instrument."""
+        group = self._live.get(owner)
+        return group is not None and any(not order.is_terminal for order in group.values())
 
     def apply(self, answer: Answer) -> Change:
         """Book one venue answer. Copies and late terminal answers change nothing.
@@ -274,19 +245,19 @@ class OrderTable:
         Raise InvariantBroken for a fill beyond the order's quantity, for an answer to an order that
         was never sent, and for a transition the table does not allow.
         """
-        order = self._orders.get(answer.client_order_id)
-        if order is None:
-            return Change.UNKNOWN_ORDER
+        order = self.get(answer.client_order_id)
+        return Change.UNKNOWN_ORDER if order is None else self.book(order, answer)
+
+    def book(self, order: Order, answer: Answer) -> Change:
+        """Do what `apply` says, for an order that has been looked up."""
         if order.status in _NEVER_SENT:
             raise InvariantBroken(
                 f"order {order.client_order_id} is {order.status} and yet the venue answers it"
             )
-        if isinstance(answer, OrderFilled):
-            change = _apply_fill(order, answer)
-        elif order.is_terminal:
+        kind = type(answer)
+        if order.is_terminal and kind is not OrderFilled:
             return _DUPLICATE
-        else:
-            change = _apply_message(order, answer)
+        change = _BOOK[kind](order, answer)
         if change is not _DUPLICATE:
             order.updated_us = answer.ts_us
             if order.is_terminal:
@@ -294,9 +265,9 @@ class OrderTable:
         return change
 
     def _bury(self, order: Order) -> None:
-        # no group where a late fill meets a table that began with this order over
-        group = self._live.get((order.key.strategy, order.instrument), {})
-        group.pop(order.client_order_id, None)
+        group = self._live.get(order.owner)
+        if group is not None:  # else a late fill meets a table that began with this order over
+            group.pop(order.client_order_id, None)
 
     def forget_terminal(self, before_us: int) -> int:
         """Drop terminal orders that last changed before a time; return how many."""
@@ -314,7 +285,10 @@ class OrderTable:
         return cls(Order.from_state(one) for one in state)
 
 
-def _apply_fill(order: Order, answer: OrderFilled) -> Change:
+# ---- one function an answer; only a fill may meet an order that is over ---------------------------
+
+
+def _filled(order: Order, answer: OrderFilled) -> Change:
     # Trade ids are unique at the venue, yet both sides of a trade may be ours: hence per order.
     if answer.trade_id in order.trade_ids:
         return _DUPLICATE
@@ -339,24 +313,7 @@ def _apply_fill(order: Order, answer: OrderFilled) -> Change:
     return Change.FILLED
 
 
-def _apply_message(order: Order, answer: _Message) -> Change:
-    """Apply anything but a fill to an order that is not over."""
-    if isinstance(answer, OrderAccepted):
-        return _apply_acceptance(order)
-    if isinstance(answer, OrderEnded):
-        order.to(OrderStatus.CANCELED if answer.canceled else OrderStatus.EXPIRED)
-        order.reason = answer.reason
-        return Change.ENDED
-    if isinstance(answer, OrderRejected):
-        order.to(OrderStatus.REJECTED)
-        order.reason = answer.reason
-        return Change.REJECTED
-    if isinstance(answer, OrderAmended):
-        return _apply_amendment(order, answer.qty)
-    return _apply_refusal(order, answer.reason)
-
-
-def _apply_acceptance(order: Order) -> Change:
+def _accepted(order: Order, answer: OrderAccepted) -> Change:
     if order.accepted:
         return _DUPLICATE
     order.accepted = True
@@ -366,8 +323,21 @@ def _apply_acceptance(order: Order) -> Change:
     return Change.ACCEPTED
 
 
-def _apply_amendment(order: Order, qty: int) -> Change:
+def _ended(order: Order, answer: OrderEnded) -> Change:
+    order.to(OrderStatus.CANCELED if answer.canceled else OrderStatus.EXPIRED)
+    order.reason = answer.reason
+    return Change.ENDED
+
+
+def _rejected(order: Order, answer: OrderRejected) -> Change:
+    order.to(OrderStatus.REJECTED)
+    order.reason = answer.reason
+    return Change.REJECTED
+
+
+def _amended(order: Order, answer: OrderAmended) -> Change:
     """Take the venue's word for the order's whole quantity, what has filled included."""
+    qty = answer.qty
     if qty < order.filled or qty <= 0:
         raise InvariantBroken(f"order {order.client_order_id}: amended to {qty}, filled {order.filled} lots")
     order.accepted = True
@@ -379,8 +349,8 @@ def _apply_amendment(order: Order, qty: int) -> Change:
     return Change.AMENDED
 
 
-def _apply_refusal(order: Order, reason: str) -> Change:
-    order.reason = reason
+def _refused(order: Order, answer: RequestRefused) -> Change:
+    order.reason = answer.reason
     if order.status is _PENDING_CANCEL:
         if order.filled:
             order.to(_PARTIALLY_FILLED)
@@ -389,3 +359,13 @@ def _apply_refusal(order: Order, reason: str) -> Change:
     # "No such order" is no sighting: whether a submitted order arrived stays as open as it was.
     order.in_doubt = order.in_doubt and not order.accepted
     return Change.CANCEL_REFUSED
+
+
+_BOOK: Final[Mapping[type[Answer], Callable[[Order, Any], Change]]] = {
+    OrderAccepted: _accepted,
+    OrderFilled: _filled,
+    OrderEnded: _ended,
+    OrderRejected: _rejected,
+    OrderAmended: _amended,
+    RequestRefused: _refused,
+}

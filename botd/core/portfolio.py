@@ -11,7 +11,7 @@ rounding shifts between two exits of one position is at most half a tick-lot and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -115,12 +115,14 @@ _fill_effect = maker(FillEffect)
 class Portfolio:
     """The books of one account. Prices in ticks, quantities in lots, times in microseconds UTC."""
 
-    __slots__ = ("_accounts", "_instruments", "_positions", "_streaks")
+    __slots__ = ("_accounts", "_instruments", "_positions", "_streaks", "held")
 
     def __init__(self, equity: Mapping[str, Decimal]) -> None:
         self._accounts = {ccy: Account(-1, a, a, ZERO, ZERO, a, a) for ccy, a in equity.items()}
         self._instruments: dict[InstrumentId, Instrument] = {}
         self._positions: dict[tuple[str, InstrumentId], Position] = {}
+        # what an owner - strategy and instrument - holds, None when flat
+        self.held: Callable[[tuple[str, InstrumentId]], Position | None] = self._positions.get
         self._streaks: dict[str, tuple[int, int]] = {}  # strategy -> (day, losses in a row)
 
     def apply_fill(
@@ -208,10 +210,6 @@ class Portfolio:
             position.fees,
             position.confidence,
         )
-
-    def position(self, strategy: str, instrument: InstrumentId) -> Position | None:
-        """Return what the strategy holds of the instrument, None when flat."""
-        return self._positions.get((strategy, instrument))
 
     def positions(self) -> list[Position]:
         """Return the positions held, in the order they were opened."""

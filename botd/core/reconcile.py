@@ -143,7 +143,7 @@ def _diff_orders(
         if at_venue is not None:
             differing += _diff_terms(order, at_venue)
             fills += _diff_fills(order, at_venue)
-        elif order.accepted or order.ts_us <= sighted_by_us:
+        elif order.accepted or order.command.ts_us <= sighted_by_us:
             missing.append(OrderMissingAtVenue(client_order_id, order.instrument, order.in_doubt))
     unknown = [
         OrderUnknownToUs(client_order_id, order.instrument, order.side, order.qty - order.filled)
@@ -157,9 +157,9 @@ def _diff_terms(order: Order, at_venue: VenueOrder) -> list[Adjustment]:
     terms = (
         ("side", order.side, at_venue.side),
         ("qty", order.qty, at_venue.qty),
-        ("limit", order.limit, at_venue.limit),
-        ("stop", order.stop, at_venue.stop),
-        ("reduce_only", order.reduce_only, at_venue.reduce_only),
+        ("limit", order.command.limit, at_venue.limit),
+        ("stop", order.command.stop, at_venue.stop),
+        ("reduce_only", order.command.reduce_only, at_venue.reduce_only),
     )
     return [
         OrderDiffers(order.client_order_id, order.instrument, term, str(ours), str(theirs))

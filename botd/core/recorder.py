@@ -55,7 +55,7 @@ class Recorder:
         self.instruments: dict[InstrumentId, Instrument] = {one.id: one for one in instruments}
         self.records: list[Record] = []
         self.seq = 0
-        self._changed: dict[ClientOrderId, tuple[Order, int]] = {}  # orders and when they changed
+        self._changed: dict[ClientOrderId, Order] = {}
 
     # ---- decisions ------------------------------------------------------------------------------
 
@@ -110,12 +110,7 @@ class Recorder:
         self.records.append(
             _intent_record(
                 self.seq,
-                key.strategy,
-                key.instrument,
-                key.section,
-                key.rule,
-                key.cycle,
-                key.leg,
+                key,
                 row,
                 ts_us,
                 side,
@@ -146,29 +141,24 @@ class Recorder:
 
     def submitted(self, order: Order) -> None:
         """Record an order as it was submitted."""
-        key, instrument = order.key, self.instruments[order.instrument]
-        tick = instrument.tick_size
+        key, instrument, command = order.key, self.instruments[order.instrument], order.command
+        tick, limit, stop = instrument.tick_size, command.limit, command.stop
         self.seq += 1
         self.records.append(
             _order_record(
                 self.seq,
                 order.client_order_id,
                 order.intent_seq,
-                key.strategy,
-                key.instrument,
-                key.section,
-                key.rule,
-                key.cycle,
-                key.leg,
+                key,
                 order.row,
-                order.ts_us,
+                command.ts_us,
                 order.side,
                 order.type,
-                order.tif,
+                command.tif,
                 order.qty * instrument.lot_size,
-                None if order.limit is None else order.limit * tick,
-                None if order.stop is None else order.stop * tick,
-                order.reduce_only,
+                None if limit is None else limit * tick,
+                None if stop is None else stop * tick,
+                command.reduce_only,
                 order.decision_price * tick,
             )
         )
@@ -177,11 +167,12 @@ class Recorder:
 
     def updated(self, order: Order, ts_us: int) -> None:
         """Note that an order has changed: `settle` records the state it comes to."""
-        self._changed[order.client_order_id] = order, ts_us
+        order.updated_us = ts_us
+        self._changed[order.client_order_id] = order
 
     def settle(self) -> None:
         """Record every order that has changed, once, in the order in which they first did."""
-        for order, ts_us in self._changed.values():
+        for order in self._changed.values():
             self.seq += 1
             self.records.append(
                 _order_update(
@@ -194,7 +185,7 @@ class Recorder:
                     order.cost,
                     order.fee,
                     order.reason,
-                    ts_us,
+                    order.updated_us,
                     self.instruments[order.instrument],
                 )
             )
@@ -209,12 +200,7 @@ class Recorder:
                 self.seq,
                 order.client_order_id,
                 fill.trade_id,
-                key.strategy,
-                key.instrument,
-                key.section,
-                key.rule,
-                key.cycle,
-                key.leg,
+                key,
                 fill.ts_us,
                 order.side,
                 fill.qty * instrument.lot_size,

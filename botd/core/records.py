@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import StrEnum
 
-from botd.core.events import ClientOrderId, OrderType, Section, Side, TimeInForce
+from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section, Side, TimeInForce
 from botd.core.instrument import Instrument, InstrumentId
 from botd.core.money import average_price
 from botd.core.values import value
@@ -75,17 +75,43 @@ class SignalRecord:
     reason: str = ""  # O1: "when" or "after"; protect: which
 
 
+class Keyed:
+    """What a record takes from the key of its decision."""
+
+    __slots__ = ()
+    key: DecisionKey
+
+    @property
+    def strategy(self) -> str:
+        return self.key.strategy
+
+    @property
+    def instrument(self) -> InstrumentId:
+        return self.key.instrument
+
+    @property
+    def section(self) -> Section:
+        return self.key.section
+
+    @property
+    def rule(self) -> str:
+        return self.key.rule
+
+    @property
+    def cycle(self) -> int:
+        return self.key.cycle
+
+    @property
+    def leg(self) -> int:
+        return self.key.leg
+
+
 @value(frozen=True, slots=True)
-class IntentRecord:
+class IntentRecord(Keyed):
     """A request, unchecked, with the sizing it was made from (decision)."""
 
     seq: int
-    strategy: str
-    instrument: InstrumentId
-    section: Section
-    rule: str
-    cycle: int
-    leg: int
+    key: DecisionKey
     row: int
     ts_us: int
     side: Side
@@ -111,18 +137,13 @@ class RiskRecord:
 
 
 @value(frozen=True, slots=True)
-class OrderRecord:
+class OrderRecord(Keyed):
     """An order as it was submitted (decision)."""
 
     seq: int
     client_order_id: ClientOrderId
     intent_seq: int | None
-    strategy: str
-    instrument: InstrumentId
-    section: Section
-    rule: str
-    cycle: int
-    leg: int
+    key: DecisionKey
     row: int
     ts_us: int
     side: Side
@@ -171,18 +192,13 @@ class OrderUpdate:
 
 
 @value(frozen=True, slots=True)
-class FillRecord:
+class FillRecord(Keyed):
     """One execution of our order (decision)."""
 
     seq: int
     client_order_id: ClientOrderId
     trade_id: str
-    strategy: str
-    instrument: InstrumentId
-    section: Section
-    rule: str
-    cycle: int
-    leg: int
+    key: DecisionKey
     ts_us: int
     side: Side
     qty: Decimal

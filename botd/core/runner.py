@@ -96,12 +96,14 @@ class Runner:
         "_floats",
         "_lets",
         "_phase",
+        "_truth_lets",
         "_truths",
         "_values",
         "_values_row",
         "_words",
         "entry_side",
         "exit_side",
+        "key",
         "lane",
         "machine",
         "memory",
@@ -112,15 +114,19 @@ class Runner:
     def __init__(self, strategy: Strategy, lane: Lane, machine: int) -> None:
         self.strategy = strategy
         self.lane = lane
+        self.key = strategy.id, lane.instrument.id  # who owns its positions and orders
         self.machine = machine
         self.sign = 1 if strategy.side is PositionSide.LONG else -1
         self.entry_side = Side.BUY if self.sign > 0 else Side.SELL
         self.exit_side = Side.SELL if self.sign > 0 else Side.BUY
         self.memory = Memory()
         stride = lane.engine.block_max
-        self._lets = [
-            (name, is_bool, slot * stride) for name, is_bool, slot in lane.machines.codes[machine].lets
+        lets = [
+            (place, name, slot * stride, is_bool)
+            for place, (name, is_bool, slot) in enumerate(lane.machines.codes[machine].lets)
         ]
+        self._lets = [(name, start) for _, name, start, is_bool in lets if not is_bool]
+        self._truth_lets = [(place, name, start) for place, name, start, is_bool in lets if is_bool]
         self._values: tuple[tuple[str, float], ...] = ()
         self._values_row = -1  # the absolute row they are of
         # views of the engine's and the machine's state: a word costs half of what it does through the array
@@ -138,14 +144,12 @@ class Runner:
         lane = self.lane
         if lane.row0 + row == self._values_row:
             return self._values
-        floats, truths, out = self._floats, self._truths, []
-        for name, is_bool, start in self._lets:
-            if is_bool:
-                truth = truths[start + row]
-                out.append((name, float(truth) if truth < 2 else math.nan))
-            else:
-                out.append((name, floats[start + row]))
-        self._values, self._values_row = tuple(out), lane.row0 + row
+        floats = self._floats
+        values: list[tuple[str, float]] = [(name, floats[start + row]) for name, start in self._lets]
+        for place, name, start in self._truth_lets:
+            truth = self._truths[start + row]
+            values.insert(place, (name, float(truth) if truth < 2 else math.nan))
+        self._values, self._values_row = tuple(values), lane.row0 + row
         return self._values
 
     def recall(self, memory: Memory) -> None:

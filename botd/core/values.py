@@ -38,8 +38,6 @@ def maker(kind: Callable[Terms, Made]) -> Callable[Terms, Made]:
         if field.init:
             terms.append(name if field.default is MISSING else f"{name}=default_{name}")
         body.append(f" made.{name} = {name if field.init else f'default_{name}'}")
-    if hasattr(made, "__post_init__"):
-        body.append(" made.__post_init__()")
     star = "*, " if fields(made)[0].kw_only else ""
     lines = [f"def make({star}{', '.join(terms)}):", " made = new(kind)", *body, " return made"]
     exec("\n".join(lines), scope)  # allow: a constructor is written as text, as dataclasses do it

@@ -560,8 +560,10 @@ class RuleMachines:
 
     def decisions(self) -> list[tuple[int, int, int]]:
         """Return (machine, what, rule) of the last scan's stopping row, in machine order."""
-        events = self._event_words
-        return [(events[k + 1], events[k + 2], events[k + 3]) for k in range(0, self.out.item(0) * 4, 4)]
+        words, found = self._event_words, []
+        for k in range(1, self.out.item(0) * 4, 4):
+            found.append((words[k], words[k + 1], words[k + 2]))
+        return found
 
     def reset_position_state(self, machine: int) -> None:
         """Forget what position rules counted: `for` restarts at the first fill."""

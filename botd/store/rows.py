@@ -14,10 +14,12 @@ from typing import Any, Final
 from sqlalchemy import Boolean, Column, Table
 from sqlalchemy.dialects import sqlite
 
+from botd.core.events import DecisionKey
 from botd.core.records import (
     AlertRecord,
     FillRecord,
     IntentRecord,
+    Keyed,
     OrderRecord,
     OrderStatus,
     OrderUpdate,
@@ -74,7 +76,12 @@ class RecordTable:
     def __init__(self, record: type[Any], table: Table) -> None:
         self.record = record
         self.table = table
-        self.field_names = tuple(field.name for field in fields(record))
+        self.keyed = issubclass(record, Keyed)
+        self.field_names = tuple(
+            name
+            for field in fields(record)
+            for name in (DecisionKey.__slots__ if self.keyed and field.name == "key" else (field.name,))
+        )
         self.columns = tuple(table.c[COLUMN_OF.get(name, name)] for name in self.field_names)
         self._values = attrgetter(*self.field_names)
         encoders = [encoder(column) for column in self.columns]
@@ -93,7 +100,10 @@ class RecordTable:
 
     def decode(self, row: Sequence[Any]) -> Any:
         """Return the record of a row read through `columns`."""
-        return self.record(**dict(zip(self.field_names, row, strict=True)))
+        terms = dict(zip(self.field_names, row, strict=True))
+        if self.keyed:
+            terms["key"] = DecisionKey(*(terms.pop(name) for name in DecisionKey.__slots__))
+        return self.record(**terms)
 
 
 SIGNALS: Final = RecordTable(SignalRecord, tables.signals)

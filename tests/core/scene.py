@@ -236,7 +236,7 @@ class Scene:
     def held(self, runner: int = 0) -> int:
         """Return the signed lots that a strategy holds."""
         one = self.bot.runners[runner]
-        position = self.bot.desk.portfolio.position(one.strategy.id, one.lane.instrument.id)
+        position = self.bot.desk.portfolio.held(one.key)
         return position.signed_qty if position else 0
 
 

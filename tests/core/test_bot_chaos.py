@@ -129,10 +129,10 @@ def check(scene: Scene, venue: Venue) -> None:
     for k, runner in enumerate(bot.runners):
         name, memory = runner.strategy.id, runner.memory
         assert scene.held(k) == venue.positions[name]
-        live = bot.desk.orders.live_for(name, runner.lane.instrument.id)
+        live = [one for one in bot.desk.orders.live() if one.owner == runner.key]
         assert {one.client_order_id for one in live} >= {memory.entry_id, memory.stop_id} - {None}
         assert (runner in bot.desk.working) == (memory.entry_id is not None)
-        assert sum(one.type is OrderType.MARKET and one.reduce_only for one in live) <= 2
+        assert sum(one.type is OrderType.MARKET and one.command.reduce_only for one in live) <= 2
         if scene.held(k):
             wanted = memory.stop_id is not None or memory.goal is not None
             assert wanted, f"{name} holds {scene.held(k)} and nothing protects it"

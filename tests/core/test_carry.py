@@ -75,7 +75,7 @@ def test_position_cycle_and_fired_rules_go_over_by_name() -> None:
     assert heir.memory.goal is not None
     assert heir.memory.goal.index == 1  # the rule named first is the second one now
     assert int(heir.lane.machines.words[heir.machine * WORDS + FIRED]) == 0b10
-    position = new.desk.portfolio.position("holder", INSTRUMENT.id)
+    position = new.desk.portfolio.held(("holder", INSTRUMENT.id))
     assert position is not None
     assert (position.qty, position.cost) == (10, 50_000)
     assert [r.type for r in new.take_records() if isinstance(r, AlertRecord)] == ["exits_adopted"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from botd.core.decisions import canonical_line, digest
-from botd.core.events import ClientOrderId, OrderType, Section, Side, TimeInForce
+from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section, Side, TimeInForce
 from botd.core.instrument import InstrumentId
 from botd.core.records import (
     AlertRecord,
@@ -28,6 +28,7 @@ from botd.core.records import (
     SignalRecord,
     TradeRecord,
 )
+from tests.core.keyed import keyed
 from tests.core.scene import PERP
 
 D = Decimal
@@ -46,7 +47,8 @@ SIGNAL = SignalRecord(
     values=(("z", 1.5), ("a", float("nan")), ("minus", -0.0), ("far", float("inf"))),
     acted=True,
 )
-INTENT = IntentRecord(
+INTENT = keyed(
+    IntentRecord,
     seq=2,
     **WHERE,
     section=Section.Z1,
@@ -67,7 +69,8 @@ RISK = RiskRecord(
     limit=D("1E+3"),
     actual=D("5000.010"),
 )
-ORDER = OrderRecord(
+ORDER = keyed(
+    OrderRecord,
     seq=4,
     client_order_id=ClientOrderId("x-1"),
     intent_seq=2,
@@ -85,7 +88,8 @@ ORDER = OrderRecord(
     reduce_only=False,
     decision_price=D("50000.10"),
 )
-FILL = FillRecord(
+FILL = keyed(
+    FillRecord,
     seq=5,
     client_order_id=ClientOrderId("x-1"),
     trade_id="t-9",
@@ -145,6 +149,13 @@ LINES = [
 LEFT_OUT = {"seq", "intent_seq", "client_order_id", "trade_id", "sizing"}
 
 
+def other_than(value: Any) -> Any:
+    """Return a value of the same kind that is not this one."""
+    if value is None or isinstance(value, Decimal):
+        return D(7)
+    return f"{value}!" if isinstance(value, str) else 77
+
+
 @pytest.mark.parametrize("place", range(len(LINES)))
 def test_line_of_each_decision(place: int) -> None:
     assert canonical_line(DECISIONS[place]) == LINES[place]
@@ -155,7 +166,8 @@ def test_every_field_of_a_decision_is_in_its_line_or_left_out_on_purpose(record:
     line = canonical_line(record)
     assert line is not None
     names = {"exit_section": "section", "exit_rule": "rule"}
-    expected = {names.get(field.name, field.name) for field in fields(record)} - LEFT_OUT
+    own = {names.get(field.name, field.name) for field in fields(record)}
+    expected = (own | set(DecisionKey.__slots__) - {"key"} if "key" in own else own) - LEFT_OUT - {"key"}
     assert set(json.loads(line)) == expected | {"kind"}
 
 
@@ -163,12 +175,14 @@ def test_every_field_of_a_decision_is_in_its_line_or_left_out_on_purpose(record:
 def test_what_is_left_out_changes_nothing_and_all_else_does(record: Record) -> None:
     line = canonical_line(record)
     for field in fields(record):
-        value = getattr(record, field.name)
-        other: Any = f"{value}!" if isinstance(value, str) else D(7) if isinstance(value, Decimal) else 77
-        if field.name == "values":
-            other = (("z", 2.0),)
-        change: dict[str, Any] = {field.name: D(7) if value is None else other}
-        changed = canonical_line(replace(record, **change))
+        if field.name == "key":
+            key = getattr(record, "key")  # noqa: B009 - not every record has one
+            for part in fields(key):
+                changed_key = replace(key, **{part.name: other_than(getattr(key, part.name))})
+                assert canonical_line(replace(record, key=changed_key)) != line, part.name
+            continue
+        other = (("z", 2.0),) if field.name == "values" else other_than(getattr(record, field.name))
+        changed = canonical_line(replace(record, **{field.name: other}))
         assert (changed == line) == (field.name in LEFT_OUT), field.name
 
 

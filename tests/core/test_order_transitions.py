@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section, Side, TimeInForce
+from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section, Side, SubmitOrder, TimeInForce
 from botd.core.instrument import InstrumentId
 from botd.core.orders import TERMINAL, TRANSITIONS, Order
 from botd.core.records import OrderStatus
@@ -36,7 +36,7 @@ def legal_moves() -> dict[tuple[str, str], bool]:
 
 
 def order(status: OrderStatus) -> Order:
-    return Order(
+    command = SubmitOrder(
         client_order_id=ClientOrderId("a"),
         key=DecisionKey("s", BTC, 1, Section.Z1, ""),
         instrument=BTC,
@@ -45,11 +45,10 @@ def order(status: OrderStatus) -> Order:
         tif=TimeInForce.IOC,
         qty=10,
         ts_us=1_000,
-        row=7,
-        decision_price=100,
-        status=status,
-        in_doubt=True,
     )
+    one = Order(command, 7, 100)
+    one.status, one.is_terminal, one.in_doubt = status, status in TERMINAL, True
+    return one
 
 
 @pytest.mark.parametrize(("before", "after"), [(b, a) for b in S for a in S])

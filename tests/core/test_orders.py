@@ -25,7 +25,7 @@ from botd.core.events import (
     TimeInForce,
 )
 from botd.core.instrument import InstrumentId
-from botd.core.orders import Change, Order, OrderTable
+from botd.core.orders import TERMINAL, Change, Order, OrderTable
 from botd.core.records import OrderStatus
 from botd.errors import InvariantBroken
 
@@ -44,7 +44,7 @@ def order(
     instrument: InstrumentId = BTC,
     in_doubt: bool = False,
 ) -> Order:
-    return Order(
+    command = SubmitOrder(
         client_order_id=ClientOrderId(name),
         key=DecisionKey(strategy, instrument, 1, Section.Z1, ""),
         instrument=instrument,
@@ -53,11 +53,10 @@ def order(
         tif=TimeInForce.IOC,
         qty=qty,
         ts_us=1_000,
-        row=7,
-        decision_price=100,
-        status=status,
-        in_doubt=in_doubt,
     )
+    one = Order(command, 7, 100)
+    one.status, one.is_terminal, one.in_doubt = status, status in TERMINAL, in_doubt
+    return one
 
 
 def table(*orders: Order) -> OrderTable:
@@ -295,7 +294,7 @@ def test_amendment_down_to_what_has_filled_completes_the_order() -> None:
     orders.apply(fill("t1", 4))
     assert orders.apply(amended(4)) is Change.AMENDED
     assert (one.status, one.leaves) == (S.FILLED, 0)
-    assert orders.live_for("s", BTC) == []
+    assert not orders.any_live(("s", BTC))
 
 
 @pytest.mark.parametrize("qty", [3, 0, -1])
@@ -306,14 +305,15 @@ def test_amendment_below_what_has_filled_breaks_an_invariant(qty: int) -> None:
         orders.apply(amended(qty))
 
 
-def test_live_orders_are_listed_oldest_first_by_strategy_and_instrument() -> None:
+def test_live_orders_are_listed_oldest_first_and_known_by_their_owner() -> None:
     orders = table(order("a"), order("b", strategy="t"), order("c", instrument=ETH), order("d"))
     assert [o.client_order_id for o in orders.live()] == ["a", "b", "c", "d"]
-    assert [o.client_order_id for o in orders.live_for("s", BTC)] == ["a", "d"]
-    assert [o.client_order_id for o in orders.live_for("t", BTC)] == ["b"]
-    assert orders.live_for("t", ETH) == []
+    assert orders.any_live(("s", BTC)) and orders.any_live(("t", BTC)) and orders.any_live(("s", ETH))
+    assert not orders.any_live(("t", ETH))
     orders.apply(rejected("a"))
-    assert [o.client_order_id for o in orders.live_for("s", BTC)] == ["d"]
+    assert orders.any_live(("s", BTC))  # d
+    orders.apply(rejected("d"))
+    assert not orders.any_live(("s", BTC))
     assert [o.client_order_id for o in orders.all()] == ["a", "b", "c", "d"]
 
 
@@ -321,12 +321,12 @@ def test_order_moved_by_hand_to_its_end_is_live_no_more() -> None:
     orders = table(one := order())
     one.to(S.NEVER_ARRIVED)
     assert orders.live() == []
-    assert orders.live_for("s", BTC) == []
+    assert not orders.any_live(("s", BTC))
 
 
 def test_order_added_when_over_is_not_live() -> None:
     orders = table(order(status=S.FILLED))
-    assert orders.live_for("s", BTC) == []
+    assert not orders.any_live(("s", BTC))
     assert orders.get(ClientOrderId("a")) is not None
 
 
@@ -346,7 +346,7 @@ def test_forget_terminal_drops_old_ended_orders_and_never_a_live_one() -> None:
     assert orders.forget_terminal(6_000) == 2
     assert [o.client_order_id for o in orders.all()] == ["new", "live"]
     assert orders.forget_terminal(10**18) == 1
-    assert [o.client_order_id for o in orders.live_for("s", BTC)] == ["live"]
+    assert [o.client_order_id for o in orders.live()] == ["live"]
 
 
 def test_order_from_a_command_takes_every_term() -> None:
@@ -365,9 +365,11 @@ def test_order_from_a_command_takes_every_term() -> None:
         expire_us=99,
         ts_us=50,
     )
-    one = Order.from_command(command, row=4, intent_seq=6, decision_price=13)
-    for name in SubmitOrder.__slots__:
+    one = Order(command, 4, 13, 6)
+    assert one.command is command
+    for name in ("client_order_id", "key", "instrument", "side", "type", "qty"):
         assert getattr(one, name) == getattr(command, name)
+    assert one.owner == (command.key.strategy, BTC)
     assert (one.row, one.intent_seq, one.decision_price, one.status) == (4, 6, 13, S.SUBMITTED)
     assert (one.updated_us, one.leaves, one.is_terminal) == (50, 5, False)
 
@@ -379,7 +381,7 @@ def test_state_survives_json() -> None:
     again = OrderTable.from_state(json.loads(json.dumps(orders.state())))
     assert again.state() == orders.state()
     assert [o.client_order_id for o in again.live()] == ["a", "c"]
-    assert [o.client_order_id for o in again.live_for("t", BTC)] == ["c"]
+    assert again.any_live(("t", BTC))
     one, twin = orders.get(ClientOrderId("a")), again.get(ClientOrderId("a"))
     assert one is not None and twin is not None
     for name in Order.__slots__:
@@ -393,4 +395,5 @@ def test_late_fill_of_an_order_that_was_over_when_the_table_began_is_booked() ->
     orders.apply(ended(canceled=False, name="b"))
     again = OrderTable.from_state(json.loads(json.dumps(orders.state())))
     assert again.apply(fill("t1", 4, name="b")) is Change.LATE_FILL
-    assert (again.live(), again.live_for("s", BTC)) == ([], [])
+    assert again.live() == []
+    assert not again.any_live(("s", BTC))

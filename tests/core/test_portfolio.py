@@ -82,10 +82,10 @@ def test_strategies_own_their_quantities_and_the_venue_sees_the_net() -> None:
     assert account.exposure_total("USDT", {PERP.id: 1000}) == D("0.8")
     sell(account, 5, 1100, strategy="a", reducing=True)
     assert account.net_quantities() == {PERP.id: -3}
-    held = account.position("b", PERP.id)
+    held = account.held(("b", PERP.id))
     assert held is not None
     assert (held.qty, held.side, held.cycle) == (3, "short", 1)
-    assert account.position("a", PERP.id) is None
+    assert account.held(("a", PERP.id)) is None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section, Side, TimeInForce
+from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section, Side, SubmitOrder, TimeInForce
 from botd.core.instrument import InstrumentId
 from botd.core.orders import Order
 from botd.core.reconcile import (
@@ -33,7 +33,7 @@ NOW_US = 100_000_000
 def ours(
     name: str = "a", *, status: OrderStatus = OrderStatus.ACCEPTED, filled: int = 0, ts_us: int = 0
 ) -> Order:
-    return Order(
+    command = SubmitOrder(
         client_order_id=ClientOrderId(name),
         key=DecisionKey("s", BTC, 1, Section.Z1, ""),
         instrument=BTC,
@@ -43,12 +43,10 @@ def ours(
         qty=10,
         limit=100,
         ts_us=ts_us,
-        row=0,
-        decision_price=100,
-        status=status,
-        accepted=status is not OrderStatus.SUBMITTED,
-        filled=filled,
     )
+    one = Order(command, 0, 100)
+    one.status, one.accepted, one.filled = status, status is not OrderStatus.SUBMITTED, filled
+    return one
 
 
 def theirs(name: str = "a", *, filled: int = 0) -> VenueOrder:

@@ -84,7 +84,7 @@ class Session:
             reduce_only=section is not Section.Z1,
             ts_us=self.now_us,
         )
-        order = Order.from_command(command, row=number, intent_seq=None, decision_price=1)
+        order = Order(command, number, 1)
         self.orders.add(order)
         if accept:
             self.orders.apply(OrderAccepted(client_order_id=order.client_order_id, **self._stamp()))
@@ -113,7 +113,7 @@ class Session:
             answer.fee,
             answer.ts_us,
             order.key.cycle,
-            reducing=order.reduce_only,
+            reducing=order.command.reduce_only,
             confidence=0.75,
         )
 

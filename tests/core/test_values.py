@@ -9,7 +9,6 @@ import pytest
 
 from botd.core import records
 from botd.core.events import Answer, Command
-from botd.core.orders import Order
 from botd.core.portfolio import Position
 from botd.core.records import AlertRecord, Record
 from botd.core.values import maker, value
@@ -67,12 +66,6 @@ def test_maker_takes_keywords_only_where_the_class_does() -> None:
         maker(Named)(1)  # type: ignore[misc]
     with pytest.raises(TypeError, match="missing"):
         maker(Pair)()  # type: ignore[call-arg]
-
-
-def test_maker_runs_what_follows_the_fields() -> None:
-    terms = some(Order)
-    made = maker(Order)(**terms)  # type: ignore[arg-type]
-    assert (made.is_terminal, made.updated_us) == (False, "<updated_us>")
 
 
 def test_every_record_has_a_place_in_the_union() -> None:

@@ -17,6 +17,7 @@ from botd.core.records import (
 )
 from botd.language.strategy import read_strategy
 from botd.language.typed import Strategy
+from tests.core.keyed import keyed
 
 D = Decimal
 SECOND = 1_000_000
@@ -79,7 +80,7 @@ class Records:
     def intent(self, section: Section = Section.Z1, **values: Any) -> IntentRecord:
         base = {"section": section, "rule": "", "cycle": 1, "leg": 0, "row": 7, "side": Side.BUY}
         rest = {"qty": D("0.010"), "price": D("50000.1"), "sizing": "percent: 5%"}
-        return IntentRecord(**self._common(**(base | rest | values)))
+        return keyed(IntentRecord, **self._common(**(base | rest | values)))
 
     def risk(self, intent: IntentRecord, **values: Any) -> RiskRecord:
         base = {"intent_seq": intent.seq, "row": 7, "approved": False, "reason": DenyReason.POSITION_MAX}
@@ -91,7 +92,7 @@ class Records:
         rest = {"cycle": 1, "leg": 0, "row": 7, "side": Side.BUY, "type": OrderType.MARKET}
         last = {"qty": D(1), "limit_price": None, "stop_price": None, "reduce_only": False}
         more = {"tif": TimeInForce.IOC, "decision_price": D(1)}
-        return OrderRecord(**self._common(**(base | rest | last | more | values)))
+        return keyed(OrderRecord, **self._common(**(base | rest | last | more | values)))
 
     def trade(self, pnl: str, fees: str, **values: Any) -> TradeRecord:
         base = {"cycle": 1, "side": "long", "qty": D("0.010"), "entry_price": D("50000.100000000000")}

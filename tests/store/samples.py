@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from botd.core.events import ClientOrderId, OrderType, Section, Side, TimeInForce
+from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section, Side, TimeInForce
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
 from botd.core.records import (
     AlertRecord,
@@ -28,6 +28,7 @@ from botd.core.records import (
 from botd.ports import Batch, Cursor, SessionInfo
 from botd.store.journal import SqliteJournal, open_state
 from botd.store.queries import StateReader
+from tests.core.keyed import keyed
 
 BTC = InstrumentId("BTC/USDT")
 TRADED = Instrument(
@@ -97,7 +98,7 @@ def intent(seq: int, **changes: Any) -> IntentRecord:
         "price": Decimal("20000.20"),
         "sizing": "fixed 1000 USDT",
     }
-    return IntentRecord(**(values | changes))
+    return keyed(IntentRecord, **(values | changes))
 
 
 def risk(seq: int, intent_seq: int, **changes: Any) -> RiskRecord:
@@ -138,7 +139,7 @@ def order(seq: int, **changes: Any) -> OrderRecord:
         "reduce_only": False,
         "decision_price": Decimal("20000"),
     }
-    return OrderRecord(**(values | changes))
+    return keyed(OrderRecord, **(values | changes))
 
 
 def update(seq: int, status: OrderStatus, **changes: Any) -> OrderUpdate:
@@ -177,7 +178,7 @@ def fill(seq: int, **changes: Any) -> FillRecord:
         "maker": False,
         "realized_pnl": Decimal("0"),
     }
-    return FillRecord(**(values | changes))
+    return keyed(FillRecord, **(values | changes))
 
 
 def position(seq: int, **changes: Any) -> PositionUpdate:
@@ -244,13 +245,21 @@ BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("limit", "actual", "limit_price", "stop_price"), st.none() | MONEY),
     **dict.fromkeys(("acted", "approved", "reduce_only", "maker"), st.booleans()),
     **dict.fromkeys(("section", "exit_section"), st.sampled_from(Section)),
-    "leg": st.integers(min_value=0, max_value=2**31 - 1),
     "positions_count": st.integers(min_value=0, max_value=2**31 - 1),
     "confidence": st.none() | FLOATS,
     "values": VALUES,
     "type": st.sampled_from(OrderType),
     "tif": st.sampled_from(TimeInForce),
     "intent_seq": st.none() | INT64,
+    "key": st.builds(
+        DecisionKey,
+        strategy=WORDS,
+        instrument=WORDS,
+        cycle=INT64,
+        section=st.sampled_from(Section),
+        rule=WORDS,
+        leg=st.integers(min_value=0, max_value=2**31 - 1),
+    ),
 }
 EXCEPTIONS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
     RiskRecord: {"reason": st.none() | st.sampled_from(DenyReason)},
