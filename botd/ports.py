@@ -9,9 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from botd.core.codec import answers_text
 from botd.core.events import Answer, Command, SubmitOrder
 from botd.core.instrument import Instrument, InstrumentId
 from botd.core.records import Record
+from botd.core.values import value
 from botd.engine.layout import RowKind
 
 I64 = NDArray[np.int64]
@@ -128,7 +130,7 @@ class EventVenue(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class JournalEvent:
     """One input of the bot that is not a market row: a venue answer, a job, a command."""
 
@@ -138,7 +140,24 @@ class JournalEvent:
     payload: str  # JSON
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
+class AnswersEvent:
+    """What the venue answered at one place. It becomes text where it is written, off the trading loop."""
+
+    position: int
+    ordinal: int
+    answers: tuple[Answer, ...]
+
+    @property
+    def kind(self) -> str:
+        return "answers"
+
+    @property
+    def payload(self) -> str:
+        return answers_text(self.answers)
+
+
+@value(frozen=True, slots=True)
 class Cursor:
     """How far a session has come. Everything before it is in the journal."""
 
@@ -155,7 +174,7 @@ class Batch:
 
     session_id: str
     records: tuple[Record, ...] = ()
-    events: tuple[JournalEvent, ...] = ()
+    events: tuple[JournalEvent | AnswersEvent, ...] = ()
     cursor: Cursor | None = None
 
 

@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-
 from botd.core import entry, exit
 from botd.core.desk import Desk
 from botd.core.events import Answer, Command, OrderAmended, OrderFilled, OrderType, RequestRefused, Section
@@ -295,7 +293,7 @@ class Bot:
         if self._next_snapshot_us == 0:
             self._schedule_snapshot(int(block.times[row]))
             return self._snapshot_place(block, row, until)
-        return row + int(np.searchsorted(block.times[row:until], self._next_snapshot_us))
+        return row + int(block.times[row:until].searchsorted(self._next_snapshot_us))
 
     def _schedule_snapshot(self, now_us: int) -> None:
         self._next_snapshot_us = (now_us // self._hour_us + 1) * self._hour_us
@@ -313,7 +311,8 @@ class Bot:
     def restate(self, ts_us: int) -> None:
         """Record what is held and what works: a new session begins with it."""
         for position in self.desk.portfolio.positions():
-            self.desk.position(position, ts_us)
+            self.desk.moved(position, ts_us)
+            self.desk.settle()
         for order in self.desk.orders.live():
             self.desk.submitted(order)
             self.desk.updated(order, ts_us)

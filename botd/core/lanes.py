@@ -105,7 +105,7 @@ class Lane:
         """Return how many of the block's rows stand before a merged place."""
         if self.places is None:
             return min(place, self.n)
-        return int(np.searchsorted(self.places, place))
+        return int(self.places.searchsorted(place))
 
     def place(self, row: int) -> int:
         """Return the merged place of a row of the block."""

@@ -49,13 +49,14 @@ class Recorder:
     Fields are given in their order, without names: a call with keywords costs half as much again.
     """
 
-    __slots__ = ("_changed", "instruments", "records", "seq")
+    __slots__ = ("_changed", "_moved", "instruments", "records", "seq")
 
     def __init__(self, instruments: Iterable[Instrument]) -> None:
         self.instruments: dict[InstrumentId, Instrument] = {one.id: one for one in instruments}
         self.records: list[Record] = []
         self.seq = 0
         self._changed: dict[ClientOrderId, Order] = {}
+        self._moved: dict[Position, int] = {}  # positions, each an object of its own, and when
 
     # ---- decisions ------------------------------------------------------------------------------
 
@@ -170,29 +171,61 @@ class Recorder:
         order.updated_us = ts_us
         self._changed[order.client_order_id] = order
 
+    def moved(self, position: Position, ts_us: int) -> None:
+        """Note that a position has changed: `settle` records the state it comes to."""
+        self._moved[position] = ts_us
+
     def settle(self) -> None:
-        """Record every order that has changed, once, in the order in which they first did."""
-        for order in self._changed.values():
-            self.seq += 1
-            self.records.append(
-                _order_update(
-                    self.seq,
-                    order.client_order_id,
-                    order.status,
-                    order.in_doubt,
-                    order.qty,
-                    order.filled,
-                    order.cost,
-                    order.fee,
-                    order.reason,
-                    order.updated_us,
-                    self.instruments[order.instrument],
-                )
+        """Record every position and order that has changed, once, in the order in which they first did."""
+        if self._moved:
+            for position, ts_us in self._moved.items():
+                self._position(position, ts_us)
+            self._moved.clear()
+        if self._changed:
+            for order in self._changed.values():
+                self._order(order)
+            self._changed.clear()
+
+    def _order(self, order: Order) -> None:
+        self.seq += 1
+        self.records.append(
+            _order_update(
+                self.seq,
+                order.client_order_id,
+                order.status,
+                order.in_doubt,
+                order.qty,
+                order.filled,
+                order.cost,
+                order.fee,
+                order.reason,
+                order.updated_us,
+                self.instruments[order.instrument],
             )
-        self._changed.clear()
+        )
+
+    def _position(self, position: Position, ts_us: int) -> None:
+        held = position.qty  # 0 lots is flat
+        self.seq += 1
+        self.records.append(
+            _position_update(
+                self.seq,
+                position.strategy,
+                self.instruments[position.instrument],
+                position.cycle,
+                position.sign,
+                held,
+                held or position.entry_qty,
+                position.cost if held else position.entry_cost,
+                position.realized,
+                position.fees,
+                position.opened_us,
+                ts_us,
+            )
+        )
 
     def fill(self, order: Order, fill: OrderFilled, effect: FillEffect) -> None:
-        """Record an execution, the position it leaves and the round trip that it ends."""
+        """Record an execution and the round trip that it ends; note the position it leaves."""
         key, instrument = order.key, self.instruments[order.instrument]
         self.seq += 1
         self.records.append(
@@ -210,7 +243,7 @@ class Recorder:
                 effect.realized,
             )
         )
-        self.position(effect.position, fill.ts_us)
+        self._moved[effect.position] = fill.ts_us
         if effect.closed is not None:
             self._trade(effect.closed, key, instrument)
 
@@ -237,27 +270,6 @@ class Recorder:
         )
 
     # ---- the account ----------------------------------------------------------------------------
-
-    def position(self, position: Position, ts_us: int) -> None:
-        """Record a position's state; 0 lots is flat."""
-        held = position.qty
-        self.seq += 1
-        self.records.append(
-            _position_update(
-                self.seq,
-                position.strategy,
-                self.instruments[position.instrument],
-                position.cycle,
-                position.sign,
-                held,
-                held or position.entry_qty,
-                position.cost if held else position.entry_cost,
-                position.realized,
-                position.fees,
-                position.opened_us,
-                ts_us,
-            )
-        )
 
     def snapshot(self, portfolio: Portfolio, ts_us: int, marks: Marks) -> None:
         """Record the account in every currency; this is also where peaks and day starts are seen."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 
 from botd.core.instrument import Instrument
 from botd.core.money import EXACT, ZERO, floor_to_lots
@@ -62,10 +63,10 @@ def _notional_wanted(
     amount, quote = spec.amount, instrument.quote
     if spec.kind is SizeKind.FIXED:
         if spec.currency == quote:
-            return amount, f"fixed: {amount} {quote}"
+            return amount, _fixed(amount, quote)
         if spec.currency == instrument.base:
             lots = floor_to_lots(amount, instrument.lot_size)
-            return lots * lot_value, f"fixed: {amount} {instrument.base}"
+            return lots * lot_value, _fixed(amount, instrument.base)
         raise InvariantBroken(f"a size in {spec.currency} cannot trade {instrument.id}")
     if spec.kind is SizeKind.PERCENT:
         return EXACT.multiply(equity, amount), f"percent: {equity:f} {quote} x {amount}"
@@ -78,6 +79,11 @@ def _notional_wanted(
     edge = kelly_edge(confidence)
     wanted = EXACT.multiply(EXACT.multiply(equity, amount), edge)
     return wanted, f"kelly: {equity:f} {quote} x {amount} x {edge}"
+
+
+@lru_cache(maxsize=256)  # the same text at every entry, and it costs as much as the size
+def _fixed(amount: Decimal, currency: str) -> str:
+    return f"fixed: {amount} {currency}"
 
 
 def kelly_edge(confidence: float) -> Decimal:

@@ -27,19 +27,18 @@ def maker(kind: Callable[Terms, Made]) -> Callable[Terms, Made]:
     """Return a function that makes what calling the dataclass makes, in a third of the time.
 
     A class that is called packs its keywords into a dict and unpacks it again; a function does not. For
-    dataclasses whose fields have no default factory.
+    dataclasses whose fields are all given or have a plain default.
     """
     made = cast(Any, kind)
-    scope: dict[str, Any] = {"new": made.__new__, "kind": made}
+    scope: dict[str, Any] = {"_new": made.__new__, "_kind": made}  # names that no field has
     terms, body = [], []
     for field in fields(made):
         name = field.name
-        scope[f"default_{name}"] = field.default
-        if field.init:
-            terms.append(name if field.default is MISSING else f"{name}=default_{name}")
-        body.append(f" made.{name} = {name if field.init else f'default_{name}'}")
+        scope[f"_default_{name}"] = field.default
+        terms.append(name if field.default is MISSING else f"{name}=_default_{name}")
+        body.append(f" _made.{name} = {name}")
     star = "*, " if fields(made)[0].kw_only else ""
-    lines = [f"def make({star}{', '.join(terms)}):", " made = new(kind)", *body, " return made"]
+    lines = [f"def make({star}{', '.join(terms)}):", " _made = _new(_kind)", *body, " return _made"]
     exec("\n".join(lines), scope)  # allow: a constructor is written as text, as dataclasses do it
     return cast(Callable[Terms, Made], scope["make"])
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from botd.core.records import Record
-from botd.ports import Batch, Chunk, Clock, Cursor, Feed, JournalEvent
+from botd.ports import AnswersEvent, Batch, Chunk, Clock, Cursor, Feed, JournalEvent
 from botd.runtime.loop import Group, TradingLoop
 from botd.runtime.schedule import JobDue
 
@@ -48,7 +48,7 @@ class LiveDriver:
         self._on_records = on_records
         self._on_block = on_block
         self._records: list[Record] = []
-        self._events: list[JournalEvent] = []
+        self._events: list[JournalEvent | AnswersEvent] = []
         self._committed_us = clock.now_us()
         self._snapshot_us = clock.now_us()
         self._stop = asyncio.Event()

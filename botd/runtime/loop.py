@@ -7,7 +7,6 @@ driver commits the group and asks for the next, and only then are the group's co
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,24 +14,31 @@ from numpy.typing import NDArray
 
 from botd.core.bot import Bot
 from botd.core.carry import carry
-from botd.core.codec import answers_of, answers_text
+from botd.core.codec import answers_of
 from botd.core.events import Answer, Command
 from botd.core.lanes import I64, Block, Lane
 from botd.core.records import Record
+from botd.core.values import maker, value
 from botd.engine.layout import KIND, N_INPUT, RowKind, T
 from botd.engine.timers import TimerSource
 from botd.errors import InvariantBroken
-from botd.ports import Chunk, Cursor, EventVenue, JournalEvent
+from botd.ports import AnswersEvent, Chunk, Cursor, EventVenue, JournalEvent
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Group:
     """What happened together and is committed together."""
 
     records: tuple[Record, ...]
-    events: tuple[JournalEvent, ...]
+    events: tuple[JournalEvent | AnswersEvent, ...]
     cursor: Cursor
     urgent: bool  # commands wait for it, or the venue's answers are in it
+
+
+_made_group = maker(Group)
+_made_cursor = maker(Cursor)
+_journal_event = maker(JournalEvent)
+_answers_event = maker(AnswersEvent)
 
 
 class Recovery:
@@ -170,7 +176,7 @@ class TradingLoop:
                 continue
             deadline = self.venue.deadline_us(name)
             if block.times[block.n - 1] >= deadline:
-                at = place + int(np.searchsorted(block.times[place:], deadline))
+                at = place + int(block.times[place:].searchsorted(deadline))
                 if at < best:
                     best, found = at, lane
             if lane.n == 0:
@@ -196,15 +202,19 @@ class TradingLoop:
             lane.instrument.id, engine.ring, engine.first_row, index, now, start + place, own=own
         )
 
-    def _apply(self, answers: Sequence[Answer]) -> tuple[list[JournalEvent], list[Command]]:
+    def _apply(self, answers: Sequence[Answer]) -> tuple[list[AnswersEvent], list[Command]]:
         """Book what the venue answered at this place: one event, so that it is met again as one."""
         self.venue_seq = max(self.venue_seq, answers[-1].seq)
-        return [self._event("answers", answers_text(answers))], self.bot.apply(answers)
+        event = _answers_event(self.position, self._next_ordinal(), tuple(answers))
+        return [event], self.bot.apply(answers)
 
     def _event(self, kind: str, payload: str) -> JournalEvent:
+        return _journal_event(self.position, self._next_ordinal(), kind, payload)
+
+    def _next_ordinal(self) -> int:
         position, count = self._ordinal
         self._ordinal = (self.position, count + 1 if position == self.position else 0)
-        return JournalEvent(position=self.position, ordinal=self._ordinal[1], kind=kind, payload=payload)
+        return self._ordinal[1]
 
     def _send(self, commands: Sequence[Command]) -> None:
         for command in commands:
@@ -212,18 +222,12 @@ class TradingLoop:
             self.venue.send(self._commands, command)
         self.venue.save()
 
-    def _group(self, events: Sequence[JournalEvent] = (), *, urgent: bool) -> Group:
-        return Group(tuple(self.bot.take_records()), tuple(events), self.cursor(), urgent)
+    def _group(self, events: Sequence[JournalEvent | AnswersEvent] = (), *, urgent: bool) -> Group:
+        return _made_group(tuple(self.bot.take_records()), tuple(events), self.cursor(), urgent)
 
     def cursor(self) -> Cursor:
         """Say how far the session has come."""
-        return Cursor(
-            feed_position=self.feed_position,
-            position=self.position,
-            ts_us=self.ts_us,
-            seq=self.bot.desk.seq,
-            venue_seq=self.venue_seq,
-        )
+        return _made_cursor(self.feed_position, self.position, self.ts_us, self.bot.desk.seq, self.venue_seq)
 
     # ---- coming back ----------------------------------------------------------------------------
 

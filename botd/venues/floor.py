@@ -44,10 +44,14 @@ class Floor:
 
     def deadline_us(self) -> int:
         """Return the earliest time at which a request arrives or an order expires, NEVER for none."""
-        deadline = min((r.arrives_us for r in self.requests), default=NEVER)
+        deadline = NEVER
+        for request in self.requests:
+            if request.arrives_us < deadline:
+                deadline = request.arrives_us
         for order in self.working.values():
-            if order.command.expire_us is not None:
-                deadline = min(deadline, order.command.expire_us)
+            expire_us = order.command.expire_us
+            if expire_us is not None and expire_us < deadline:
+                deadline = expire_us
         return deadline
 
     def state(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from botd.core.events import (
 from botd.core.instrument import Instrument
 from botd.core.money import fee
 from botd.core.settings import PaperSettings
+from botd.core.values import maker
 from botd.engine.fills import walk
 from botd.venues.account import VenueAccount
 from botd.venues.floor import Floor, Request, Working
@@ -34,6 +35,13 @@ from botd.venues.prices import (
     trades_through,
     triggers,
 )
+
+_order_accepted = maker(OrderAccepted)
+_order_amended = maker(OrderAmended)
+_order_ended = maker(OrderEnded)
+_order_filled = maker(OrderFilled)
+_order_rejected = maker(OrderRejected)
+_request_refused = maker(RequestRefused)
 
 
 class Matching:
@@ -86,9 +94,9 @@ class Matching:
             price, size = bar_open(spot, command.side, self._slippage_ppm)
         reason = self._account.refusal(instrument, command, price)
         if reason:
-            self._say(OrderRejected(seq=self._next(), client_order_id=coid, reason=reason, ts_us=at_us))
+            self._say(_order_rejected(self._next(), coid, reason, at_us))
             return
-        self._say(OrderAccepted(seq=self._next(), client_order_id=coid, ts_us=at_us))
+        self._say(_order_accepted(self._next(), coid, at_us))
         order = Working(command, command.qty, checked=spot.row - 1)
         if command.expire_us is not None and command.expire_us <= at_us:
             self._end(order, "time to live is over", at_us)
@@ -118,7 +126,7 @@ class Matching:
             self._refuse(coid, at_us, "as much has filled already")
             return
         order.qty = command.qty
-        self._say(OrderAmended(seq=self._next(), client_order_id=coid, qty=command.qty, ts_us=at_us))
+        self._say(_order_amended(self._next(), coid, command.qty, at_us))
 
     def expire(self, floor: Floor, now_us: int) -> None:
         """End every order whose time to live is over by now, each at its own time, in their order."""
@@ -180,15 +188,8 @@ class Matching:
         signed = lots if command.side is Side.BUY else -lots
         self._account.book(instrument, command.key.strategy, price, signed, paid)
         self._say(
-            OrderFilled(
-                seq=self._next(),
-                client_order_id=command.client_order_id,
-                trade_id=f"t{self.trades}",
-                price=price,
-                qty=lots,
-                fee=paid,
-                maker=maker,
-                ts_us=at_us,
+            _order_filled(
+                self._next(), command.client_order_id, f"t{self.trades}", price, lots, paid, maker, at_us
             )
         )
 
@@ -196,12 +197,10 @@ class Matching:
 
     def _end(self, order: Working, reason: str, at_us: int, *, canceled: bool = False) -> None:
         coid = order.command.client_order_id
-        self._say(
-            OrderEnded(seq=self._next(), client_order_id=coid, canceled=canceled, reason=reason, ts_us=at_us)
-        )
+        self._say(_order_ended(self._next(), coid, canceled, reason, at_us))
 
     def _refuse(self, coid: ClientOrderId, at_us: int, reason: str = "no such order") -> None:
-        self._say(RequestRefused(seq=self._next(), client_order_id=coid, reason=reason, ts_us=at_us))
+        self._say(_request_refused(self._next(), coid, reason, at_us))
 
     def _say(self, answer: Answer) -> None:
         self._answers.append(answer)

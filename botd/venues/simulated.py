@@ -135,11 +135,10 @@ class SimulatedVenue:
         """Carry out requests that have arrived by `now_us`, and expiries, in the order of their times."""
         instrument, floor = self._instruments[name], self._floors[name]
         while True:
-            request = min(
-                (r for r in floor.requests if r.arrives_us <= now_us),
-                key=lambda r: (r.arrives_us, r.number),
-                default=None,
-            )
+            request: Request | None = None
+            for one in floor.requests:  # in the order of their numbers: of two at one time the first stays
+                if one.arrives_us <= now_us and (request is None or one.arrives_us < request.arrives_us):
+                    request = one
             self._matching.expire(floor, request.arrives_us if request else now_us)
             if request is None:
                 return
@@ -148,7 +147,7 @@ class SimulatedVenue:
 
     def _spoken(self, instrument: InstrumentId, position: int) -> list[Answer]:
         answers = self._matching.take()
-        if answers:
+        if answers and self._book is not None:
             self._out = [Due(instrument, position, answer) for answer in answers]
             self.save()
             self._out = []

@@ -52,6 +52,17 @@ def test_equal_values_have_equal_hashes_and_tell_a_field_apart(kind: type[Any]) 
     assert not hasattr(one, "__dict__")
 
 
+@value(frozen=True, slots=True)
+class Namesake:
+    kind: str
+    new: str
+    made: str = "m"
+
+
+def test_maker_takes_fields_named_like_its_own_parts() -> None:
+    assert maker(Namesake)("k", "n") == Namesake("k", "n", "m")
+
+
 def test_maker_fills_in_what_is_left_out() -> None:
     assert maker(Pair)(1) == Pair(1, 2)
     assert maker(Named)(left=1) == Named(left=1, right=2)
