@@ -132,6 +132,7 @@ def _send(
     leg = memory.next_leg(goal.section, goal.rule)
     key = _decision_key(runner.strategy.id, lane.instrument.id, memory.cycle, goal.section, goal.rule, leg)
     intent_seq = desk.intent(lane.instrument, key, row_number, ts_us, runner.exit_side, lots, price, "exit")
+    desk.risk(key, intent_seq, row_number, ts_us, None)  # an exit is never refused, and says so in its row
     order = desk.submit(
         key,
         row=row_number,

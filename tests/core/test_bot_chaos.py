@@ -155,8 +155,8 @@ def test_hostile_venue_never_breaks_the_books(seed: int) -> None:
     trades = Counter((one.strategy, one.cycle) for one in scene.of(TradeRecord))
     assert len(trades) > 4
     assert max(trades.values()) == 1
-    entries = {one.seq for one in scene.of(IntentRecord) if one.sizing != "exit"}
-    assert sorted(one.intent_seq for one in scene.of(RiskRecord)) == sorted(entries)
+    intents = {one.seq for one in scene.of(IntentRecord)}
+    assert sorted(one.intent_seq for one in scene.of(RiskRecord)) == sorted(intents)
     assert {one.intent_seq for one in scene.of(OrderRecord)} - {None} <= {
         one.seq for one in scene.of(IntentRecord)
     }

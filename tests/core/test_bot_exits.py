@@ -61,7 +61,8 @@ def test_exit_is_a_market_order_without_a_bound_for_a_share_of_what_is_held() ->
     assert (signal.section, signal.rule, signal.side) == (Section.ZE1, "half", Side.SELL)
     assert (intent.qty, intent.price, intent.sizing) == (5, 110, "exit")  # the bid
     assert (record.intent_seq, record.decision_price) == (intent.seq, 110)
-    assert len(scene.of(RiskRecord)) == 1  # the entry's: exits have no check
+    verdict = scene.of(RiskRecord)[-1]  # nothing is checked, and that is written down
+    assert (verdict.intent_seq, verdict.approved, verdict.reason) == (intent.seq, True, None)
 
 
 def test_each_exit_rule_fires_once_per_position() -> None:
@@ -196,7 +197,7 @@ def test_emergency_closes_all_and_its_cooldown_counts_from_its_fill() -> None:
     scene.row(99, at=14)
     scene.row(101, at=32)  # 20 s from the fill at 13
     assert rules(scene) == ["crash"]
-    assert len(scene.of(RiskRecord)) == 1
+    assert len(scene.of(RiskRecord)) == 2
     assert submitted(scene.row(101, at=33)).key.cycle == 2
 
 

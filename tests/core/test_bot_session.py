@@ -352,7 +352,7 @@ def test_records_do_not_change_once_they_are_made() -> None:
     scene.row(99)
     assert [repr(one) for one in scene.records] == shown
     assert [one.seq for one in scene.records] == list(range(1, len(shown) + 1))
-    assert len(scene.of(RiskRecord)) == 1
+    assert len(scene.of(RiskRecord)) == 2
 
 
 def test_lane_without_a_decision_breaks_an_invariant_when_asked_for_one() -> None:
