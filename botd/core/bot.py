@@ -143,7 +143,7 @@ class Bot:
         side = runner.entry_side
         if did == m.DID_O1_WHEN or did == m.DID_O1_AFTER:
             reason = "when" if did == m.DID_O1_WHEN else "after"
-            self.desk.signal(runner, Section.O1, "", row, side=side, reason=reason)
+            self.desk.signal(runner, Section.O1, "", row, side, reason=reason)
             return
         memory.begin_cycle()
         memory.flattening = False
@@ -153,7 +153,7 @@ class Bot:
             engine = runner.lane.engine
             memory.confidence = min(1.0, max(0.0, engine.F.item(slot * engine.block_max + row)))
         acted = did == m.DID_S1
-        self.desk.signal(runner, _S1, "", row, side=side, confidence=memory.confidence, acted=acted)
+        self.desk.signal(runner, _S1, "", row, side, memory.confidence, acted)
 
     # ---- the venue's answers --------------------------------------------------------------------
 

@@ -125,7 +125,6 @@ class Desk(Recorder):
     def submit(
         self,
         key: DecisionKey,
-        *,
         row: int,
         ts_us: int,
         side: Side,

@@ -40,7 +40,7 @@ def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
         return
     side = runner.entry_side
     if strategy.entry.written:
-        desk.signal(runner, _Z1, "", row, side=side)
+        desk.signal(runner, _Z1, "", row, side)
     values = lane.values(row)
     ts_us, row_number = values[T], lane.row0 + row
     top = values[ASK] if side is _BUY else values[BID]
@@ -58,16 +58,7 @@ def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
         runner.become_idle()
         return
     order = desk.submit(
-        key,
-        row=row_number,
-        ts_us=ts_us,
-        side=side,
-        lots=sized.lots,
-        kind=kind,
-        decision_price=top,
-        intent_seq=intent_seq,
-        limit=limit,
-        expire_us=expire_us,
+        key, row_number, ts_us, side, sized.lots, kind, top, intent_seq, limit, expire_us=expire_us
     )
     runner.memory.entry_id = order.client_order_id
     desk.working.append(runner)
@@ -80,11 +71,11 @@ def _size(runner: Runner, top: int, equity: Decimal) -> Sized:
         return Sized(0, ZERO, "no price is known on the side to trade")
     return size_entry(
         strategy.entry.size,
-        instrument=runner.lane.instrument,
-        price_ticks=top,
-        confidence=runner.memory.confidence,
-        equity=equity,
-        stop_loss=strategy.protect.stop_loss,
+        runner.lane.instrument,
+        top,
+        runner.memory.confidence,
+        equity,
+        strategy.protect.stop_loss,
     )
 
 

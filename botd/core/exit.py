@@ -39,14 +39,14 @@ _decision_key = maker(DecisionKey)
 def protect(desk: Desk, runner: Runner, row: int, did: int) -> None:
     """Close everything because protect says so."""
     rule, position = PROTECT_RULES[did], _held(desk, runner)
-    desk.signal(runner, _PROTECT, rule, row, side=runner.exit_side, reason=rule)
+    desk.signal(runner, _PROTECT, rule, row, runner.exit_side, reason=rule)
     _pursue(desk, runner, ExitGoal(_PROTECT, rule, -1, None), row, position)
 
 
 def emergency(desk: Desk, runner: Runner, row: int, rule: int) -> None:
     """E1: close now; takes over from whatever exit is in flight."""
     position, spec = _held(desk, runner), runner.strategy.emergencies[rule]
-    desk.signal(runner, _E1, spec.name, row, side=runner.exit_side)
+    desk.signal(runner, _E1, spec.name, row, runner.exit_side)
     # what cannot be split is closed: an emergency is never nothing
     left = _share(runner, position, spec.close, row) or None
     _pursue(desk, runner, ExitGoal(_E1, spec.name, -1, left, spec.cooldown_us), row, position)
@@ -55,7 +55,7 @@ def emergency(desk: Desk, runner: Runner, row: int, rule: int) -> None:
 def leave(desk: Desk, runner: Runner, row: int, rule: int) -> None:
     """ZE1: close a share of what is held now."""
     position, spec = _held(desk, runner), runner.strategy.exits[rule]
-    desk.signal(runner, _ZE1, spec.name, row, side=runner.exit_side)
+    desk.signal(runner, _ZE1, spec.name, row, runner.exit_side)
     left = _share(runner, position, spec.close, row)
     if left == 0:  # the share is under one lot: the rule has had its turn
         runner.rule_fired(rule)
@@ -134,15 +134,7 @@ def _send(
     intent_seq = desk.intent(lane.instrument, key, row_number, ts_us, runner.exit_side, lots, price, "exit")
     desk.risk(key, intent_seq, row_number, ts_us, None)  # an exit is never refused, and says so in its row
     order = desk.submit(
-        key,
-        row=row_number,
-        ts_us=ts_us,
-        side=runner.exit_side,
-        lots=lots,
-        kind=_MARKET,
-        decision_price=price,
-        intent_seq=intent_seq,
-        reduce_only=True,
+        key, row_number, ts_us, runner.exit_side, lots, _MARKET, price, intent_seq, reduce_only=True
     )
     memory.exit_ids.append(order.client_order_id)
 
@@ -238,13 +230,13 @@ def _send_stop(desk: Desk, runner: Runner, position: Position, ratio: Decimal, t
     key = _decision_key(runner.strategy.id, lane.instrument.id, memory.cycle, _PROTECT, STOP_LOSS, leg)
     order = desk.submit(
         key,
-        row=lane.row0 + lane.next - 1,
-        ts_us=ts_us,
-        side=runner.exit_side,
-        lots=position.qty,
-        kind=_STOP_MARKET,
-        decision_price=price,
-        intent_seq=None,
+        lane.row0 + lane.next - 1,
+        ts_us,
+        runner.exit_side,
+        position.qty,
+        _STOP_MARKET,
+        price,
+        None,
         stop=price,
         reduce_only=True,
     )

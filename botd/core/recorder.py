@@ -66,7 +66,6 @@ class Recorder:
         section: Section,
         rule: str,
         row: int,
-        *,
         side: Side,
         confidence: float | None = None,
         acted: bool = True,

@@ -23,7 +23,6 @@ class Sized:
 
 def size_entry(
     spec: SizeSpec,
-    *,
     instrument: Instrument,
     price_ticks: int,
     confidence: float,
