@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from botd.core import entry, exit
+from botd.core import answers, entry, exit
 from botd.core.desk import Desk
-from botd.core.events import Answer, Command, OrderAmended, OrderFilled, OrderType, RequestRefused, Section
+from botd.core.events import Answer, Command, OrderFilled, OrderType, Section
 from botd.core.instrument import Instrument
 from botd.core.lanes import I64, Block, Lane, load_block
 from botd.core.orders import Change, Order
@@ -157,9 +157,9 @@ class Bot:
 
     # ---- the venue's answers --------------------------------------------------------------------
 
-    def apply(self, answers: Sequence[Answer]) -> list[Command]:
+    def apply(self, heard: Sequence[Answer]) -> list[Command]:
         """Book what the venue answered at one place; return what it makes us ask."""
-        for answer in answers:
+        for answer in heard:
             self._apply(answer)
         return self._take_commands()
 
@@ -179,14 +179,14 @@ class Bot:
             return
         runner = self._runner_of[order.owner]
         if isinstance(answer, OrderFilled):
-            self._filled(runner, order, answer)
+            answers.filled(desk, runner, order, answer)
         elif order.is_terminal:
             position = self._position(runner)
             if change is _REJECTED:
-                self._rejected(runner, order, answer.ts_us, exposed=position is not None)
-            self._ended(runner, order, position, answer.ts_us)
+                answers.rejected(desk, runner, order, answer.ts_us, exposed=position is not None)
+            answers.ended(desk, runner, order, position, answer.ts_us)
         elif order.type is _STOP_MARKET:
-            self._stop_heard(runner, order, answer)
+            answers.stop_heard(desk, runner, order, answer)
         desk.updated(order, answer.ts_us)
         if order.cancel_wanted and order.accepted:
             self._cancel_again(order, answer.ts_us)
@@ -197,92 +197,8 @@ class Bot:
             order.cancel_wanted = False
             self.desk.cancel(order.client_order_id, ts_us)
 
-    def _filled(self, runner: Runner, order: Order, fill: OrderFilled) -> None:
-        desk, memory = self.desk, runner.memory
-        is_entry = order.key.section is _Z1
-        opens = is_entry and self._position(runner) is None
-        desk.rejects = 0
-        effect = desk.portfolio.apply_fill(
-            runner.strategy.id,
-            runner.lane.instrument,
-            order.side,
-            fill.qty,
-            fill.price,
-            fill.fee,
-            fill.ts_us,
-            _opening_cycle(memory, order) if opens else memory.cycle,
-            reducing=not is_entry,
-            confidence=memory.confidence if is_entry else None,
-        )
-        desk.fill(order, fill, effect)
-        position = effect.position
-        if opens:
-            runner.open(fill.ts_us)
-            memory.goal, memory.exit_ids, memory.stop_id = None, [], None
-        runner.hold(position.qty, position.cost)
-        if not is_entry:
-            exit.exit_filled(runner, order, fill)
-            if order.type is _STOP_MARKET:  # what was hit closes everything
-                desk.cancel(memory.entry_id, fill.ts_us)
-        if effect.closed is not None:
-            self._flat(runner, fill.ts_us)
-        else:
-            exit.keep_stop(desk, runner, position, fill.ts_us)
-            if is_entry and memory.flattening:
-                exit.flatten(desk, runner, fill.ts_us)
-        if order.is_terminal:
-            self._ended(runner, order, position if position.qty else None, fill.ts_us)
-
     def _position(self, runner: Runner) -> Position | None:
         return self.desk.portfolio.held(runner.key)
-
-    def _flat(self, runner: Runner, ts_us: int) -> None:
-        """Nothing is held any more: what still rests is cancelled and the machine idles."""
-        memory = runner.memory
-        self.desk.cancel(memory.stop_id, ts_us)
-        self.desk.cancel(memory.entry_id, ts_us)
-        memory.goal = None
-        runner.become_idle()
-
-    def _ended(self, runner: Runner, order: Order, position: Position | None, ts_us: int) -> None:
-        """An order is over; `position` is what is held now."""
-        desk, memory = self.desk, runner.memory
-        if order.client_order_id == memory.entry_id:
-            memory.entry_id = None
-            desk.working.remove(runner)
-            if position is None and runner.phase() == m.ENTERING:
-                runner.become_idle()
-        elif order.client_order_id == memory.stop_id:
-            memory.stop_id = None
-            if position is not None:
-                exit.stop_ended(desk, runner, order, position, ts_us)
-        elif position is not None:
-            exit.exit_ended(desk, runner, order, position, ts_us)
-        if runner.waits_to_enter and not desk.orders.any_live(runner.key):
-            runner.may_enter()
-
-    def _rejected(self, runner: Runner, order: Order, ts_us: int, *, exposed: bool) -> None:
-        """Count a rejected entry; cry out over an exit that leaves something held."""
-        is_entry = order.key.section is _Z1
-        if is_entry:
-            self.desk.rejects += 1
-        elif not exposed:
-            return  # another exit was faster: there was nothing left to reduce
-        text = f"the venue rejected {order.side} {order.client_order_id}: {order.reason}"
-        self.desk.alert("high" if is_entry else "critical", "order_rejected", text, ts_us, runner)
-
-    def _stop_heard(self, runner: Runner, order: Order, answer: Answer) -> None:
-        """A resting stop was accepted or changed, or was not: see that it covers what is held by now."""
-        memory, position = runner.memory, self._position(runner)
-        if order.client_order_id != memory.stop_id or position is None:
-            return
-        if isinstance(answer, RequestRefused) and memory.amending:
-            memory.amending = False
-            exit.stop_refused(self.desk, runner, order, position, answer.ts_us)
-            return
-        if isinstance(answer, OrderAmended):
-            memory.amending = False
-        exit.keep_stop(self.desk, runner, position, answer.ts_us)
 
     # ---- clockwork ------------------------------------------------------------------------------
 
@@ -379,14 +295,3 @@ class Bot:
             runner.recall(Memory.from_state(memory))
         for lane, engine, machines in zip(self.lanes, state["engines"], state["machines"], strict=True):
             lane.restore(engine, machines)
-
-
-def _opening_cycle(memory: Memory, order: Order) -> int:
-    """Return the cycle of a position that an entry fill opens: the signal's, or one of its own.
-
-    A late fill after the close, or after another signal, must not share a cycle with what came before.
-    """
-    if order.key.cycle != memory.cycle or memory.opened == memory.cycle:
-        memory.begin_cycle()
-    memory.opened = memory.cycle
-    return memory.cycle

@@ -39,6 +39,12 @@ def carry(old: Bot, new: Bot, ts_us: int) -> None:
     for runner in old.runners:
         if _is_busy(old, runner):
             _check(runner, runners)
+    for position in old.desk.portfolio.positions():
+        if position.instrument not in new.desk.instruments:
+            raise InputInvalid(
+                f"{position.instrument} is held and nobody owns it; keep it among the instruments "
+                "until that is resolved"
+            )
     new.desk.restore(old.desk.state())
     for lane in new.lanes:
         lane.machines.words[ARMED::WORDS] = 0  # S1 has to be false once before it may fire

@@ -8,7 +8,7 @@ from dataclasses import fields
 from decimal import Decimal
 from json.encoder import encode_basestring_ascii
 from operator import attrgetter
-from typing import Any, Final, get_args
+from typing import Any, Final, cast, get_args
 
 from botd.core.events import Answer, Command, DecisionKey, OrderType, Section, Side, TimeInForce
 from botd.core.instrument import InstrumentId
@@ -59,12 +59,8 @@ def command_text(command: Command) -> str:
 
 def command_of(text: str) -> Command:
     """Return the command that `command_text` wrote; raise StateCorrupt for anything else."""
-    try:
-        name, body = json.loads(text)
-    except (ValueError, TypeError) as error:
-        raise _not_ours(text) from error
-    command: Command = _value(name, body, commands=True)
-    return command
+    (command,) = _values(f"[{text}]", commands=True)
+    return cast(Command, command)
 
 
 def answers_text(answers: Sequence[Answer]) -> str:
@@ -74,11 +70,7 @@ def answers_text(answers: Sequence[Answer]) -> str:
 
 def answers_of(text: str) -> list[Answer]:
     """Return the answers that `answers_text` wrote; raise StateCorrupt for anything else."""
-    try:
-        pairs = json.loads(text)
-        return [_value(name, body, commands=False) for name, body in pairs]
-    except (ValueError, TypeError) as error:
-        raise _not_ours(text) from error
+    return _values(text, commands=False)
 
 
 def _text(value: Command | Answer) -> str:
@@ -91,19 +83,18 @@ def _body(value: Command | Answer | DecisionKey) -> str:
     return f"{{{','.join(parts)}}}"
 
 
-def _value(name: str, body: dict[str, Any], *, commands: bool) -> Any:
+def _values(text: str, *, commands: bool) -> list[Any]:
     try:
-        kind = _KINDS[name]
-        for field, read in _READ.items():
-            if field in body:
-                body[field] = read(body[field])
-        value = kind(**body)
+        return [_value(name, body, commands=commands) for name, body in json.loads(text)]
     except (ValueError, TypeError, KeyError, ArithmeticError) as error:
-        raise _not_ours(f"{name} {body}") from error
+        raise StateCorrupt(f"not a line that botd wrote: {text[:80]}") from error
+
+
+def _value(name: str, body: dict[str, Any], *, commands: bool) -> Any:
+    kind = _KINDS[name]
     if (kind in _COMMANDS) is not commands:
         raise StateCorrupt(f"{name} stands where a {'command' if commands else 'answer'} belongs")
-    return value
-
-
-def _not_ours(text: str) -> StateCorrupt:
-    return StateCorrupt(f"not a line that botd wrote: {text[:80]}")
+    for field, read in _READ.items():
+        if field in body:
+            body[field] = read(body[field])
+    return kind(**body)

@@ -86,13 +86,14 @@ def _view(
     portfolio, instrument = desk.portfolio, runner.lane.instrument
     currency = instrument.quote
     account = portfolio.account(currency)
-    own, symbol, total, committed, count = None, ZERO, ZERO, ZERO, 0
+    own, symbol, total, committed, count, unexplained = None, ZERO, ZERO, ZERO, 0, False
     if not portfolio.is_flat:
         own = portfolio.held(runner.key)
         symbol = portfolio.exposure(instrument.id, marks)
         total = portfolio.exposure_total(currency, marks)
         committed = portfolio.committed(currency)
         count = len(portfolio.positions()) - (own is not None)
+        unexplained = portfolio.unexplained(instrument.id)
     if desk.working:
         for other, notional in desk.working_entries():
             if other.lane.instrument.quote == currency:
@@ -118,6 +119,8 @@ def _view(
         len(desk.submitted_us),
         desk.rejects,
         desk.trading_state,
+        True,
+        unexplained,
     )
 
 

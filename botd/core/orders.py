@@ -158,7 +158,7 @@ class Order:
     @property
     def leaves(self) -> int:
         """Return the lots that may still fill; a terminal order has none."""
-        return 0 if self.is_terminal else self.qty - self.filled
+        return 0 if self.is_terminal or self.filled > self.qty else self.qty - self.filled
 
     def to(self, status: OrderStatus) -> None:
         """Move to another status; raise InvariantBroken when the table does not allow it."""
@@ -242,8 +242,8 @@ class OrderTable:
     def apply(self, answer: Answer) -> Change:
         """Book one venue answer. Copies and late terminal answers change nothing.
 
-        Raise InvariantBroken for a fill beyond the order's quantity, for an answer to an order that
-        was never sent, and for a transition the table does not allow.
+        A fill beyond the order's quantity is booked: the venue's word is the truth. Raise InvariantBroken
+        for an answer to an order that was never sent, and for a transition the table does not allow.
         """
         order = self.get(answer.client_order_id)
         return Change.UNKNOWN_ORDER if order is None else self.book(order, answer)
@@ -293,8 +293,6 @@ def _filled(order: Order, answer: OrderFilled) -> Change:
     if answer.trade_id in order.trade_ids:
         return _DUPLICATE
     filled = order.filled + answer.qty
-    if filled > order.qty:
-        raise InvariantBroken(f"order {order.client_order_id}: filled {filled} lots of {order.qty}")
     order.trade_ids += (answer.trade_id,)
     order.filled = filled
     order.cost += answer.price * answer.qty
@@ -302,7 +300,7 @@ def _filled(order: Order, answer: OrderFilled) -> Change:
     order.accepted = True
     if order.is_terminal:
         return Change.LATE_FILL
-    if filled == order.qty:
+    if filled >= order.qty:
         order.to(_FILLED)
     elif order.status is _PENDING_CANCEL:
         pass  # the cancel is still to be answered, and may itself be in doubt

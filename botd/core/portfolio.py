@@ -25,6 +25,7 @@ from botd.errors import InvariantBroken
 Marks = Mapping[InstrumentId, int]  # the price each instrument held is valued at, ticks
 
 DAY_US: Final = 86_400_000_000
+UNOWNED: Final = "~unowned"  # who holds what no strategy asked for; no strategy can have this name
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +47,7 @@ class Position:
     entry_cost: int = 0
     exit_qty: int = 0
     exit_cost: int = 0
+    unexplained: bool = False  # the venue filled what nobody asked for
 
     @property
     def signed_qty(self) -> int:
@@ -135,7 +137,6 @@ class Portfolio:
         fee: Decimal,
         ts_us: int,
         cycle: int,
-        *,
         reducing: bool,
         confidence: float | None = None,
     ) -> FillEffect:
@@ -165,6 +166,27 @@ class Portfolio:
         position.entry_cost += price * qty
         position.qty_max = max(position.qty_max, position.qty)
         return _fill_effect(position, ZERO, None)
+
+    def apply_unowned(
+        self, instrument: Instrument, side: Side, qty: int, price: int, fee: Decimal, ts_us: int, cycle: int
+    ) -> list[tuple[int, FillEffect]]:
+        """Book what no strategy can own; return what closed and what opened, each with its lots."""
+        effects = []
+        sign = 1 if side is Side.BUY else -1
+        position = self.held((UNOWNED, instrument.id))
+        if position is not None and position.sign != sign:
+            part = min(qty, position.qty)
+            effects.append((part, self._reduce(position, instrument, part, price, fee, ts_us)))
+            qty, fee = qty - part, ZERO
+        if qty:
+            effect = self.apply_fill(UNOWNED, instrument, side, qty, price, fee, ts_us, cycle, reducing=False)
+            effect.position.unexplained = True
+            effects.append((qty, effect))
+        return effects
+
+    def unexplained(self, instrument: InstrumentId) -> bool:
+        """Say whether anything held of an instrument is not what was asked for."""
+        return any(p.unexplained for p in self._positions.values() if p.instrument == instrument)
 
     def _charge(self, position: Position, instrument: Instrument, fee: Decimal) -> Account:
         account = self._accounts.get(instrument.quote) or self.account(instrument.quote)

@@ -223,9 +223,9 @@ class Recorder:
             )
         )
 
-    def fill(self, order: Order, fill: OrderFilled, effect: FillEffect) -> None:
+    def fill(self, order: Order, key: DecisionKey, fill: OrderFilled, effect: FillEffect) -> None:
         """Record an execution and the round trip that it ends; note the position it leaves."""
-        key, instrument = order.key, self.instruments[order.instrument]
+        instrument = self.instruments[order.instrument]
         self.seq += 1
         self.records.append(
             _fill_record(

@@ -37,6 +37,7 @@ class DenyReason(StrEnum):
     BELOW_MIN_NOTIONAL = "below_min_notional"
     PRICE_UNKNOWN = "price_unknown"
     DATA_UNCONFIRMED = "data_unconfirmed"
+    POSITION_UNEXPLAINED = "position_unexplained"
     TRADING_HALTED = "trading_halted"
     POSITIONS_MAX = "positions_max"
     POSITION_MAX = "position_max"

@@ -70,6 +70,7 @@ class RiskView:
     rejects_in_a_row: int = 0
     trading: TradingState = TradingState.ACTIVE
     data_confirmed: bool = True  # no unconfirmed outlier on the instrument
+    unexplained: bool = False  # the venue filled more on the instrument than was asked for
 
 
 def check_entry(intent: EntryIntent, view: RiskView, limits: Limits, instrument: Instrument) -> Denial | None:
@@ -90,6 +91,8 @@ def check_entry(intent: EntryIntent, view: RiskView, limits: Limits, instrument:
         return Denial(DenyReason.PRICE_UNKNOWN)
     if not view.data_confirmed:
         return Denial(DenyReason.DATA_UNCONFIRMED)
+    if view.unexplained:
+        return Denial(DenyReason.POSITION_UNEXPLAINED)
     if intent.qty <= 0:
         return Denial(DenyReason.SIZE_ZERO)
     notional = instrument.money(intent.price * intent.qty)

@@ -144,7 +144,9 @@ def test_commands_and_answers_survive_as_text() -> None:
 )
 def test_text_that_is_no_answer_is_damage(text: str) -> None:
     with pytest.raises(StateCorrupt, match="not a line that botd wrote"):
-        answers_of(text)
+        answers_of(f"[{text}]" if text else text)
+    with pytest.raises(StateCorrupt, match="not a line that botd wrote|stands where a command belongs"):
+        command_of(text or "nothing")
 
 
 def test_command_where_an_answer_belongs_is_damage() -> None:

@@ -8,8 +8,10 @@ from decimal import Decimal
 
 import pytest
 
+from botd.core.codec import command_text
 from botd.core.events import (
     Answer,
+    CancelOrder,
     ClientOrderId,
     DecisionKey,
     OrderAccepted,
@@ -161,12 +163,15 @@ def test_acceptance_ends_doubt() -> None:
     assert not one.in_doubt
 
 
-def test_overfill_breaks_an_invariant_and_books_nothing() -> None:
+def test_C5_overfill_is_booked_and_leaves_nothing() -> None:
     orders = table(one := order())
     orders.apply(fill("t1", 9))
-    with pytest.raises(InvariantBroken, match="filled 11 lots of 10"):
-        orders.apply(fill("t2", 2))
-    assert one.filled == 9
+    assert orders.apply(fill("t2", 2)) is Change.FILLED
+    assert (one.status, one.filled, one.leaves) == (S.FILLED, 11, 0)
+    orders = table(one := order())
+    orders.apply(ended(canceled=True))
+    assert orders.apply(fill("t1", 12)) is Change.LATE_FILL
+    assert (one.status, one.filled, one.leaves) == (S.CANCELED, 12, 0)
 
 
 @pytest.mark.parametrize(("canceled", "status"), [(True, S.CANCELED), (False, S.EXPIRED)])
@@ -388,6 +393,13 @@ def test_state_survives_json() -> None:
         assert getattr(twin, name) == getattr(one, name)
         assert type(getattr(twin, name)) is type(getattr(one, name))
     assert again.apply(fill("t1", 4, name="a")) is Change.DUPLICATE
+
+
+def test_state_that_begins_with_no_order_breaks_an_invariant() -> None:
+    (state,) = table(order("a")).state()
+    cancel = CancelOrder(client_order_id=ClientOrderId("a"), instrument=BTC, ts_us=1)
+    with pytest.raises(InvariantBroken, match="no order begins with CancelOrder"):
+        OrderTable.from_state([{**state, "command": command_text(cancel)}])
 
 
 def test_late_fill_of_an_order_that_was_over_when_the_table_began_is_booked() -> None:

@@ -1,0 +1,157 @@
+"""What the venue's answers do: to positions and their stops, to signals, to the machines."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from botd.core import excess, exit
+from botd.core.desk import Desk
+from botd.core.events import Answer, OrderAmended, OrderFilled, OrderType, RequestRefused, Section
+from botd.core.orders import Order
+from botd.core.portfolio import Position
+from botd.core.runner import Memory, Runner
+from botd.engine import machine as m
+
+# names of their own for what every answer asks: a member read through its class costs more than the rest
+_Z1: Final = Section.Z1
+_STOP_MARKET: Final = OrderType.STOP_MARKET
+
+
+def filled(desk: Desk, runner: Runner, order: Order, fill: OrderFilled) -> None:
+    """Book one execution, and what follows from it."""
+    position = desk.portfolio.held(runner.key)
+    desk.rejects = 0
+    if order.key.section is _Z1:
+        position = _entry_filled(desk, runner, order, fill, position)
+    else:
+        position = _exit_filled(desk, runner, order, fill, position)
+    if order.filled > order.qty:
+        excess.overfilled(desk, runner, order, fill.ts_us, position)
+    if order.is_terminal:
+        ended(desk, runner, order, position, fill.ts_us)
+
+
+def _entry_filled(
+    desk: Desk, runner: Runner, order: Order, fill: OrderFilled, held: Position | None
+) -> Position:
+    """Book a fill of an entry; return the position."""
+    memory, opens = runner.memory, held is None
+    effect = desk.portfolio.apply_fill(
+        runner.strategy.id,
+        runner.lane.instrument,
+        order.side,
+        fill.qty,
+        fill.price,
+        fill.fee,
+        fill.ts_us,
+        _opening_cycle(memory, order) if opens else memory.cycle,
+        False,
+        memory.confidence,
+    )
+    desk.fill(order, order.key, fill, effect)
+    position = effect.position
+    if opens:
+        runner.open(fill.ts_us)
+        memory.goal, memory.exit_ids, memory.stop_id = None, [], None
+    runner.hold(position.qty, position.cost)
+    exit.keep_stop(desk, runner, position, fill.ts_us)
+    if memory.flattening:
+        exit.flatten(desk, runner, fill.ts_us)
+    return position
+
+
+def _exit_filled(
+    desk: Desk, runner: Runner, order: Order, fill: OrderFilled, held: Position | None
+) -> Position | None:
+    """Book a fill of an exit; return what is held after it."""
+    own = fill
+    if held is None or fill.qty > held.qty:
+        part = excess.split_exit(desk, runner, order, fill, held)
+        if part is None:
+            return None
+        own = part
+    effect = desk.portfolio.apply_fill(
+        runner.strategy.id,
+        runner.lane.instrument,
+        order.side,
+        own.qty,
+        own.price,
+        own.fee,
+        own.ts_us,
+        runner.memory.cycle,
+        True,
+    )
+    desk.fill(order, order.key, own, effect)
+    position = effect.position
+    runner.hold(position.qty, position.cost)
+    exit.exit_filled(runner, order, own)
+    if order.type is _STOP_MARKET:  # what was hit closes everything
+        desk.cancel(runner.memory.entry_id, own.ts_us)
+    if effect.closed is not None:
+        _flat(desk, runner, own.ts_us)
+        return None
+    exit.keep_stop(desk, runner, position, own.ts_us)
+    return position
+
+
+def _flat(desk: Desk, runner: Runner, ts_us: int) -> None:
+    """Nothing is held any more: what still rests is cancelled and the machine idles."""
+    memory = runner.memory
+    desk.cancel(memory.stop_id, ts_us)
+    desk.cancel(memory.entry_id, ts_us)
+    memory.goal = None
+    runner.become_idle()
+
+
+def ended(desk: Desk, runner: Runner, order: Order, position: Position | None, ts_us: int) -> None:
+    """An order is over; `position` is what is held now."""
+    memory = runner.memory
+    if order.client_order_id == memory.entry_id:
+        memory.entry_id = None
+        desk.working.remove(runner)
+        if position is None and runner.phase() == m.ENTERING:
+            runner.become_idle()
+    elif order.client_order_id == memory.stop_id:
+        memory.stop_id = None
+        if position is not None:
+            exit.stop_ended(desk, runner, order, position, ts_us)
+    elif position is not None:
+        exit.exit_ended(desk, runner, order, position, ts_us)
+    if runner.waits_to_enter and not desk.orders.any_live(runner.key):
+        runner.may_enter()
+
+
+def rejected(desk: Desk, runner: Runner, order: Order, ts_us: int, *, exposed: bool) -> None:
+    """Count a rejected entry; cry out over an exit that leaves something held."""
+    is_entry = order.key.section is _Z1
+    if is_entry:
+        desk.rejects += 1
+    elif not exposed:
+        return  # another exit was faster: there was nothing left to reduce
+    text = f"the venue rejected {order.side} {order.client_order_id}: {order.reason}"
+    desk.alert("high" if is_entry else "critical", "order_rejected", text, ts_us, runner)
+
+
+def stop_heard(desk: Desk, runner: Runner, order: Order, answer: Answer) -> None:
+    """A resting stop was accepted or changed, or was not: see that it covers what is held by now."""
+    memory, position = runner.memory, desk.portfolio.held(runner.key)
+    if order.client_order_id != memory.stop_id or position is None:
+        return
+    if isinstance(answer, RequestRefused) and memory.amending:
+        memory.amending = False
+        exit.stop_refused(desk, runner, order, position, answer.ts_us)
+        return
+    if isinstance(answer, OrderAmended):
+        memory.amending = False
+    exit.keep_stop(desk, runner, position, answer.ts_us)
+
+
+def _opening_cycle(memory: Memory, order: Order) -> int:
+    """Return the cycle of a position that an entry fill opens: the signal's, or one of its own.
+
+    A late fill after the close, or after another signal, must not share a cycle with what came before.
+    """
+    if order.key.cycle != memory.cycle or memory.opened == memory.cycle:
+        memory.begin_cycle()
+    memory.opened = memory.cycle
+    return memory.cycle
