@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from decimal import Decimal
 
+from botd.core.events import DecisionKey
 from botd.core.money import plain_text
 from botd.core.records import (
     FillRecord,
@@ -54,6 +55,10 @@ def digest(lines: Iterable[str]) -> str:
     return total.hexdigest()
 
 
+def _key(key: DecisionKey) -> _Fields:
+    return {name: getattr(key, name) for name in DecisionKey.__slots__}
+
+
 def _signal(record: SignalRecord) -> _Fields:
     return {
         "kind": "signal",
@@ -76,12 +81,7 @@ def _signal(record: SignalRecord) -> _Fields:
 def _intent(record: IntentRecord) -> _Fields:
     return {
         "kind": "intent",
-        "strategy": record.strategy,
-        "instrument": record.instrument,
-        "section": record.section,
-        "rule": record.rule,
-        "cycle": record.cycle,
-        "leg": record.leg,
+        **_key(record.key),
         "row": record.row,
         "ts_us": record.ts_us,
         "side": record.side,
@@ -107,12 +107,7 @@ def _risk(record: RiskRecord) -> _Fields:
 def _order(record: OrderRecord) -> _Fields:
     return {
         "kind": "order",
-        "strategy": record.strategy,
-        "instrument": record.instrument,
-        "section": record.section,
-        "rule": record.rule,
-        "cycle": record.cycle,
-        "leg": record.leg,
+        **_key(record.key),
         "row": record.row,
         "ts_us": record.ts_us,
         "side": record.side,
@@ -129,12 +124,7 @@ def _order(record: OrderRecord) -> _Fields:
 def _fill(record: FillRecord) -> _Fields:
     return {
         "kind": "fill",
-        "strategy": record.strategy,
-        "instrument": record.instrument,
-        "section": record.section,
-        "rule": record.rule,
-        "cycle": record.cycle,
-        "leg": record.leg,
+        **_key(record.key),
         "ts_us": record.ts_us,
         "side": record.side,
         "qty": plain_text(record.qty),
