@@ -178,50 +178,44 @@ class Recorder:
         """Record every position and order that has changed, once, in the order in which they first did."""
         if self._moved:
             for position, ts_us in self._moved.items():
-                self._position(position, ts_us)
+                held = position.qty  # 0 lots is flat
+                self.seq += 1
+                self.records.append(
+                    _position_update(
+                        self.seq,
+                        position.strategy,
+                        self.instruments[position.instrument],
+                        position.cycle,
+                        position.sign,
+                        held,
+                        held or position.entry_qty,
+                        position.cost if held else position.entry_cost,
+                        position.realized,
+                        position.fees,
+                        position.opened_us,
+                        ts_us,
+                    )
+                )
             self._moved.clear()
         if self._changed:
             for order in self._changed.values():
-                self._order(order)
+                self.seq += 1
+                self.records.append(
+                    _order_update(
+                        self.seq,
+                        order.client_order_id,
+                        order.status,
+                        order.in_doubt,
+                        order.qty,
+                        order.filled,
+                        order.cost,
+                        order.fee,
+                        order.reason,
+                        order.updated_us,
+                        self.instruments[order.instrument],
+                    )
+                )
             self._changed.clear()
-
-    def _order(self, order: Order) -> None:
-        self.seq += 1
-        self.records.append(
-            _order_update(
-                self.seq,
-                order.client_order_id,
-                order.status,
-                order.in_doubt,
-                order.qty,
-                order.filled,
-                order.cost,
-                order.fee,
-                order.reason,
-                order.updated_us,
-                self.instruments[order.instrument],
-            )
-        )
-
-    def _position(self, position: Position, ts_us: int) -> None:
-        held = position.qty  # 0 lots is flat
-        self.seq += 1
-        self.records.append(
-            _position_update(
-                self.seq,
-                position.strategy,
-                self.instruments[position.instrument],
-                position.cycle,
-                position.sign,
-                held,
-                held or position.entry_qty,
-                position.cost if held else position.entry_cost,
-                position.realized,
-                position.fees,
-                position.opened_us,
-                ts_us,
-            )
-        )
 
     def fill(self, order: Order, key: DecisionKey, fill: OrderFilled, effect: FillEffect) -> None:
         """Record an execution and the round trip that it ends; note the position it leaves."""

@@ -12,7 +12,7 @@ from botd.core.codec import answers_of, answers_text, command_of, command_text
 from botd.core.events import CancelOrder, ClientOrderId, OrderAccepted, RequestRefused
 from botd.core.instrument import InstrumentId
 from botd.core.portfolio import Portfolio
-from botd.core.records import AlertRecord, OrderRecord, PortfolioSnapshot, PositionUpdate
+from botd.core.records import AlertRecord, OrderRecord, OrderStatus, PortfolioSnapshot, PositionUpdate
 from botd.engine import machine
 from botd.engine.layout import N_INPUT
 from botd.errors import InvariantBroken, StateCorrupt
@@ -145,7 +145,7 @@ def test_commands_and_answers_survive_as_text() -> None:
 def test_text_that_is_no_answer_is_damage(text: str) -> None:
     with pytest.raises(StateCorrupt, match="not a line that botd wrote"):
         answers_of(f"[{text}]" if text else text)
-    with pytest.raises(StateCorrupt, match="not a line that botd wrote|stands where a command belongs"):
+    with pytest.raises(StateCorrupt, match=r"not a line that botd wrote|stands where a command belongs"):
         command_of(text or "nothing")
 
 
@@ -177,3 +177,14 @@ def test_working_entry_in_another_currency_is_no_exposure_here() -> None:
     scene.bot.desk.portfolio = Portfolio({"USDT": Decimal(100_000), "BTC": Decimal(1_000)})
     submitted(scene.row(101, lane=1))
     assert submitted(scene.row(101)).instrument == PERP.id
+
+
+def test_working_entry_whose_order_is_over_counts_for_nothing() -> None:
+    scene = Scene(strategy())
+    order = submitted(scene.row(101))
+    desk = scene.bot.desk
+    assert [(one.strategy.id, notional) for one, notional in desk.working_entries()] == [("s", 1120)]
+    table = desk.orders.get(order.client_order_id)
+    assert table is not None
+    table.to(OrderStatus.NEVER_ARRIVED)
+    assert list(desk.working_entries()) == []

@@ -392,14 +392,3 @@ def test_z1_waits_for_the_orders_of_the_last_position() -> None:
     scene.end(stop, canceled=True)
     again = submitted(scene.row(101))
     assert (again.key.cycle, again.key.section) == (2, Section.Z1)
-
-
-def test_working_entry_whose_order_is_over_counts_for_nothing() -> None:
-    scene = Scene(strategy())
-    order = submitted(scene.row(101))
-    desk = scene.bot.desk
-    assert [(one.strategy.id, notional) for one, notional in desk.working_entries()] == [("s", 1120)]
-    table = desk.orders.get(order.client_order_id)
-    assert table is not None
-    table.to(OrderStatus.NEVER_ARRIVED)
-    assert list(desk.working_entries()) == []
