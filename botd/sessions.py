@@ -114,6 +114,7 @@ class SessionOpener:
         self._journal.save_snapshot(
             session_id, loop.cursor(), encode(loop.state(), plan=self._plan.config_hash)
         )
+        loop.send_unsent()
         self._say(f"session {session_id} begins")
         return Session(session_id, self._feed, loop, book)
 
@@ -208,8 +209,6 @@ class SessionOpener:
         for chunk in self._unless_stopped(self._history(old)):
             loop.warm(chunk)
         loop.succeed(old)
-        loop.bot.desk.id_prefix = session_id
-        loop.bot.restate(loop.ts_us)
         self._journal.end_session(info.id, status="finished", ended_us=self._clock.now_us())
         self._say(f"the configuration changed: session {info.id} ends, its account is taken over")
         return self._start_at(session_id, loop, self._book(session_id))

@@ -15,7 +15,7 @@ from botd.config.loader import load_plan
 from botd.core.orders import Order
 from botd.errors import InputInvalid, OtherAccount, StateCorrupt
 from botd.feeds.synthetic import SyntheticFeed
-from botd.ports import Batch
+from botd.ports import Batch, Cursor
 from botd.runtime.clock import WallClock
 from botd.runtime.terminal import Screen
 from botd.sessions import DAY_US, Session, SessionOpener
@@ -165,6 +165,71 @@ def test_changed_files_hand_the_account_over(bench: Bench) -> None:
         assert {p.instrument for p in reader.positions(heir.id)} == set(before)
     bench.trade(heir, journal, 2)  # and it trades on
     assert heir.loop.bot.desk.seq > 0
+
+
+def stops(session: Session) -> dict[str, list[Decimal]]:
+    """Return the stop prices that rest at the venue, as shares of the average entry, by instrument."""
+    desk = session.loop.bot.desk
+    found: dict[str, list[Decimal]] = {}
+    for command, _ in session.loop.venue.working():
+        position = desk.portfolio.held((command.key.strategy, command.instrument))
+        if command.stop is not None and position is not None:
+            ratio = Decimal(command.stop) * position.qty / position.cost
+            found.setdefault(str(command.instrument), []).append(round(ratio, 3))
+    return found
+
+
+def test_changed_stop_loss_moves_the_stop_at_the_venue(bench: Bench) -> None:
+    session, journal = bench.open()
+    bench.trade(session, journal, 5)
+    before = stops(session)
+    assert before == {instrument: [Decimal("0.8")] for instrument in held(session)}
+    assert before
+    bench.write(HOLDER.replace("stop_loss: 20%", "stop_loss: 15%"))
+    heir, journal = bench.open()
+    bench.trade(heir, journal, 1)
+    assert stops(heir) == {instrument: [Decimal("0.85")] for instrument in before}
+
+
+def test_removed_stop_loss_leaves_no_stop_and_an_added_one_brings_it(bench: Bench) -> None:
+    session, journal = bench.open()
+    bench.trade(session, journal, 5)
+    assert stops(session)
+    bench.write(HOLDER.replace("{ stop_loss: 20% }", "{}"))
+    bare, journal = bench.open()
+    bench.trade(bare, journal, 1)
+    assert held(bare)
+    assert stops(bare) == {}
+    bench.write(HOLDER)
+    again, journal = bench.open()
+    bench.trade(again, journal, 1)
+    assert stops(again) == {instrument: [Decimal("0.8")] for instrument in held(again)}
+
+
+def test_hand_over_killed_before_it_spoke_to_the_venue_speaks_on_return(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, journal = bench.open()
+    bench.trade(session, journal, 5)
+    before = stops(session)
+    bench.write(HOLDER.replace("stop_loss: 20%", "stop_loss: 15%"))
+
+    save = SqliteJournal.save_snapshot
+
+    def save_and_die(journal: SqliteJournal, session_id: str, cursor: Cursor, payload: bytes) -> None:
+        save(journal, session_id, cursor, payload)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(SqliteJournal, "save_snapshot", save_and_die)
+        bench.open()
+    heir, journal = bench.open()
+    assert stops(heir) == before
+    bench.trade(heir, journal, 1)
+    assert stops(heir) == {instrument: [Decimal("0.85")] for instrument in before}
+    again, journal = bench.open()  # and what was sent once is not sent again
+    bench.trade(again, journal, 1)
+    assert stops(again) == stops(heir)
 
 
 def test_strategy_with_a_position_cannot_vanish(bench: Bench) -> None:

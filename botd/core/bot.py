@@ -94,7 +94,7 @@ class Bot:
         if first is not None:
             lane, place = first
             self._decide(lane, place)
-            return place + 1, self._take_commands()
+            return place + 1, self.take_commands()
         if snapshot_at is not None:
             self._take_snapshot(block, snapshot_at)
             return snapshot_at, []
@@ -161,7 +161,7 @@ class Bot:
         """Book what the venue answered at one place; return what it makes us ask."""
         for answer in heard:
             self._apply(answer)
-        return self._take_commands()
+        return self.take_commands()
 
     def _apply(self, answer: Answer) -> None:
         desk = self.desk
@@ -239,7 +239,7 @@ class Bot:
         records, self.desk.records = self.desk.records, []
         return records
 
-    def _take_commands(self) -> list[Command]:
+    def take_commands(self) -> list[Command]:
         """Settle what one place brought about and hand over its commands."""
         desk = self.desk
         desk.settle()
@@ -259,7 +259,7 @@ class Bot:
                 self.desk.cancel(runner.memory.entry_id, ts_us)
             if policy == "flatten":
                 exit.flatten(self.desk, runner, ts_us)
-        return self._take_commands()
+        return self.take_commands()
 
     def flatten(self, ts_us: int, reason: str) -> list[Command]:
         """Close everything held and cancel every entry, whatever the strategies' own policies say."""
@@ -269,7 +269,7 @@ class Bot:
             if held is not None:
                 self.desk.alert("critical", "position_closed", reason, ts_us, runner)
                 exit.flatten(self.desk, runner, ts_us)
-        return self._take_commands()
+        return self.take_commands()
 
     # ---- snapshots ------------------------------------------------------------------------------
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from botd.core import exit
 from botd.core.bot import Bot
+from botd.core.events import Command
 from botd.core.instrument import InstrumentId
 from botd.core.runner import Runner
 from botd.engine.machine import (
@@ -28,12 +30,13 @@ from botd.errors import InputInvalid
 _KEPT = (BLOCKED_UNTIL, QTY, COST, ENTRY_T, BEST, BUSY, RETRY, RETRY_AT, WAITS)
 
 
-def carry(old: Bot, new: Bot, ts_us: int) -> None:
+def carry(old: Bot, new: Bot, ts_us: int) -> list[Runner]:
     """Move balances, positions, orders, cycles and cooldowns from one bot to another.
 
     The engine of `new` is warm and its machines idle. A position takes the exits of the new plan, with an
-    alert; a signal that had not become an order is dropped. Raises InputInvalid, and changes nothing,
-    where the new plan no longer has what is still held or working, or describes it in other steps.
+    alert; a signal that had not become an order is dropped. Returns the runners that hold something and
+    whose stop_loss has changed, for `adopt_stops`. Raises InputInvalid, and changes nothing, where the new
+    plan no longer has what is still held or working, or describes it in other steps.
     """
     runners = {runner.key: runner for runner in new.runners}
     for runner in old.runners:
@@ -45,14 +48,30 @@ def carry(old: Bot, new: Bot, ts_us: int) -> None:
                 f"{position.instrument} is held and nobody owns it; keep it among the instruments "
                 "until that is resolved"
             )
+    id_prefix = new.desk.id_prefix
     new.desk.restore(old.desk.state())
+    new.desk.id_prefix = id_prefix
     for lane in new.lanes:
+        lane.next = lane.n  # the old bot has judged them
         lane.machines.words[ARMED::WORDS] = 0  # S1 has to be false once before it may fire
     for runner in old.runners:
         heir = runners.get(runner.key)
         if heir is not None:
             _hand_over(old, new, runner, heir, ts_us)
     new.desk.working = [runners[r.key] for r in old.desk.working if _is_busy(old, r)]
+    return [
+        runners[r.key]
+        for r in old.runners
+        if old.desk.portfolio.held(r.key) is not None
+        and r.strategy.protect.stop_loss != runners[r.key].strategy.protect.stop_loss
+    ]
+
+
+def adopt_stops(bot: Bot, runners: Sequence[Runner], ts_us: int) -> list[Command]:
+    """Bring the stops at the venue to what the runners' files say now; return what that asks of it."""
+    for runner in runners:
+        exit.adopt_stop(bot.desk, runner, ts_us)
+    return bot.take_commands()
 
 
 def _is_busy(bot: Bot, runner: Runner) -> bool:

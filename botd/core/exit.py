@@ -218,6 +218,19 @@ def keep_stop(desk: Desk, runner: Runner, position: Position, ts_us: int) -> Non
         desk.amend(order, wanted, ts_us)
 
 
+def adopt_stop(desk: Desk, runner: Runner, ts_us: int) -> None:
+    """Replace the stop at the venue by the one the file asks for now, if any.
+
+    A resting one is cancelled, and its end sends the other: two stops could both fill. One that is being
+    hit is left to its work.
+    """
+    order = desk.orders.get(runner.memory.stop_id) if runner.memory.stop_id else None
+    if order is None or order.is_terminal:
+        keep_stop(desk, runner, _held(desk, runner), ts_us)
+    elif not order.filled:
+        desk.cancel(order.client_order_id, ts_us)
+
+
 def _send_stop(desk: Desk, runner: Runner, position: Position, ratio: Decimal, ts_us: int) -> None:
     memory, lane = runner.memory, runner.lane
     # the stop stands on the near side of the exact price: never further away than the file says

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from botd.core.bot import Bot
-from botd.core.carry import carry
-from botd.core.codec import answers_of
+from botd.core.carry import adopt_stops, carry
+from botd.core.codec import answers_of, command_of, command_text
 from botd.core.events import Answer, Command
 from botd.core.lanes import I64, Block, Lane
 from botd.core.records import Record
@@ -88,7 +88,7 @@ class TradingLoop:
         self.venue_seq = 0
         self._commands = 0  # commands made in this session
         self._ordinal = (0, 0)  # (position, events applied there)
-        self._unsent: list[tuple[int, Command]] = []  # made again during recovery
+        self._unsent: list[tuple[int, Command]] = []  # made in a hand-over, or again during recovery
 
     # ---- rows -----------------------------------------------------------------------------------
 
@@ -285,6 +285,10 @@ class TradingLoop:
         self.recovery = None
         if self.bot.desk.records:
             yield self._group(urgent=True)
+        self.send_unsent()
+
+    def send_unsent(self) -> None:
+        """Hand the venue the commands kept back until they were on disk; it ignores those it has had."""
         for number, command in self._unsent:
             self.venue.send(number, command)
         self._unsent = []
@@ -342,11 +346,16 @@ class TradingLoop:
             self._moved(self.bot.load(lanes[start : start + size], part), self.position, part.shape[1])
 
     def succeed(self, old: TradingLoop) -> None:
-        """Take over a session's account, orders and request numbers; the rows are warm already."""
-        carry(old.bot, self.bot, self.ts_us)
+        """Take over a session's account, orders and request numbers; the rows are warm already.
+
+        What this asks of the venue is part of `state()` until `send_unsent`: commit it before.
+        """
+        changed = carry(old.bot, self.bot, self.ts_us)
+        self.bot.restate(self.ts_us)
         self.venue.recall((old.venue.state(), ()), expected=True)
         self.venue_seq = old.venue_seq
         self._commands = old._commands
+        self._remember(adopt_stops(self.bot, changed, self.ts_us))
 
     # ---- snapshots ------------------------------------------------------------------------------
 
@@ -360,6 +369,7 @@ class TradingLoop:
             "ts_us": self.ts_us,
             "venue_seq": self.venue_seq,
             "commands": self._commands,
+            "unsent": [(number, command_text(command)) for number, command in self._unsent],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -372,6 +382,8 @@ class TradingLoop:
         self.ts_us = state["ts_us"]
         self.venue_seq = state["venue_seq"]
         self._commands = state["commands"]
+        unsent = state.get("unsent", ())  # a snapshot of an older botd has none
+        self._unsent = [(number, command_of(text)) for number, text in unsent]
 
 
 def _market(rows: I64) -> NDArray[np.bool_]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import numpy as np
 import pytest
 
 from botd.core.bot import Bot, LaneSpec
-from botd.core.carry import carry
-from botd.core.events import Section, Side
+from botd.core.carry import adopt_stops, carry
+from botd.core.events import CancelOrder, Command, OrderType, Section, Side, SubmitOrder
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
 from botd.core.records import AlertRecord
 from botd.core.runner import ExitGoal
@@ -17,6 +18,7 @@ from botd.core.settings import CoreSettings
 from botd.engine.machine import FIRED, IDLE, IN_POSITION, SIGNALLED, WORDS
 from botd.errors import InputInvalid
 from botd.language.strategy import read_strategy
+from tests.core.scene import Scene, bought, only, rows, strategy, submitted
 
 INSTRUMENT = Instrument(
     id=InstrumentId("BTC/USDT:USDT"),
@@ -68,7 +70,7 @@ def test_position_cycle_and_fired_rules_go_over_by_name() -> None:
     runner.memory.cycle = 4
     runner.rule_fired(0)
     runner.memory.goal = ExitGoal(Section.ZE1, "first", 0, 5)
-    carry(old, new, 99)
+    assert carry(old, new, 99) == []
     heir = new.runners[0]
     assert heir.phase() == IN_POSITION
     assert heir.memory.cycle == 4
@@ -125,3 +127,89 @@ def test_held_side_cannot_turn() -> None:
     holding(old)
     with pytest.raises(InputInvalid, match="its side can change once it is flat"):
         carry(old, bot(TEXT.replace("side: long", "side: short")), 99)
+
+
+# ---- the stop at the venue ----------------------------------------------------------------------
+
+
+def edited(scene: Scene, protect: str) -> tuple[Scene, list[Command]]:
+    """Hand a scene over to one whose strategy has another `protect`; return it and what it asks first."""
+    heir = Scene(strategy(protect=protect))
+    heir.bot.load(np.zeros(2, np.int64), rows((0, 100), (scene.second, 101)))
+    heir.second, heir.seq = scene.second, scene.seq
+    changed = carry(scene.bot, heir.bot, scene.now_us)
+    return heir, adopt_stops(heir.bot, changed, scene.now_us)
+
+
+def holder(protect: str) -> tuple[Scene, SubmitOrder | None]:
+    scene = Scene(strategy(protect=protect))
+    stop = bought(scene, price=1000)
+    if stop is not None:
+        scene.accept(stop)
+    return scene, stop
+
+
+def test_changed_stop_loss_replaces_the_resting_stop() -> None:
+    scene, stop = holder("stop_loss: 3%")
+    assert stop is not None
+    assert stop.stop == 970
+    heir, commands = edited(scene, "stop_loss: 0.5%")
+    assert only(commands, CancelOrder).client_order_id == stop.client_order_id
+    fresh = submitted(heir.end(stop, canceled=True))
+    assert (fresh.type, fresh.stop, fresh.qty) == (OrderType.STOP_MARKET, 995, 10)
+    assert fresh.key.leg == 1  # no two orders have one key
+    heir.accept(fresh)
+    heir.fill(fresh, 10, 990)
+    assert heir.held() == 0
+
+
+def test_stop_that_is_hit_before_its_cancel_arrives_closes_all() -> None:
+    scene, stop = holder("stop_loss: 3%")
+    assert stop is not None
+    heir, _ = edited(scene, "stop_loss: 0.5%")
+    assert heir.fill(stop, 10, 960) == []
+    assert heir.held() == 0
+    assert heir.phase() == IDLE
+
+
+def test_removed_stop_loss_cancels_the_resting_stop_and_sends_no_other() -> None:
+    scene, stop = holder("stop_loss: 3%")
+    assert stop is not None
+    heir, commands = edited(scene, "take_profit: 5%")
+    assert only(commands, CancelOrder).client_order_id == stop.client_order_id
+    assert heir.end(stop, canceled=True) == []
+    assert heir.held() == 10
+
+
+def test_added_stop_loss_is_sent_at_once_with_an_id_of_the_new_session() -> None:
+    scene, none = holder("take_profit: 5%")
+    assert none is None
+    scene.bot.desk.id_prefix = "old"
+    heir, commands = edited(scene, "stop_loss: 2%")
+    stop = submitted(commands)
+    assert (stop.type, stop.stop, stop.qty, stop.ts_us) == (OrderType.STOP_MARKET, 980, 10, scene.now_us)
+    assert stop.client_order_id == "o-2"
+    order = heir.bot.desk.orders.get(stop.client_order_id)
+    assert order is not None
+    assert order.row == 1  # the last row that its session knows
+
+
+def test_stop_that_is_being_hit_is_left_to_its_work() -> None:
+    scene, stop = holder("stop_loss: 3%")
+    assert stop is not None
+    scene.fill(stop, 4, 960)
+    _, commands = edited(scene, "stop_loss: 0.5%")
+    assert commands == []
+
+
+def test_stop_of_an_unchanged_ratio_rests_on() -> None:
+    scene, _ = holder("stop_loss: 3%")
+    _, commands = edited(scene, "stop_loss: 3%, take_profit: 9%")
+    assert commands == []
+
+
+def test_idle_strategy_with_another_stop_loss_asks_nothing() -> None:
+    scene = Scene(strategy(protect="stop_loss: 3%"))
+    scene.row(99)
+    _, commands = edited(scene, "stop_loss: 1%")
+    assert commands == []
