@@ -192,7 +192,7 @@ def strategy_schema() -> dict[str, Any]:
         },
         **_sections(),
         **_overrides(),
-        "on_reload": {"enum": ["pin", "adopt"], "description": "Which exits an open position keeps."},
+        "on_reload": {"enum": ["pin", "adopt"], "description": "Not acted on yet: which exits an open position keeps at a hot reload."},
         "on_stop": {
             "enum": ["keep", "cancel", "flatten"],
             "description": "Last and mandatory. What a stop of the daemon does; cancel leaves stops.",
