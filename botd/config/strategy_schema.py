@@ -88,23 +88,28 @@ def _order() -> dict[str, Any]:
 def _size() -> dict[str, Any]:
     cap = _equity("most of equity it may take")
     kinds = {
-        "fixed": {"type": "string", "pattern": MONEY_PATTERN, "examples": ["0.01 BTC", "500 USDT"]},
+        "fixed": {
+            "type": "string",
+            "pattern": MONEY_PATTERN,
+            "description": "an amount of the base or quote currency",
+            "examples": ["0.01 BTC", "500 USDT"],
+        },
         "percent": _equity("share of equity"),
         "risk": _equity("share of equity that is lost if the stop is hit"),
-        "kelly": _equity("equity x this x max(0, 2 confidence - 1)"),
+        "kelly": _ratio("equity x this x max(0, 2 confidence - 1)"),
     }
     return {
-        "description": "How much is bought or sold.",
+        "description": "How much is bought or sold: one of fixed, percent, risk and kelly.",
         "oneOf": [_object({name: shape, "cap": cap}, name) for name, shape in kinds.items()],
     }
 
 
 def _sections() -> dict[str, Any]:
     exit_rule = {
-        "name": {"type": "string", "pattern": _NAME_PATTERN},
+        "name": {"type": "string", "pattern": _NAME_PATTERN, "description": "its name in every record"},
         "when": _rule("true closes"),
     }
-    close = _ratio("share of what is held now")
+    close = "share of what is held now; {} without it"
     return {
         "S1": _object(
             {
@@ -130,13 +135,17 @@ def _sections() -> dict[str, Any]:
         ),
         "ZE1": {
             "type": "array",
-            "items": _object({**exit_rule, "close": close}, "name", "when"),
+            "items": _object({**exit_rule, "close": _ratio(close.format("50%"))}, "name", "when"),
             "description": "Exits, asked in position; the first that is true wins, each fires once.",
         },
         "E1": {
             "type": "array",
             "items": _object(
-                {**exit_rule, "close": close, "cooldown": _duration("no S1 for this long after the fill")},
+                {
+                    **exit_rule,
+                    "close": _ratio(close.format("100%")),
+                    "cooldown": _duration("no S1 for this long after the fill"),
+                },
                 "name",
                 "when",
             ),
@@ -184,7 +193,7 @@ def strategy_schema() -> dict[str, Any]:
                 {"type": "string"},
             ],
         },
-        "side": {"enum": ["long", "short"]},
+        "side": {"enum": ["long", "short"], "description": "Of its positions; one strategy trades one side."},
         "let": {
             "type": "object",
             "additionalProperties": _expression("an expression"),
@@ -192,7 +201,10 @@ def strategy_schema() -> dict[str, Any]:
         },
         **_sections(),
         **_overrides(),
-        "on_reload": {"enum": ["pin", "adopt"], "description": "Not acted on yet: which exits an open position keeps at a hot reload."},
+        "on_reload": {
+            "enum": ["pin", "adopt"],
+            "description": "Not acted on yet: which exits an open position keeps.",
+        },
         "on_stop": {
             "enum": ["keep", "cancel", "flatten"],
             "description": "Last and mandatory. What a stop of the daemon does; cancel leaves stops.",

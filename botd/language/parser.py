@@ -344,7 +344,7 @@ class _Parser:
         else:
             advice = did_you_mean(word, [*self._names, *WORDS])
             message = (
-                f"unknown name '{word}'{advice or '; name it under let, or use a word of the catalogue'}"
+                f"unknown name '{word}'{advice or '; name it under let, or use a word that botd words lists'}"
             )
         self._faults.error(token.span, message)
         return broken(Span(token.span.start, end))
