@@ -10,10 +10,11 @@ from botd.config.plan import Plan
 from botd.core.bot import Bot, LaneSpec
 from botd.core.instrument import Instrument
 from botd.core.records import Record
-from botd.errors import ConfigInvalid
+from botd.errors import ConfigInvalid, InputInvalid
 from botd.feeds.folder import open_data
 from botd.feeds.merged import MergedFeed
 from botd.feeds.recorded import RecordedFeed
+from botd.feeds.sidecar import SIDECAR_NAME
 from botd.language.checks import clauses_needing_trades
 from botd.ports import Chunk, Clock, Feed
 from botd.research.report import DataSpan, Run
@@ -76,9 +77,20 @@ def refuse_on_bars(plan: Plan) -> None:
 def open_feeds(
     plan: Plan, data: Path, *, portfolio: bool = False, clock: Clock | None = None, speed: float | None = None
 ) -> list[RecordedFeed] | list[MergedFeed]:
-    """Open a data file, every file of a folder, or with `portfolio` all of them as one feed."""
+    """Open a data file, every file of a folder, or with `portfolio` all of them as one feed.
+
+    Raises InputInvalid for data in a currency that the account has nothing of.
+    """
     known = {instrument.id: instrument for instrument in plan.instruments}
     feeds = open_data(data, known=known, paper=plan.settings.paper, clock=clock, speed=speed)
+    for feed in feeds:
+        for instrument in feed.instruments:
+            if instrument.quote not in plan.settings.equity:
+                raise InputInvalid(
+                    f"{feed.path.parent / SIDECAR_NAME}: {feed.path.name} is {instrument.id}, quoted in "
+                    f"{instrument.quote}, and the account has none; correct the instrument there, or add "
+                    f"{instrument.quote} to account.equity in config.yaml"
+                )
     return [MergedFeed(feeds, clock=clock, speed=speed)] if portfolio else feeds
 
 

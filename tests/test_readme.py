@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+from botd.cli.main import main
 from botd.errors import BotdError
 from botd.language.strategy import read_strategy
 
@@ -28,6 +30,34 @@ def test_mistake_shown_gets_the_message_shown() -> None:
     assert strategy is None
     message = "".join(f"    {line}\n" for fault in faults for line in fault.render().splitlines())
     assert message in README
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("configs/risk.yaml", "positions_max: 5", "positions_max: six"),
+        ("strategies/breakout.yaml", "percent: 2% of equity", "percent: 90% of equity"),
+    ],
+)
+def test_check_says_of_the_shipped_files_what_the_page_shows(
+    file: str,
+    old: str,
+    new: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("configs", "strategies"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "config.yaml", tmp_path)
+    text = (tmp_path / file).read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / file).write_text(text.replace(old, new), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    main(["check"])
+    said = "".join(capsys.readouterr())
+    shown = "".join(f"    {line}\n" for line in said.splitlines())
+    assert shown in (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from botd.config.build import build_lifecycle, build_listed, build_paper
+from botd.config.build import build_lifecycle, build_listed, build_paper, default_settings
 from botd.config.cross import (
     check_config,
     check_execution,
@@ -224,12 +224,18 @@ def surroundings(files: BotFiles | None) -> Surroundings:
     """Return what strategies are checked against; without settings, their instruments are not."""
     if files is None:
         return Surroundings(
-            listed=None, universes={}, equity={}, defaults=SignalDefaults(), lifecycle=LifecycleSettings()
+            listed=None,
+            universes={},
+            equity={},
+            position_max=default_settings().limits.position_max,
+            defaults=SignalDefaults(),
+            lifecycle=LifecycleSettings(),
         )
     return Surroundings(
         listed={instrument.id: instrument for instrument in files.instruments},
         universes=files.config.universes,
         equity=files.config.account.equity,
+        position_max=files.risk.limits.position_max,
         defaults=SignalDefaults(cooldown_us=files.risk.signal.cooldown, kelly_cap=files.risk.kelly.cap),
         lifecycle=build_lifecycle(files.lifecycle),
     )

@@ -195,7 +195,7 @@ class LimitsShape(Shape):
     margin_use_max: Share
     """Share of equity bound as margin."""
     losing_streak_max: Count
-    """Losing trades in a row."""
+    """Losing trades of a strategy in a row, counted anew from 00:00 UTC."""
     orders_per_minute_max: Count
     """Orders in 60 seconds; exits are never refused."""
     rejects_in_a_row_max: Count

@@ -29,6 +29,7 @@ class Surroundings:
     listed: Mapping[str, Instrument] | None
     universes: Mapping[str, tuple[str, ...]]
     equity: Mapping[str, Decimal]
+    position_max: Decimal
     defaults: SignalDefaults
     lifecycle: LifecycleSettings
 
@@ -43,6 +44,7 @@ def resolve_strategy(
     if around.listed is not None:
         listed = [around.listed[name] for name in instruments]
         found += check_traded(document, strategy, listed, around.equity)
+    found += _check_share(document, strategy, dict(limits).get("position_max", around.position_max))
     resolved = _with_defaults(document, replace(strategy, instruments=instruments), around, dict(times))
     return replace(resolved, limits=limits, lifecycle=times), [*found, *limit_faults, *time_faults]
 
@@ -81,6 +83,23 @@ def _check_instrument(
             f"the account has no {instrument.quote}, in which {instrument.id} is quoted; "
             f"add {instrument.quote} to account.equity in config.yaml",
         )
+
+
+def _check_share(document: Document, strategy: Strategy, most: Decimal) -> Iterator[Diagnostic]:
+    """Warn of a share of equity that risk would deny every time."""
+    size, section = strategy.entry.size, "Z1" if strategy.entry.written else "S1"
+    share = size.amount if size.cap is None else min(size.amount, size.cap)
+    if size.kind is SizeKind.PERCENT and share > most:
+        yield document.at(
+            (section, "size", "percent"),
+            f"{_percent(share)} of equity is over position_max, {_percent(most)}: every entry "
+            f"would be denied; write {_percent(most)} or less, or a higher position_max under limits",
+            severity=Severity.WARNING,
+        )
+
+
+def _percent(ratio: Decimal) -> str:
+    return f"{(ratio * 100).normalize():f}%"
 
 
 def _resolve_instruments(

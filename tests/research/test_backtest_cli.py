@@ -224,6 +224,17 @@ def test_size_in_another_currency_than_the_data_is_named(bot: Path) -> None:
     assert "the size is in USDT, but NXS/BTC is quoted in BTC" in line
 
 
+def test_currency_that_the_account_has_none_of_is_told_of_the_data_not_of_a_strategy(bot: Path) -> None:
+    write_pump(bot / "data/nxs.parquet", bursts=1)
+    edit(bot / "data/instruments.yaml", "NXS/BTC", "NXS/XAU")
+    done = backtest(bot, RIDER_FILE, "--data", "data")
+    assert done.code == 2
+    assert done.err == (
+        "botd: data/instruments.yaml: nxs.parquet is NXS/XAU, quoted in XAU, and the account has none; "
+        "correct the instrument there, or add XAU to account.equity in config.yaml\n"
+    )
+
+
 def test_short_on_spot_is_named(bot: Path) -> None:
     edit(bot / RIDER_FILE, "side: long", "side: short")
     write_pump(bot / "data/nxs.parquet", bursts=1)
