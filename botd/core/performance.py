@@ -65,7 +65,8 @@ class Performance:
     sharpe: float | None  # annual, from hourly samples
     sortino: float | None
     signals_acted_count: int
-    signal_accuracy: float | None  # share of acted signals whose trade closed with a profit
+    signals_judged_count: int  # of those: their trade has closed, or O1 forgot them
+    signal_accuracy: float | None  # share of the judged whose trade closed with a profit
 
 
 def summarize(
@@ -73,13 +74,15 @@ def summarize(
     *,
     samples: Sequence[EquitySample],
     signals: Iterable[ActedSignal] = (),
+    forgotten: Iterable[ActedSignal] = (),
     start_us: int,
     end_us: int,
     open_since_us: Iterable[int] = (),
 ) -> Performance:
     """Return the statistics of trades that are all in one currency.
 
-    `samples` rise in time; `open_since_us` holds the opening times of positions still held at `end_us`.
+    `samples` rise in time; `forgotten` are the signals that O1 took back; `open_since_us` holds the opening
+    times of positions still held at `end_us`.
     """
     nets = [trade.realized_pnl - trade.fees for trade in trades]
     wins = [net for net in nets if net > 0]
@@ -89,6 +92,7 @@ def summarize(
     drawdown = measure_drawdown(samples)
     returns = hourly_returns(samples)
     acted = list(signals)
+    right, judged = _judge(trades, acted, frozenset(forgotten))
     return Performance(
         trades_count=count,
         wins_count=len(wins),
@@ -108,7 +112,8 @@ def summarize(
         sharpe=sharpe(returns),
         sortino=sortino(returns),
         signals_acted_count=len(acted),
-        signal_accuracy=_signal_accuracy(trades, acted),
+        signals_judged_count=judged,
+        signal_accuracy=right / judged if judged else None,
     )
 
 
@@ -200,12 +205,16 @@ def _exposure_time(
     return covered / (end_us - start_us)
 
 
-def _signal_accuracy(trades: Sequence[TradeRecord], acted: Sequence[ActedSignal]) -> float | None:
-    if not acted:
-        return None
-    profitable = {
-        ActedSignal(trade.strategy, trade.instrument, trade.cycle)
-        for trade in trades
-        if trade.realized_pnl > trade.fees
-    }
-    return sum(signal in profitable for signal in acted) / len(acted)
+def _judge(
+    trades: Sequence[TradeRecord], acted: Sequence[ActedSignal], forgotten: frozenset[ActedSignal]
+) -> tuple[int, int]:
+    """Return how many signals made money and how many were right or wrong at all.
+
+    Of one that risk denied, whose order found no fill, or whose position is still open, nobody knows.
+    """
+    profits: dict[ActedSignal, bool] = {}
+    for trade in trades:
+        signal = ActedSignal(trade.strategy, trade.instrument, trade.cycle)
+        profits[signal] = profits.get(signal, False) or trade.realized_pnl > trade.fees
+    judged = [signal for signal in acted if signal in profits or signal in forgotten]
+    return sum(profits.get(signal, False) for signal in judged), len(judged)

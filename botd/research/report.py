@@ -6,7 +6,6 @@ Money is kept per currency and never added across currencies. `report_text` show
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -28,12 +27,12 @@ from botd.core.records import (
     PortfolioSnapshot,
     PositionUpdate,
     Record,
-    RiskRecord,
     SignalRecord,
     TradeRecord,
 )
 from botd.engine import layout as col
 from botd.ports import Chunk
+from botd.research.funnel import Funnel, count_funnel, pool_funnels
 
 ZERO: Final = Decimal(0)
 VERSION: Final = 1  # of the JSON form
@@ -129,8 +128,7 @@ class RunReport:
     results: tuple[Result, ...]  # by currency name
     trades: tuple[TradeRecord, ...]
     open_positions: tuple[OpenPosition, ...]
-    signals_count: int  # S1, acted on or not
-    denials: tuple[tuple[str, int], ...]  # reason and how often, most frequent first
+    funnel: Funnel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +144,10 @@ class Report:
     def trades_count(self) -> int:
         return sum(len(run.trades) for run in self.runs)
 
+    @property
+    def funnel(self) -> Funnel:
+        return pool_funnels(run.funnel for run in self.runs)
+
 
 def make_report(*, strategies: Sequence[str], data: str, runs: Sequence[Run]) -> Report:
     """Return the report of a backtest over one or more runs, each with its own account."""
@@ -156,8 +158,7 @@ def make_report(*, strategies: Sequence[str], data: str, runs: Sequence[Run]) ->
 def report_run(run: Run) -> RunReport:
     """Return what one run came to, in every currency that one of its instruments is in."""
     trades = tuple(record for record in run.records if isinstance(record, TradeRecord))
-    signals = [r for r in run.records if isinstance(r, SignalRecord) and r.section is Section.S1]
-    denied = Counter(str(r.reason) for r in run.records if isinstance(r, RiskRecord) and r.reason is not None)
+    signals = [r for r in run.records if isinstance(r, SignalRecord)]
     currencies = sorted({instrument.quote for instrument in run.instruments})
     open_positions = tuple(_open_positions(run))
     return RunReport(
@@ -165,8 +166,7 @@ def report_run(run: Run) -> RunReport:
         results=tuple(_result(run, one, trades, signals, open_positions) for one in currencies),
         trades=trades,
         open_positions=open_positions,
-        signals_count=len(signals),
-        denials=tuple(sorted(denied.items(), key=lambda item: (-item[1], item[0]))),
+        funnel=count_funnel(run.records),
     )
 
 
@@ -179,6 +179,7 @@ def to_json(report: Report) -> str:
         "trades_count": report.trades_count,
         "trades": [_trade(run, trade) for run in report.runs for trade in run.trades],
         "open_positions_count": sum(len(run.open_positions) for run in report.runs),
+        "funnel": _funnel(report.funnel),
         "results": {result.currency: _figures(result) for result in report.pooled},
         "files": [_file(run) for run in report.runs],
     }
@@ -195,13 +196,19 @@ def _result(
     names = {instrument.id for instrument in run.instruments if instrument.quote == currency}
     start = run.equity.get(currency, ZERO)
     samples = _samples(run, currency, start)
-    acted = (
-        ActedSignal(s.strategy, s.instrument, s.cycle) for s in signals if s.acted and s.instrument in names
+    acted, forgotten = (
+        [
+            ActedSignal(s.strategy, s.instrument, s.cycle)
+            for s in signals
+            if s.section is section and s.acted and s.instrument in names
+        ]
+        for section in (Section.S1, Section.O1)
     )
     performance = summarize(
         [trade for trade in trades if trade.instrument in names],
         samples=samples,
         signals=acted,
+        forgotten=forgotten,
         start_us=run.span.start_us,
         end_us=run.span.end_us,
         open_since_us=[one.opened_us for one in open_positions if one.instrument in names],
@@ -275,7 +282,8 @@ def _pool_currency(currency: str, reports: Sequence[RunReport]) -> Result:
         for (report, _), p in zip(runs, parts, strict=True)
     ]
     acted = sum(part.signals_acted_count for part in parts)
-    right = sum(part.signals_acted_count * (part.signal_accuracy or 0.0) for part in parts)
+    judged = sum(part.signals_judged_count for part in parts)
+    right = sum(part.signals_judged_count * (part.signal_accuracy or 0.0) for part in parts)
     time = sum(length for part, length in spans if part.exposure_time is not None)
     held = sum((part.exposure_time or 0.0) * length for part, length in spans)
     performance = Performance(
@@ -287,7 +295,8 @@ def _pool_currency(currency: str, reports: Sequence[RunReport]) -> Result:
             "sharpe": sharpe(returns),
             "sortino": sortino(returns),
             "signals_acted_count": acted,
-            "signal_accuracy": right / acted if acted else None,
+            "signals_judged_count": judged,
+            "signal_accuracy": right / judged if judged else None,
         }
     )
     changes = [result.equity_change for _, result in runs if result.equity_change is not None]
@@ -323,10 +332,15 @@ def _file(report: RunReport) -> dict[str, object]:
         "trades_count": len(report.trades),
         "trades": [_trade(report, trade) for trade in report.trades],
         "open_positions": [_plain(asdict(position)) for position in report.open_positions],
-        "signals_count": report.signals_count,
-        "denials": dict(report.denials),
+        "signals_count": report.funnel.signals,
+        "denials": dict(report.funnel.denied),
+        "funnel": _funnel(report.funnel),
         "results": {result.currency: _figures(result) for result in report.results},
     }
+
+
+def _funnel(funnel: Funnel) -> dict[str, object]:
+    return {**asdict(funnel), "denied": dict(funnel.denied)}
 
 
 def _figures(result: Result) -> dict[str, object]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from botd.core.money import plain_text
+from botd.research.funnel import Funnel
 from botd.research.report import OpenPosition, Report, Result, RunReport
 
 _NONE = "-"
@@ -31,12 +32,16 @@ _HEADINGS = (
     "signal accuracy",
 )
 
+_FUNNEL_HEADINGS = ("signals", "recorded", "O1", "denied", "orders", "unfilled", "trades")
+
 
 def to_markdown(report: Report) -> str:
     """Return the report as a Markdown page."""
     lines = [f"# Backtest of {', '.join(report.strategies)}", "", f"Data: {report.data}", ""]
     lines += _markdown_table(("file", "period (UTC)", "book", "currency", *_HEADINGS), list(_rows(report)))
     lines += ["", *(f"- {note}" for note in _notes(report))]
+    paths = [(name, *_funnel_row(funnel)) for name, funnel in _paths(report)]
+    lines += _section("Signals", ("file", *_FUNNEL_HEADINGS), paths)
     lines += _section("Open at the end", _OPEN_HEADINGS, [_open_row(r, p) for r, p in _open(report)])
     trades = [_trade_row(run, i) for run in report.runs for i in range(len(run.trades))]
     lines += _section("Trades", _TRADE_HEADINGS, trades)
@@ -50,6 +55,7 @@ def to_table(report: Report) -> RenderableType:
         parts.append(_files_table(report))
     if any(run.open_positions for run in report.runs):
         parts.append(_open_table(report))
+    parts += [Text(""), _funnel_table(report)]
     parts += [Text(""), *(Text(note, style="dim") for note in _notes(report))]
     return Group(*parts)
 
@@ -75,8 +81,7 @@ def _files_table(report: Report) -> Table:
     """Return the main figures of every file."""
     headings = ("trades", "win rate", "P&L", "buy and hold", "drawdown")
     places = [_HEADINGS.index(heading) for heading in headings]
-    suffixes = {Path(run.run.name).suffix for run in report.runs}
-    suffix = suffixes.pop() if len(suffixes) == 1 else ""  # one for all says nothing, and folds every name
+    suffix = _common_suffix(report)
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("file", overflow="fold")
     for heading in headings:
@@ -155,13 +160,49 @@ def _notes(report: Report) -> Iterator[str]:
         yield "book: derived (the recording has trades only; best bid and ask follow from them)"
     if any(run.run.book == "none" for run in report.runs):
         yield "book: none (bars; market orders fill at the next bar's open with slippage)"
-    denials: dict[str, int] = {}
-    for run in report.runs:
-        for reason, count in run.denials:
-            denials[reason] = denials.get(reason, 0) + count
-    if denials:
-        listed = ", ".join(f"{reason} {count}" for reason, count in sorted(denials.items()))
+    yield "signals: recorded is a confidence under confidence_min, O1 cancelled by it, denied by risk"
+    yield "orders: entries sent; unfilled: over without a fill, most often at slippage_max"
+    yield (
+        "signal accuracy: signals whose trade closed with a profit, of those with a closed trade and those "
+        "that O1 cancelled; denied, unfilled and open ones are neither right nor wrong"
+    )
+    funnel = report.funnel
+    if funnel.undecided:
+        yield f"undecided: {funnel.undecided} signals waited for Z1 at the end of the data"
+    if funnel.denied:
+        listed = ", ".join(f"{reason} {count}" for reason, count in sorted(funnel.denied))
         yield f"denied by risk: {listed}"
+
+
+def _paths(report: Report) -> Iterator[tuple[str, Funnel]]:
+    """Yield every file with what became of its signals, all of them together last."""
+    for run in report.runs:
+        yield run.run.name, run.funnel
+    if len(report.runs) > 1:
+        yield f"all {len(report.runs)} files", report.funnel
+
+
+def _funnel_row(funnel: Funnel) -> tuple[str, ...]:
+    counts = (funnel.signals, funnel.recorded_only, funnel.cancelled, funnel.denied_count)
+    return tuple(map(str, (*counts, funnel.orders, funnel.unfilled, funnel.trades)))
+
+
+def _funnel_table(report: Report) -> Table:
+    """Return what became of the signals of every file."""
+    suffix = _common_suffix(report)
+    table = Table(title="Signals", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("file", overflow="fold")
+    for heading in _FUNNEL_HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, funnel in _paths(report):
+        table.add_row(name.removesuffix(suffix), *_funnel_row(funnel))
+    return table
+
+
+def _common_suffix(report: Report) -> str:
+    """Return the suffix of all files: one for all says nothing, and folds every name."""
+    suffixes = {Path(run.run.name).suffix for run in report.runs}
+    return suffixes.pop() if len(suffixes) == 1 else ""
 
 
 def _open(report: Report) -> Iterator[tuple[RunReport, OpenPosition]]:

@@ -66,7 +66,8 @@ def test_run_of_five_trades_by_hand() -> None:
     report = summarize(
         trades,
         samples=samples((0, "100"), (500, "80"), (1000, "110")),
-        signals=[signal(n) for n in range(1, 9)],  # 5, 7 and 8 never closed a trade
+        signals=[signal(n) for n in range(1, 9)],  # 5, 7 and 8 never closed a trade: denied, or no fill
+        forgotten=[signal(5), signal(9)],
         start_us=0,
         end_us=1000,
     )
@@ -80,7 +81,8 @@ def test_run_of_five_trades_by_hand() -> None:
     assert report.exposure_time == 0.3  # 300 of 1,000
     assert report.max_drawdown == 0.2
     assert report.max_drawdown_length_us == 1000  # below 100 until the sample at 1,000
-    assert (report.signals_acted_count, report.signal_accuracy) == (8, 0.25)  # cycles 1 and 6
+    assert (report.signals_acted_count, report.signals_judged_count) == (8, 6)
+    assert report.signal_accuracy == 2 / 6  # cycles 1 and 6 of 1 to 6
     assert (report.sharpe, report.sortino) == (None, None)  # not two hours long
 
 

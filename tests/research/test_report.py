@@ -199,15 +199,15 @@ def test_figures_of_one_run() -> None:
     assert (figures.pnl_total, figures.fees) == (Decimal("0.030"), Decimal("0.004"))
     assert figures.exposure_time == 0.5  # hours 1-3, 4-5 and 8-10 of ten
     assert figures.max_drawdown == pytest.approx(1 - 1.03 / 1.05)
-    assert figures.signal_accuracy == pytest.approx(1 / 3)  # one of three acted on made money
+    assert figures.signal_accuracy == 0.5  # one of two with a closed trade; the third is open
     assert (result.end_equity, result.equity_change) == (Decimal("1.04"), pytest.approx(0.04))
     assert result.buy_and_hold == pytest.approx(0.1)
     # the equity stands at 1 at the start, so the returns are those of ten hours
     expected = [0, 0, 0.05, 0, 1.03 / 1.05 - 1, 0, 0, 0, 0, 1.04 / 1.03 - 1]
     assert result.returns == pytest.approx(expected)
     assert figures.sharpe == pytest.approx(np.mean(expected) / np.std(expected, ddof=1) * 8760**0.5)
-    assert run.signals_count == 4
-    assert run.denials == (("balance", 1),)
+    assert (run.funnel.signals, run.funnel.recorded_only, run.funnel.trades) == (4, 1, 2)
+    assert run.funnel.denied == (("balance", 1),)
 
 
 def test_open_position_is_marked_at_the_last_price() -> None:
@@ -228,7 +228,8 @@ def test_pooled_figures_of_two_runs() -> None:
     assert figures.pnl_total == Decimal("-0.070")
     assert figures.exposure_time == pytest.approx((5 + 6) / 40)  # hours held of all hours
     assert figures.max_drawdown == pytest.approx(0.1)
-    assert figures.signal_accuracy == pytest.approx(1 / 4)
+    assert (figures.signals_acted_count, figures.signals_judged_count) == (4, 3)
+    assert figures.signal_accuracy == pytest.approx(1 / 3)
     assert len(pooled.returns) == 10 + 30
     assert figures.sharpe == pytest.approx(
         np.mean(pooled.returns) / np.std(pooled.returns, ddof=1) * 8760**0.5
@@ -307,6 +308,17 @@ def test_json_has_trades_and_one_object_per_file() -> None:
     assert first["results"]["BTC"]["profit_factor"] == 2.5
     assert first["open_positions"][0]["qty"] == "1000"
     assert first["denials"] == {"balance": 1}
+    assert first["funnel"]["denied"] == {"balance": 1}
+    assert document["funnel"] == {
+        "signals": 5,
+        "recorded_only": 1,
+        "cancelled": 0,
+        "denied": {"balance": 1},
+        "undecided": 3,
+        "orders": 0,
+        "unfilled": 0,
+        "trades": 3,
+    }
     assert document["results"]["BTC"]["trades_count"] == 3
     assert document["results"]["BTC"]["end_equity"] is None
     assert document["open_positions_count"] == 1
@@ -342,6 +354,7 @@ def test_markdown_shows_files_pool_and_open_positions() -> None:
     assert "- book: derived" in page
     assert "- denied by risk: balance 1" in page
     assert "## Open at the end" in page
+    assert "| all 2 files | 5 | 1 | 0 | 1 | 0 | 0 | 3 |" in page
     assert (
         "| nxs.parquet | pump | NXS/BTC | long | 1000 | 0.00011 | 0.00011 | 0 | 2022-01-01 08:00:00 |" in page
     )
@@ -359,7 +372,9 @@ def test_terminal_table_shows_every_figure() -> None:
         "profit factor 0.42",
         "P&L -0.07",
         "exposure 27.5%",
-        "signal accuracy 25.0%",
+        "signal accuracy 33.3%",
+        "nxs 4 1 0 1 0 0 2",
+        "all 2 files 5 1 0 1 0 0 3",
         "buy and hold -7.50%",
         "nxs 2 50.0% 0.03 +10.00% 1.90%",
         "nxs2 1 0.0% -0.1 -25.00% 10.00%",
