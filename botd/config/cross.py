@@ -10,6 +10,7 @@ from botd.config.reading import Document
 from botd.config.symbols import Symbol, parse_symbol, resolve_symbol, underscored
 from botd.config.words import FeedKind
 from botd.core.instrument import InstrumentKind
+from botd.core.performance import HOUR_US
 from botd.errors import Diagnostic, Severity
 from botd.language.source import did_you_mean
 
@@ -155,6 +156,11 @@ def check_execution(document: Document, file: ExecutionFile) -> Iterator[Diagnos
     latency = file.paper.latency
     if latency.min > latency.max:
         yield document.at(("paper", "latency"), "latency min is longer than max; swap them", key=True)
+    if HOUR_US % file.pnl.snapshot_interval:
+        yield document.at(
+            ("pnl", "snapshot_interval"),
+            "the books are needed at every hour; write 1h or a part of it, such as 30m",
+        )
 
 
 def check_shutdown(document: Document, file: ShutdownFile) -> Iterator[Diagnostic]:

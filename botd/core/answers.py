@@ -9,7 +9,7 @@ from botd.core.desk import Desk
 from botd.core.events import Answer, OrderAmended, OrderFilled, OrderType, RequestRefused, Section
 from botd.core.orders import Order
 from botd.core.portfolio import Position
-from botd.core.runner import Memory, Runner
+from botd.core.runner import Runner
 from botd.engine import machine as m
 
 # names of their own for what every answer asks: a member read through its class costs more than the rest
@@ -44,7 +44,7 @@ def _entry_filled(
         fill.price,
         fill.fee,
         fill.ts_us,
-        _opening_cycle(memory, order) if opens else memory.cycle,
+        memory.opening_cycle(order.key.cycle) if opens else memory.cycle,
         False,
         memory.confidence,
     )
@@ -89,6 +89,7 @@ def _exit_filled(
         desk.cancel(runner.memory.entry_id, own.ts_us)
     if effect.closed is not None:
         _flat(desk, runner, own.ts_us)
+        desk.snapshot(desk.portfolio, own.ts_us, desk.marks(desk.place), (runner.lane.instrument.quote,))
         return None
     exit.keep_stop(desk, runner, position, own.ts_us)
     return position
@@ -144,14 +145,3 @@ def stop_heard(desk: Desk, runner: Runner, order: Order, answer: Answer) -> None
     if isinstance(answer, OrderAmended):
         memory.amending = False
     exit.keep_stop(desk, runner, position, answer.ts_us)
-
-
-def _opening_cycle(memory: Memory, order: Order) -> int:
-    """Return the cycle of a position that an entry fill opens: the signal's, or one of its own.
-
-    A late fill after the close, or after another signal, must not share a cycle with what came before.
-    """
-    if order.key.cycle != memory.cycle or memory.opened == memory.cycle:
-        memory.begin_cycle()
-    memory.opened = memory.cycle
-    return memory.cycle

@@ -81,7 +81,14 @@ class Bot:
 
     def load(self, instrument: I64, rows: I64) -> Block:
         """Take the next block: `rows` int64[N_INPUT, n <= block_max] in judging order, a lane for each."""
+        self.desk.place = 0
         return load_block(self.lanes, instrument, rows)
+
+    def pass_over(self, block: Block) -> None:
+        """Take a block's rows for judged: they are the history that warms the engines."""
+        self.desk.place = block.n
+        for lane in self.lanes:
+            lane.next = lane.n
 
     def advance(self, block: Block, row: int, until: int) -> tuple[int, list[Command]]:
         """Judge rows [row, until) of the block; stop after the first that decides anything.
@@ -94,11 +101,12 @@ class Bot:
         if first is not None:
             lane, place = first
             self._decide(lane, place)
+            self.desk.place = place + 1
             return place + 1, self.take_commands()
+        self.desk.place = stop
         if snapshot_at is not None:
-            self._take_snapshot(block, snapshot_at)
-            return snapshot_at, []
-        return until, []
+            self._take_snapshot(int(block.times[snapshot_at]))
+        return stop, []
 
     def _first_decision(self, stop: int) -> tuple[Lane, int] | None:
         """Scan every lane up to a place; return the earliest row that decides (lane, place)."""
@@ -160,6 +168,8 @@ class Bot:
     def apply(self, heard: Sequence[Answer]) -> list[Command]:
         """Book what the venue answered at one place; return what it makes us ask."""
         for answer in heard:
+            if answer.ts_us > self._next_snapshot_us > 0:
+                self._take_snapshot(answer.ts_us)
             self._apply(answer)
         return self.take_commands()
 
@@ -203,26 +213,31 @@ class Bot:
     # ---- clockwork ------------------------------------------------------------------------------
 
     def _snapshot_place(self, block: Block, row: int, until: int) -> int | None:
-        """Return the first place in [row, until) whose row time has reached the next snapshot."""
-        if row >= until or block.times[until - 1] < self._next_snapshot_us:
+        """Return the first place in [row, until) whose row time is past the next snapshot's.
+
+        A row that closes on the hour belongs to the hour.
+        """
+        if row >= until or block.times[until - 1] <= self._next_snapshot_us:
             return None
         if self._next_snapshot_us == 0:
             self._schedule_snapshot(int(block.times[row]))
             return self._snapshot_place(block, row, until)
-        return row + int(block.times[row:until].searchsorted(self._next_snapshot_us))
+        return row + int(block.times[row:until].searchsorted(self._next_snapshot_us, side="right"))
 
     def _schedule_snapshot(self, now_us: int) -> None:
-        self._next_snapshot_us = (now_us // self._hour_us + 1) * self._hour_us
+        self._next_snapshot_us = -(-now_us // self._hour_us) * self._hour_us
 
-    def _take_snapshot(self, block: Block, place: int) -> None:
-        ts_us = int(block.times[place])
-        self.desk.snapshot(self.desk.portfolio, ts_us, self.desk.marks(place))
-        self.desk.orders.forget_terminal(ts_us - TERMINAL_KEPT_US)
-        self._schedule_snapshot(ts_us)
+    def _take_snapshot(self, now_us: int) -> None:
+        """Record the account as it stood at the hour: `now_us` is the first thing that comes after it."""
+        desk, portfolio = self.desk, self.desk.portfolio
+        desk.snapshot(portfolio, self._next_snapshot_us, desk.marks(self.desk.place), portfolio.currencies())
+        desk.orders.forget_terminal(now_us - TERMINAL_KEPT_US)
+        self._schedule_snapshot(now_us)
 
     def close_books(self, ts_us: int) -> None:
         """Record the account now: at the end of the data, or when a job asks for it."""
-        self.desk.snapshot(self.desk.portfolio, ts_us, self.desk.marks_now())
+        desk, portfolio = self.desk, self.desk.portfolio
+        desk.snapshot(portfolio, ts_us, desk.marks_now(), portfolio.currencies())
 
     def restate(self, ts_us: int) -> None:
         """Record what is held and what works: a new session begins with it."""

@@ -52,7 +52,6 @@ def carry(old: Bot, new: Bot, ts_us: int) -> list[Runner]:
     new.desk.restore(old.desk.state())
     new.desk.id_prefix = id_prefix
     for lane in new.lanes:
-        lane.next = lane.n  # the old bot has judged them
         lane.machines.words[ARMED::WORDS] = 0  # S1 has to be false once before it may fire
     for runner in old.runners:
         heir = runners.get(runner.key)

@@ -51,6 +51,7 @@ class Desk(Recorder):
         "ids",
         "lanes",
         "orders",
+        "place",
         "portfolio",
         "rejects",
         "runners",
@@ -66,6 +67,7 @@ class Desk(Recorder):
         super().__init__(lane.instrument for lane in lanes)
         self.settings = settings
         self.lanes = lanes
+        self.place = 0  # merged places of the block that are judged
         self.orders = OrderTable()
         self.portfolio = Portfolio(settings.equity)
         self.id_prefix = id_prefix

@@ -92,7 +92,7 @@ def _view(
         symbol = portfolio.exposure(instrument.id, marks)
         total = portfolio.exposure_total(currency, marks)
         committed = portfolio.committed(currency)
-        count = len(portfolio.positions()) - (own is not None)
+        count = portfolio.count - (own is not None)
         unexplained = portfolio.unexplained(instrument.id)
     if desk.working:
         for other, notional in desk.working_entries():

@@ -238,6 +238,11 @@ class Portfolio:
         return list(self._positions.values())
 
     @property
+    def count(self) -> int:
+        """Return how many positions are held."""
+        return len(self._positions)
+
+    @property
     def is_flat(self) -> bool:
         """Say whether nothing at all is held."""
         return not self._positions

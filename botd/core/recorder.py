@@ -40,6 +40,7 @@ _order_record = maker(OrderRecord)
 _order_update = maker(OrderUpdate)
 _fill_record = maker(FillRecord)
 _trade_record = maker(TradeRecord)
+_portfolio_snapshot = maker(PortfolioSnapshot)
 _position_update = maker(PositionUpdate)
 
 
@@ -264,25 +265,26 @@ class Recorder:
 
     # ---- the account ----------------------------------------------------------------------------
 
-    def snapshot(self, portfolio: Portfolio, ts_us: int, marks: Marks) -> None:
-        """Record the account in every currency; this is also where peaks and day starts are seen."""
-        for currency in portfolio.currencies():
+    def snapshot(self, portfolio: Portfolio, ts_us: int, marks: Marks, currencies: Iterable[str]) -> None:
+        """Record the account in some currencies; this is also where peaks and day starts are seen."""
+        for currency in currencies:
             equity = portfolio.observe(currency, marks, ts_us)
-            peak = portfolio.peak_equity(currency)
-            balance = portfolio.balance(currency)
+            account = portfolio.account(currency)
+            balance, peak = account.balance, account.peak
+            fall = peak - equity
             self.seq += 1
             self.records.append(
-                PortfolioSnapshot(
-                    seq=self.seq,
-                    ts_us=ts_us,
-                    currency=currency,
-                    balance=balance,
-                    unrealized_pnl=equity - balance,
-                    equity=equity,
-                    exposure_gross=portfolio.exposure_total(currency, marks),
-                    peak_equity=peak,
-                    drawdown=EXACT.divide(peak - equity, peak).quantize(_DRAWDOWN_STEP) if peak > 0 else ZERO,
-                    positions_count=len(portfolio.positions()),
+                _portfolio_snapshot(
+                    self.seq,
+                    ts_us,
+                    currency,
+                    balance,
+                    equity - balance,
+                    equity,
+                    portfolio.exposure_total(currency, marks),
+                    peak,
+                    EXACT.divide(fall, peak).quantize(_DRAWDOWN_STEP) if fall else ZERO,
+                    portfolio.count,
                 )
             )
 

@@ -270,9 +270,9 @@ class PositionUpdate:
         return self.traded.money(self.realized)
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class PortfolioSnapshot:
-    """The account at an hour, after a fill, or at the end."""
+    """The account at an hour, when a trade has closed, or at the end."""
 
     seq: int
     ts_us: int

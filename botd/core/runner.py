@@ -59,6 +59,16 @@ class Memory:
         self.cycle += 1
         self.legs = {}
 
+    def opening_cycle(self, ordered_in: int) -> int:
+        """Return the cycle of a position that an entry fill opens: the signal's, or one of its own.
+
+        A late fill after the close, or after another signal, must not share a cycle with what came before.
+        """
+        if ordered_in != self.cycle or self.opened == self.cycle:
+            self.begin_cycle()
+        self.opened = self.cycle
+        return self.cycle
+
     def next_leg(self, section: Section, rule: str) -> int:
         """Return the leg of a rule's next order: no two orders have the same decision key."""
         name = section + "|" + rule

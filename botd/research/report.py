@@ -36,6 +36,8 @@ from botd.research.funnel import Funnel, count_funnel, pool_funnels
 
 ZERO: Final = Decimal(0)
 VERSION: Final = 1  # of the JSON form
+DRAWDOWN_SAMPLED: Final = "at every hour and at every fill that closes a trade"
+RATIOS_SAMPLED: Final = "at every hour, with the row that closes on it"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -176,6 +178,7 @@ def to_json(report: Report) -> str:
         "version": VERSION,
         "strategies": list(report.strategies),
         "data": report.data,
+        "equity_sampled": {"drawdown": DRAWDOWN_SAMPLED, "sharpe_sortino": RATIOS_SAMPLED},
         "trades_count": report.trades_count,
         "trades": [_trade(run, trade) for run in report.runs for trade in run.trades],
         "open_positions_count": sum(len(run.open_positions) for run in report.runs),
@@ -232,6 +235,7 @@ def _samples(run: Run, currency: str, start: Decimal) -> list[EquitySample]:
     for record in run.records:
         if isinstance(record, PortfolioSnapshot) and record.currency == currency:
             samples.append(EquitySample(record.ts_us, record.equity))
+    samples.sort(key=lambda sample: sample.ts_us)  # answers of two instruments may come crosswise
     if samples[-1].ts_us < run.span.end_us:
         samples.append(EquitySample(run.span.end_us, samples[-1].equity))
     return samples

@@ -14,7 +14,14 @@ from rich.text import Text
 
 from botd.core.money import plain_text
 from botd.research.funnel import Funnel
-from botd.research.report import OpenPosition, Report, Result, RunReport
+from botd.research.report import (
+    DRAWDOWN_SAMPLED,
+    RATIOS_SAMPLED,
+    OpenPosition,
+    Report,
+    Result,
+    RunReport,
+)
 
 _NONE = "-"
 _HEADINGS = (
@@ -154,6 +161,8 @@ def _figures(result: Result) -> tuple[str, ...]:
 def _notes(report: Report) -> Iterator[str]:
     """Yield what a reader must know to read the figures."""
     yield "P&L: closed trades after fees; equity change: with open positions at the mark"
+    yield f"drawdown: of the equity {DRAWDOWN_SAMPLED}; not in between"
+    yield f"Sharpe and Sortino: of the equity {RATIOS_SAMPLED}; x the root of 8760, risk-free rate 0"
     if len(report.runs) > 1:
         yield "each file has its own account: drawdown is the deepest, changes are means"
     if any(run.run.book == "derived" for run in report.runs):

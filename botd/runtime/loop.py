@@ -343,7 +343,9 @@ class TradingLoop:
         size = self.bot.block_max
         for start in range(0, rows.shape[1], size):
             part = np.ascontiguousarray(rows[:, start : start + size])
-            self._moved(self.bot.load(lanes[start : start + size], part), self.position, part.shape[1])
+            block = self.bot.load(lanes[start : start + size], part)
+            self.bot.pass_over(block)
+            self._moved(block, self.position, block.n)
 
     def succeed(self, old: TradingLoop) -> None:
         """Take over a session's account, orders and request numbers; the rows are warm already.

@@ -25,7 +25,7 @@ from botd.core.records import (
 )
 from botd.engine.machine import ENTERING, IDLE, IN_POSITION
 from botd.errors import InvariantBroken
-from tests.core.scene import HOUR, MINUTE, PERP, SECOND, T0, D, Scene, bought, only, rows, strategy, submitted
+from tests.core.scene import MINUTE, PERP, SECOND, T0, D, Scene, bought, only, rows, strategy, submitted
 
 OUT = "{ name: out, when: price > 120, close: 100% }"
 RESTING = "when: always, order: { type: limit, price: price - 5, ttl: 60s }, size: { fixed: 10 BTC }"
@@ -110,25 +110,6 @@ def test_instrument_without_a_row_in_the_block_keeps_its_last_mark() -> None:
 
 
 # ---- the clock ----------------------------------------------------------------------------------
-
-
-def test_account_is_recorded_every_hour_before_the_row_that_reaches_it() -> None:
-    scene = Scene(strategy())
-    hour = (T0 // HOUR + 1) * HOUR
-    second = (hour - T0) // SECOND
-    order = submitted(scene.row(101, at=second - 10))
-    scene.fill(order, 10, 102)
-    scene.row(105, at=second - 1)
-    assert scene.of(PortfolioSnapshot) == []
-    scene.row(200, at=second)
-    (snapshot,) = scene.of(PortfolioSnapshot)
-    assert (snapshot.ts_us, snapshot.currency, snapshot.positions_count) == (hour, "USDT", 1)
-    assert (snapshot.balance, snapshot.unrealized_pnl, snapshot.equity) == (100_000, 30, 100_030)
-    assert (snapshot.exposure_gross, snapshot.peak_equity, snapshot.drawdown) == (1050, 100_030, 0)
-    scene.row(90, at=second + 3 * 3600 + 5)  # one for the hours without rows
-    scene.row(90, at=second + 3 * 3600 + 6)
-    assert [one.ts_us - hour for one in scene.of(PortfolioSnapshot)] == [0, 3 * HOUR + 5 * SECOND]
-    assert scene.of(PortfolioSnapshot)[1].equity == 100_980
 
 
 def test_books_closed_on_request_show_the_drawdown() -> None:

@@ -135,7 +135,7 @@ def test_held_side_cannot_turn() -> None:
 def edited(scene: Scene, protect: str) -> tuple[Scene, list[Command]]:
     """Hand a scene over to one whose strategy has another `protect`; return it and what it asks first."""
     heir = Scene(strategy(protect=protect))
-    heir.bot.load(np.zeros(2, np.int64), rows((0, 100), (scene.second, 101)))
+    heir.bot.pass_over(heir.bot.load(np.zeros(2, np.int64), rows((0, 100), (scene.second, 101))))
     heir.second, heir.seq = scene.second, scene.seq
     changed = carry(scene.bot, heir.bot, scene.now_us)
     return heir, adopt_stops(heir.bot, changed, scene.now_us)

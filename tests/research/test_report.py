@@ -283,6 +283,10 @@ def test_json_has_trades_and_one_object_per_file() -> None:
     document: dict[str, Any] = json.loads(to_json(report))
     assert document["trades_count"] == len(document["trades"]) == 3
     assert [one["file"] for one in document["files"]] == ["nxs.parquet", "nxs2.parquet"]
+    assert document["equity_sampled"] == {
+        "drawdown": "at every hour and at every fill that closes a trade",
+        "sharpe_sortino": "at every hour, with the row that closes on it",
+    }
     first = document["files"][0]
     assert first["book"] == "derived"
     assert first["trades_count"] == len(first["trades"]) == 2
@@ -352,6 +356,7 @@ def test_markdown_shows_files_pool_and_open_positions() -> None:
     ) in page
     assert "| all 2 files |  |  | BTC | 3 | 33.3% | 0.42 | -0.07 | 0.014 | -3.00% | -7.50% | 10.00% |" in page
     assert "- book: derived" in page
+    assert "- drawdown: of the equity at every hour and at every fill that closes a trade" in page
     assert "- denied by risk: balance 1" in page
     assert "## Open at the end" in page
     assert "| all 2 files | 5 | 1 | 0 | 1 | 0 | 0 | 3 |" in page
@@ -380,6 +385,7 @@ def test_terminal_table_shows_every_figure() -> None:
         "nxs2 1 0.0% -0.1 -25.00% 10.00%",
         "pump NXS/BTC long 1000 0.00011 0.00011 0",
         "book: derived",
+        "drawdown: of the equity at every hour and at every fill that closes a trade",
     ):
         assert words in " ".join(text.split())
     assert "book: none" not in text
