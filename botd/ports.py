@@ -188,7 +188,7 @@ class SessionInfo:
     config_hash: str
     started_us: int  # wall time
     ended_us: int | None
-    status: str  # running | stopped | finished | failed
+    status: str  # running | stopped | finished | failed | killed (noticed by the next start)
     account: str
 
 

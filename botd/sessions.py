@@ -67,16 +67,18 @@ class SessionOpener:
     def open(self) -> Session:
         """Return the session to run: begun, resumed, or the successor of one that cannot go on."""
         plan, journal = self._plan, self._journal
+        for account in journal.accounts():
+            if account != plan.account:
+                raise OtherAccount(
+                    f"{plan.state_path} holds the account {account}, config.yaml names {plan.account}; "
+                    "give each account a state file of its own"
+                )
+        journal.note_killed(self._clock.now_us())
         journal.save_revision(config_hash=plan.config_hash, files=plan.files, applied_us=self._clock.now_us())
         info = self._find()
         cursor = journal.cursor(info.id) if info else None
         if info is None or cursor is None:
             return self._begin(plan)
-        if info.account != plan.account:
-            raise OtherAccount(
-                f"{plan.state_path} holds the account {info.account}, config.yaml names {plan.account}; "
-                "give each account a state file of its own"
-            )
         away_us = self._clock.now_us() - cursor.ts_us
         if isinstance(self._feed, SyntheticFeed) and away_us > ABSENCE_MAX_US:
             return self._begin_after_absence(info, cursor)

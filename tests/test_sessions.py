@@ -21,6 +21,7 @@ from botd.runtime.terminal import Screen
 from botd.sessions import DAY_US, Session, SessionOpener
 from botd.store.journal import SqliteJournal, open_state
 from botd.store.queries import StateReader
+from tests.store import samples
 
 ROOT = Path(__file__).resolve().parents[1]
 NOW_US = 1_790_000_000_000_000
@@ -271,6 +272,28 @@ def test_other_account_is_refused(bench: Bench) -> None:
     config.write_text(config.read_text().replace("name: paper", "name: other"))
     with pytest.raises(OtherAccount, match=r"holds the account paper, config\.yaml names other"):
         bench.open()
+
+
+def test_other_account_is_refused_whatever_the_feed(bench: Bench) -> None:
+    journal = open_state(bench.folder / "state" / "botd.sqlite3")
+    journal.start_session(samples.started("data", feed="recorded:x.parquet:1", account="theirs"))
+    journal.end_session("data", status="finished", ended_us=NOW_US)
+    journal.close()
+    with pytest.raises(OtherAccount, match=r"holds the account theirs, config\.yaml names paper"):
+        bench.open()
+    with StateReader(bench.folder / "state" / "botd.sqlite3") as reader:
+        assert [info.id for info in reader.sessions()] == ["data"]
+
+
+def test_sessions_that_a_kill_left_running_are_marked_by_the_next_start(bench: Bench) -> None:
+    journal = open_state(bench.folder / "state" / "botd.sqlite3")
+    journal.start_session(samples.started("warmup-1", mode="warmup"))
+    journal.close()
+    session, journal = bench.open()
+    bench.die(session, journal)
+    with StateReader(bench.folder / "state" / "botd.sqlite3") as reader:
+        assert reader.session("warmup-1").status == "killed"
+        assert reader.session().id == session.id
 
 
 def test_lost_snapshots_and_a_lost_venue_file_are_said(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,24 @@ from typing import Final, Self
 from botd.errors import InputInvalid, InvariantBroken, SecondDaemon
 
 LOCK_NAME: Final = "botd.lock"
+_LOOKS_MAX: Final = 50  # others may be looking whether it is held; each look is over in microseconds
+_LOOK_S: Final = 0.01
+
+
+def is_held(folder: Path) -> bool | None:
+    """Say whether a daemon runs on a state folder; None where that cannot be known."""
+    try:
+        fd = os.open(folder / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    try:
+        return not _flock(fd, fcntl.LOCK_SH)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
 
 
 class StateLock:
@@ -42,11 +61,10 @@ class StateLock:
             raise InvariantBroken(f"{self.path} is held by this process already")
         fd = self._open()
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            message = self._describe_holder(fd)
-            os.close(fd)
-            raise SecondDaemon(message) from None
+            if not _take(fd):
+                message = self._describe_holder(fd)
+                os.close(fd)
+                raise SecondDaemon(message)
         except OSError as error:
             os.close(fd)
             raise InputInvalid(
@@ -71,10 +89,13 @@ class StateLock:
                 raise PermissionError(None, "the folder is read-only")
             return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            why = "it is no folder" if isinstance(error, FileExistsError) else error.strerror
+            if isinstance(error, FileExistsError | NotADirectoryError):
+                what, do = "a file stands where the folder should be", "move the file away"
+            else:
+                what, do = error.strerror, "make the folder writable for this user"
             raise InputInvalid(
-                f"{self.folder}: the state cannot be written here ({why}); "
-                "make the folder writable for this user, or name another one (state.path)"
+                f"{self.folder}: the state cannot be written here ({what}); "
+                f"{do}, or name another one (state.path)"
             ) from error
 
     def _describe_holder(self, fd: int) -> str:
@@ -88,3 +109,23 @@ class StateLock:
             f"{self.folder}: a botd already runs on this state folder ({who}{since}); "
             "stop it first, or give this one another state.path"
         )
+
+
+def _take(fd: int) -> bool:
+    """Take the lock; False where another daemon holds it, which a mere look does not."""
+    for _ in range(_LOOKS_MAX):
+        if _flock(fd, fcntl.LOCK_EX):
+            return True
+        if not _flock(fd, fcntl.LOCK_SH):
+            return False
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        time.sleep(_LOOK_S)
+    return False
+
+
+def _flock(fd: int, kind: int) -> bool:
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

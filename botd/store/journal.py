@@ -77,6 +77,17 @@ class SqliteJournal:
             if done.rowcount != 1:
                 raise InvariantBroken(f"session {session_id} ends but never started")
 
+    def note_killed(self, ended_us: int) -> None:
+        """Mark the sessions that a former daemon left running; only the holder of the state's lock may."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE sessions SET status = 'killed', ended_us = ? WHERE status = 'running'", (ended_us,)
+            )
+
+    def accounts(self) -> tuple[str, ...]:
+        """Return the accounts whose sessions are in the file."""
+        return tuple(name for (name,) in self._select("SELECT DISTINCT account FROM sessions", ()))
+
     def find_session(self, *, mode: str, feed: str) -> SessionInfo | None:
         found = self._select(
             f"{_SELECT_SESSION} WHERE mode = ? AND feed = ? AND status <> 'finished' "

@@ -139,24 +139,29 @@ class StateReader:
         self.close()
 
     def sessions(self) -> tuple[SessionInfo, ...]:
-        """Return all sessions, newest first."""
+        """Return all sessions: the one that runs, then the others, the last active first."""
         query = select(sessions).order_by(sessions.c.started_us.desc(), sessions.c.id.desc())
         with self._connect() as connection:
-            return tuple(SessionInfo(**row) for row in connection.execute(query).mappings())
+            found = [SessionInfo(**row) for row in connection.execute(query).mappings()]
+        return tuple(sorted(found, key=_last_active, reverse=True))
 
     def session(self, session_id: str | None = None) -> SessionInfo:
-        """Return a session by its id, or the newest that is not a warm-up; raise InputInvalid if none."""
+        """Return a session by its id, or the first of `sessions()` but warm-ups; raise InputInvalid if none.
+
+        A session that goes on keeps when it started: the start says nothing about who is active.
+        """
         found = self.sessions()
         if session_id is None:
-            newest = next((info for info in found if info.mode != "warmup"), None)
-            if newest is None:
-                raise InputInvalid(f"{self.path} has no session yet; start botd first")
-            return newest
+            first = next((info for info in found if info.mode != "warmup"), None)
+            if first is None:
+                known = f"; its warm-up is {found[0].id}" if found else ""
+                raise InputInvalid(f"{self.path} has no session yet{known}; start botd first")
+            return first
         for info in found:
             if info.id == session_id:
                 return info
         known = ", ".join(info.id for info in found[:5]) or "none"
-        raise InputInvalid(f"no session {session_id} in {self.path}; the newest are: {known}")
+        raise InputInvalid(f"no session {session_id} in {self.path}; the last active are: {known}")
 
     def cursor(self, session_id: str) -> Cursor | None:
         columns = [journal_cursor.c[field.name] for field in fields(Cursor)]
@@ -287,6 +292,11 @@ class StateReader:
             raise
         except sqlite3.DatabaseError as error:
             raise refusal(self.path, error) from error
+
+
+def _last_active(info: SessionInfo) -> tuple[bool, int]:
+    """Return what sessions are ordered by. One is `running` at most: every start ends those left behind."""
+    return info.status == "running", info.started_us if info.ended_us is None else info.ended_us
 
 
 def _how_to_read(path: Path) -> str:

@@ -1,18 +1,20 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from botd.errors import InputInvalid, InvariantBroken, SecondDaemon
-from botd.runtime.lock import LOCK_NAME, StateLock
+from botd.runtime.lock import LOCK_NAME, StateLock, is_held
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = """
@@ -91,6 +93,27 @@ def test_lock_is_free_after_kill_9(holder: subprocess.Popen[str], tmp_path: Path
         assert (tmp_path / LOCK_NAME).read_text() == f"{os.getpid()}\n"
 
 
+def test_is_held_tells_a_running_daemon_from_a_killed_one(
+    holder: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    assert is_held(tmp_path) is True
+    holder.send_signal(signal.SIGKILL)
+    holder.wait(10)
+    assert is_held(tmp_path) is False
+    assert is_held(tmp_path / "nowhere") is False
+
+
+def test_looking_whether_it_is_held_never_keeps_a_daemon_from_starting(tmp_path: Path) -> None:
+    with StateLock(tmp_path):
+        pass
+    look = os.open(tmp_path / LOCK_NAME, os.O_RDONLY)
+    fcntl.flock(look, fcntl.LOCK_SH)
+    looked = threading.Timer(0.05, os.close, [look])
+    looked.start()
+    with StateLock(tmp_path):
+        looked.join(10)
+
+
 def test_lock_file_with_rubbish_and_no_holder_is_taken(tmp_path: Path) -> None:
     (tmp_path / LOCK_NAME).write_bytes(b"\xff" * 100)
     with StateLock(tmp_path):
@@ -158,8 +181,10 @@ def test_read_only_folder_says_what_to_do(open_folder: Path, with_lock_file: boo
     )
 
 
-def test_file_in_place_of_the_folder_says_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["state", "state/deeper"])
+def test_file_in_place_of_the_folder_says_what_to_do(tmp_path: Path, place: str) -> None:
     (tmp_path / "state").write_text("")
-    with pytest.raises(InputInvalid, match=r"state: the state cannot be written here \(.*\); make") as caught:
-        StateLock(tmp_path / "state").acquire()
+    said = r"cannot be written here \(a file stands where the folder should be\); move the file away"
+    with pytest.raises(InputInvalid, match=said) as caught:
+        StateLock(tmp_path / place).acquire()
     assert caught.value.exit_code == 2

@@ -83,7 +83,36 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateReader]:
         yield reader
 
 
-def test_sessions_are_newest_first_and_the_newest_trading_one_is_the_default(reader: StateReader) -> None:
+def test_session_that_goes_on_is_the_default_though_another_started_later(tmp_path: Path) -> None:
+    journal = open_state(tmp_path / "botd.sqlite3")
+    journal.start_session(samples.started("paper", started_us=samples.T0))
+    journal.end_session("paper", status="stopped", ended_us=samples.T0 + 10)
+    journal.start_session(samples.started("data", started_us=samples.T0 + 20))
+    journal.end_session("data", status="finished", ended_us=samples.T0 + 30)
+    with StateReader(tmp_path / "botd.sqlite3") as reader:
+        assert reader.session().id == "data"  # nothing runs: the last active
+        journal.start_session(samples.started("paper"))
+        assert reader.session().id == "paper"
+        journal.end_session("paper", status="stopped", ended_us=samples.T0 + 50)
+        assert [info.id for info in reader.sessions()] == ["paper", "data"]
+    journal.close()
+
+
+def test_killed_session_is_marked_by_the_next_start_and_comes_before_older_ones(tmp_path: Path) -> None:
+    journal = open_state(tmp_path / "botd.sqlite3")
+    journal.start_session(samples.started("w1", mode="warmup"))
+    journal.start_session(samples.started("data"))
+    journal.end_session("data", status="finished", ended_us=samples.T0 + 9)
+    journal.note_killed(samples.T0 + 10)
+    with StateReader(tmp_path / "botd.sqlite3") as reader:
+        assert [(i.id, i.status, i.ended_us) for i in reader.sessions()] == [
+            ("w1", "killed", samples.T0 + 10),
+            ("data", "finished", samples.T0 + 9),
+        ]
+    journal.close()
+
+
+def test_sessions_are_last_active_first_and_the_first_trading_one_is_the_default(reader: StateReader) -> None:
     assert [info.id for info in reader.sessions()] == ["w1", "s1", "old"]
     assert reader.session() == samples.started()
     assert reader.session("w1").mode == "warmup"
