@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from botd.cli.output import screen, write
+
 if TYPE_CHECKING:
     from botd.research.report import Report, Run
 
@@ -24,7 +26,10 @@ def backtest(
         Path | None, typer.Option("--config", help="config.yaml with limits, fees and account.")
     ] = None,
     decisions: Annotated[
-        Path | None, typer.Option("--decisions", help="Write one canonical JSON line per decision here.")
+        str | None,
+        typer.Option(
+            "--decisions", help="Write a canonical JSON line per decision to a file, - is the screen."
+        ),
     ] = None,
     json_out: Annotated[
         str | None, typer.Option("--json", help="Write the report as JSON to a file, - is the screen.")
@@ -36,8 +41,7 @@ def backtest(
     """Run strategies over recorded data: a fresh account per file, the results pooled."""
     from botd.config.loader import load_strategies
 
-    for target in (decisions, json_out, md_out):
-        _check_target(target)
+    _check_targets({"--decisions": decisions, "--json": json_out, "--md": md_out})
     errors = Console(stderr=True)
     plan = load_strategies(strategies, config)
     for warning in plan.warnings:
@@ -61,7 +65,7 @@ def backtest(
     _deliver(report, decisions=decisions, json_out=json_out, md_out=md_out)
 
 
-def _deliver(report: Report, *, decisions: Path | None, json_out: str | None, md_out: str | None) -> None:
+def _deliver(report: Report, *, decisions: str | None, json_out: str | None, md_out: str | None) -> None:
     """Write what was asked for, and the table unless something else goes to the screen."""
     from botd.core.decisions import canonical_line, digest
     from botd.research.report import to_json
@@ -69,14 +73,13 @@ def _deliver(report: Report, *, decisions: Path | None, json_out: str | None, md
 
     records = (record for one in report.runs for record in one.run.records)
     lines = [line for line in map(canonical_line, records) if line is not None]
-    if decisions is not None:
-        _write(decisions, "".join(f"{line}\n" for line in lines))
+    _put(decisions, "".join(f"{line}\n" for line in lines))
     _put(json_out, to_json(report))
     _put(md_out, to_markdown(report))
-    if json_out != "-" and md_out != "-":
-        screen = Console()
-        screen.print(to_table(report))
-        _line(screen, f"{len(lines)} decisions, sha256 {digest(lines)}")
+    if "-" not in (decisions, json_out, md_out):
+        with screen() as console:
+            console.print(to_table(report))
+            _line(console, f"{len(lines)} decisions, sha256 {digest(lines)}")
 
 
 def _line(console: Console, text: str) -> None:
@@ -100,24 +103,28 @@ def _progress(console: Console, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda rows: bar.advance(task, rows)
 
 
-def _check_target(target: Path | str | None) -> None:
-    """Refuse a file that cannot be written before the work is done, not after."""
+def _check_targets(targets: dict[str, str | None]) -> None:
+    """Refuse what cannot be written before the work is done, not after."""
     from botd.errors import InputInvalid
 
-    if target is None or target == "-":
-        return
-    path = Path(target)
-    if path.is_dir():
-        raise InputInvalid(f"cannot write {path}: it is a folder; name a file in it")
-    if not path.parent.is_dir():
-        raise InputInvalid(f"cannot write {path}: there is no folder {path.parent}")
+    shown = [option for option, target in targets.items() if target == "-"]
+    if len(shown) > 1:
+        raise InputInvalid(f"{' and '.join(shown)} cannot both go to the screen; name a file for one of them")
+    for target in targets.values():
+        if target is None or target == "-":
+            continue
+        path = Path(target)
+        if path.is_dir():
+            raise InputInvalid(f"cannot write {path}: it is a folder; name a file in it")
+        if not path.parent.is_dir():
+            raise InputInvalid(f"cannot write {path}: there is no folder {path.parent}")
 
 
 def _put(target: str | None, text: str) -> None:
-    if target == "-":
-        typer.echo(text)
-    elif target is not None:
-        _write(Path(target), text if text.endswith("\n") else text + "\n")
+    if target is None:
+        return
+    whole = text if text.endswith("\n") or not text else f"{text}\n"
+    write(whole) if target == "-" else _write(Path(target), whole)
 
 
 def _write(path: Path, text: str) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from botd.cli.output import write
+
 if TYPE_CHECKING:
     from botd.config.loader import Checked
     from botd.errors import Diagnostic
@@ -32,10 +34,9 @@ def check(path: PathArgument = Path("config.yaml"), as_json: JsonOption = False)
 
 
 def _print_text(checked: Checked) -> None:
-    stream = sys.stdout if checked.ok else sys.stderr
-    for diagnostic in checked.diagnostics:
-        stream.write(f"{diagnostic.render()}\n")
-    stream.write(f"{summary(checked)}\n")
+    lines = [*(diagnostic.render() for diagnostic in checked.diagnostics), summary(checked)]
+    text = "".join(f"{line}\n" for line in lines)
+    write(text) if checked.ok else sys.stderr.write(text)
 
 
 def summary(checked: Checked) -> str:
@@ -67,7 +68,7 @@ def _print_json(checked: Checked) -> None:
         "config_hash": None if plan is None else plan.config_hash,
         "diagnostics": [_as_dict(d) for d in checked.diagnostics],
     }
-    sys.stdout.write(f"{json.dumps(report, indent=2, ensure_ascii=False)}\n")
+    write(f"{json.dumps(report, indent=2, ensure_ascii=False)}\n")
 
 
 def _as_dict(diagnostic: Diagnostic) -> dict[str, Any]:

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import closing
-from pathlib import Path
-from typing import Annotated
 
-import typer
+from botd.cli.books import ConfigOption, SessionOption, StateOption, open_books
+from botd.cli.output import write
 
-StateOption = Annotated[Path, typer.Option("--state", help="The state file.", show_default=True)]
-SessionOption = Annotated[
-    str | None, typer.Option("--session", help="The session's id; by default the newest but warm-ups.")
-]
-
-STATE_FILE = Path("state/botd.sqlite3")
+_LINES_AT_ONCE = 500
 
 
-def decisions(state: StateOption = STATE_FILE, session: SessionOption = None) -> None:
+def decisions(state: StateOption = None, config: ConfigOption = None, session: SessionOption = None) -> None:
     """Print a session's decisions as canonical lines; two sessions decided the same if these are equal."""
     from botd.core.decisions import canonical_line
-    from botd.store.queries import StateReader  # here, so that other commands start without a database
 
+    lines: list[str] = []
     with (
-        StateReader(state) as reader,
+        open_books(state, config) as reader,
         closing(reader.decision_records(reader.session(session).id)) as records,
     ):
         for record in records:
             line = canonical_line(record)
             if line is not None:
-                sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+                lines.append(f"{line}\n")
+            if len(lines) >= _LINES_AT_ONCE:
+                write("".join(lines))
+                lines.clear()
+    write("".join(lines))

@@ -6,12 +6,12 @@ What is loaded at the top can be interrupted before anybody catches it: Ctrl-C w
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from botd.cli.output import silence, write
 from botd.errors import BotdError, ConfigInvalid
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     called = next((word for word in given if not word.startswith("-")), None)
     try:
-        return _as_exit_code(_invoke(called, given))
+        code = _as_exit_code(_invoke(called, given))
+        return code if _flush() else code or EXIT_USAGE
     except ConfigInvalid as error:
         _complain(str(error))
         count = len(error.diagnostics)
@@ -81,8 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Who read our output has gone; what Python would still flush must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence()  # who read our output has seen enough
         return 0
     except Exception as error:
         _complain(f"botd: unexpected {type(error).__name__}: {_one_line(error)}; {_keep_traceback()}")
@@ -96,6 +96,10 @@ def _invoke(called: str | None, given: list[str]) -> Any:
     run: Callable[..., Any] = typer.main.get_command(app)
     try:
         return run(args=given, prog_name="botd", standalone_mode=False)
+    except SystemExit as error:  # what the parser and rich make of a closed pipe
+        if isinstance(error.__context__, BrokenPipeError):
+            raise error.__context__ from None
+        raise
     except typer.Abort as error:  # what the command line parser makes of Ctrl-C
         raise KeyboardInterrupt from error
     except Exception as error:
@@ -105,6 +109,18 @@ def _invoke(called: str | None, given: list[str]) -> Any:
         words = " ".join(str(show()).split()).rstrip(".")
         _complain(f"botd: {words} (see 'botd {f'{called} ' if called in COMMANDS else ''}--help')")
         return EXIT_USAGE
+
+
+def _flush() -> bool:
+    """Write what is still held for standard output; say why and return False where that cannot be."""
+    try:
+        write("")
+    except BrokenPipeError:
+        silence()
+    except BotdError as error:
+        _complain(f"botd: {error}")
+        return False
+    return True
 
 
 def _as_exit_code(result: Any) -> int:

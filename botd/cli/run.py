@@ -35,11 +35,10 @@ def run(config: ConfigOption = Path(), data: DataOption = None, speed: SpeedOpti
     from botd.runtime.terminal import Screen
     from botd.telemetry import configure_logging
 
-    console = Console()
-    for warning in plan.warnings:
-        console.print(warning.render(), markup=False, highlight=False, soft_wrap=True)
     clock = WallClock()
-    screen = Screen(console, clock, mode=plan.mode)
+    screen = Screen(Console(), clock, mode=plan.mode)
+    for warning in plan.warnings:
+        screen.say(warning.render())
     stream = screen.log_stream() if screen.live else sys.stderr
     configure_logging(level=plan.logging.level, form=plan.logging.format, stream=stream)
     return Daemon(plan, data=data, speed=times, clock=clock, screen=screen).run()

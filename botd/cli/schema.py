@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from botd.cli.output import write
 
 KINDS = ("strategy", "config", "risk", "lifecycle", "execution", "shutdown")
 
@@ -27,7 +28,7 @@ def schema(kind: KindArgument = "strategy", out: OutOption = None) -> int:
             f"no schema '{kind}'{did_you_mean(kind, SCHEMAS) or '; there is ' + ', '.join(SCHEMAS)}"
         )
     if out is None:
-        sys.stdout.write(schema_text(kind))
+        write(schema_text(kind))
         return 0
     try:
         out.mkdir(parents=True, exist_ok=True)

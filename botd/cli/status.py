@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from botd.cli.decisions import STATE_FILE, StateOption
-from botd.runtime.tally import feed_name
+from botd.cli.books import ConfigOption, SessionOption, StateOption, open_books
+from botd.cli.output import screen
+from botd.runtime.lock import is_held
+from botd.runtime.tally import currency_of, feed_name, money, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,27 +18,21 @@ if TYPE_CHECKING:
     from botd.ports import SessionInfo
     from botd.store.queries import StateReader
 
-_WIDTH_OF_FILES = 200
 _SESSIONS_SHOWN = 5
 _SIGNALS_SHOWN = 5
+_ALERTS_SHOWN = 5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def status(state: StateOption = STATE_FILE) -> None:
-    """Show the newest session: how far it is, its positions, its equity and its last signals."""
-    from rich.console import Console
-
-    from botd.store.queries import StateReader
-
-    with StateReader(state) as reader:
-        console = Console(highlight=False, soft_wrap=True)
-        if not console.is_terminal:
-            console.width = _WIDTH_OF_FILES  # who reads a file or a pipe wants the cells whole
-        session = reader.session()
-        _head(console, reader, session)
-        _account(console, reader, session.id)
-        _positions(console, reader, session.id)
-        _signals(console, reader, session.id)
+def status(state: StateOption = None, config: ConfigOption = None, session: SessionOption = None) -> None:
+    """Show a session: how far it is, its account, its positions, its last signals and alerts."""
+    with open_books(state, config) as reader, screen(soft_wrap=True) as console:
+        shown = reader.session(session)
+        _head(console, reader, shown)
+        _account(console, reader, shown)
+        _positions(console, reader, shown.id)
+        _signals(console, reader, shown.id)
+        _alerts(console, reader, shown.id)
         _sessions(console, reader)
 
 
@@ -61,24 +57,64 @@ def plain(amount: Decimal | None) -> str:
 
 def _head(console: Console, reader: StateReader, session: SessionInfo) -> None:
     cursor = reader.cursor(session.id)
-    counts = reader.counts(session.id)
-    console.print(f"state    {reader.path}", markup=False)
-    console.print(f"session  {session.id}  {session.mode}  {session.status}", markup=False)
-    console.print(f"feed     {feed_name(session.feed)}", markup=False)
-    console.print(f"started  {when(session.started_us)}", markup=False)
+    warm_up = reader.warm_up_of(session)
+    _print(console, f"state    {reader.path}")
+    _print(console, f"session  {session.id}  {session.mode}  {_how_it_is(reader, session)}")
+    _print(console, f"feed     {feed_name(session.feed)}")
+    _print(console, f"started  {when(session.started_us)}")
     if cursor is not None:
-        console.print(f"cursor   row {cursor.position} at {when(cursor.ts_us)}", markup=False)
+        _print(console, f"cursor   row {cursor.position} at {when(cursor.ts_us)}")
+    _print(console, f"records  {_records(reader, session.id)}, of this session")
+    if warm_up is not None:
+        _print(console, f"warm-up  {_records(reader, warm_up.id)}, of {warm_up.id} before it")
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, markup=False)
+
+
+def _records(reader: StateReader, session_id: str) -> str:
+    counts = reader.counts(session_id)
     names = ("signals", "intents", "orders", "fills", "trades", "alerts")
-    console.print("records  " + "  ".join(f"{counts[name]} {name}" for name in names), markup=False)
+    return "  ".join(f"{counts[name]} {name}" for name in names)
 
 
-def _account(console: Console, reader: StateReader, session_id: str) -> None:
-    for snapshot in reader.equity(session_id):
-        console.print(
-            f"equity   {plain(snapshot.equity)} {snapshot.currency}  "
-            f"unrealized {plain(snapshot.unrealized_pnl)}  drawdown {snapshot.drawdown:.2%}  "
-            f"at {when(snapshot.ts_us)}",
-            markup=False,
+def _how_it_is(reader: StateReader, session: SessionInfo) -> str:
+    """Return a session's status; one that is to be running runs only while a daemon holds the folder."""
+    if session.status == "running" and is_held(reader.path.parent) is False:
+        return "not running (killed or crashed; 'botd run' goes on with it)"
+    return session.status
+
+
+def _account(console: Console, reader: StateReader, session: SessionInfo) -> None:
+    """Show the account, which goes on from session to session, and what this session's trades came to."""
+    books = reader.equity(session.id)
+    for one in books:
+        _print(
+            console,
+            f"equity   {plain(one.equity)} {one.currency}  balance {plain(one.balance)}  "
+            f"unrealized {plain(one.unrealized_pnl)}  drawdown {percent(float(one.drawdown))}  "
+            f"at {when(one.ts_us)}",
+        )
+    if not books:
+        _print(console, "equity   not recorded yet")
+    _profits(console, reader, session.id, "of this session")
+    warm_up = reader.warm_up_of(session)
+    if warm_up is not None:
+        _profits(console, reader, warm_up.id, "of its warm-up")
+
+
+def _profits(console: Console, reader: StateReader, session_id: str, whose: str) -> None:
+    found = reader.profits(session_id)
+    for currency in sorted({currency_of(one.instrument) for one in found}):
+        of = [one for one in found if currency_of(one.instrument) == currency]
+        fees = sum((one.fees for one in of), Decimal(0))
+        net = sum((one.realized_pnl for one in of), Decimal(0)) - fees
+        trades, won = sum(one.trades_count for one in of), sum(one.won_count for one in of)
+        _print(
+            console,
+            f"P&L      {money(net, currency, signed=True)} {currency} after {money(fees, currency)} of fees  "
+            f"{trades} trades, {won} won, {whose}",
         )
 
 
@@ -88,10 +124,14 @@ def _positions(console: Console, reader: StateReader, session_id: str) -> None:
         console.print("no open positions")
         return
     rows = [
-        (p.strategy, p.instrument, p.side, plain(p.qty), plain(p.entry_price), when(p.opened_us))
+        (
+            *(p.strategy, p.instrument, p.side, plain(p.qty), plain(p.entry_price)),
+            *(plain(p.realized_pnl), plain(p.fees), when(p.opened_us)),
+        )
         for p in found
     ]
-    _table(console, "open positions", ("strategy", "instrument", "side", "qty", "entry", "opened"), rows)
+    names = ("strategy", "instrument", "side", "qty", "entry", "realized", "fees", "opened")
+    _table(console, "open positions", names, rows)
 
 
 def _signals(console: Console, reader: StateReader, session_id: str) -> None:
@@ -116,12 +156,23 @@ def _signals(console: Console, reader: StateReader, session_id: str) -> None:
         )
 
 
+def _alerts(console: Console, reader: StateReader, session_id: str) -> None:
+    found = reader.recent_alerts(session_id, limit=_ALERTS_SHOWN)
+    if not found:
+        return
+    console.print("last alerts")
+    for one in found:
+        of = " ".join(word for word in (one.strategy, one.instrument) if word)
+        who = f" {of}" if of else ""
+        _print(console, f"{_moment(one.ts_us):%m-%d %H:%M:%S}  {one.severity} {one.type}{who}: {one.message}")
+
+
 def _sessions(console: Console, reader: StateReader) -> None:
     def minute(ts_us: int | None) -> str:
         return "-" if ts_us is None else f"{_moment(ts_us):%Y-%m-%d %H:%M}"
 
     rows = [
-        (info.id, info.status, minute(info.started_us), minute(info.ended_us))
+        (info.id, _how_it_is(reader, info).partition(" (")[0], minute(info.started_us), minute(info.ended_us))
         for info in reader.sessions()[:_SESSIONS_SHOWN]
     ]
     _table(console, "sessions", ("id", "status", "started (UTC)", "ended"), rows)

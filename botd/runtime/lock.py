@@ -92,7 +92,7 @@ class StateLock:
             if isinstance(error, FileExistsError | NotADirectoryError):
                 what, do = "a file stands where the folder should be", "move the file away"
             else:
-                what, do = error.strerror, "make the folder writable for this user"
+                what, do = error.strerror or str(error), "make the folder writable for this user"
             raise InputInvalid(
                 f"{self.folder}: the state cannot be written here ({what}); "
                 f"{do}, or name another one (state.path)"

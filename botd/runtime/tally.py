@@ -156,7 +156,14 @@ def number(amount: Decimal) -> str:
 def money(amount: Decimal, currency: str, *, signed: bool = False) -> str:
     """Return an amount with the decimals that its currency is read with."""
     digits = 2 if is_dollar(currency) else 8
-    return f"{amount:{'+' if signed else ''},.{digits}f}"
+    rounded = round(amount, digits) or ZERO  # no sign on what rounds to nothing
+    return f"{rounded:{'+' if signed else ''},.{digits}f}"
+
+
+def percent(ratio: float, *, signed: bool = False) -> str:
+    """Return a ratio as `1.25%`; what rounds to nothing has no sign."""
+    hundredths = round(ratio * 10_000)
+    return f"{(hundredths or 0) / 100:{'+' if signed and hundredths else ''}.2f}%"
 
 
 def span(us: int) -> str:

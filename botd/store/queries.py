@@ -42,6 +42,7 @@ from botd.store.tables import (
     risk_decisions,
     sessions,
     signals,
+    trades,
 )
 
 _BUSY_TIMEOUT_S: Final = 5.0
@@ -91,6 +92,17 @@ class OrderView:
     status_reason: str
     updated_us: int
     filled_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfitView:
+    """The closed round trips of one instrument, in its quote currency."""
+
+    instrument: InstrumentId
+    trades_count: int
+    won_count: int  # after fees
+    realized_pnl: Decimal  # without fees
+    fees: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +241,34 @@ class StateReader:
     def trades(self, session_id: str, *, limit: int | None = None) -> tuple[TradeRecord, ...]:
         """Return the closed round trips, oldest first; with a limit, the newest of them."""
         return self._newest(rows.TRADES, session_id, limit)
+
+    def profits(self, session_id: str) -> tuple[ProfitView, ...]:
+        """Return what the closed round trips came to, by instrument."""
+        query = select(trades.c.instrument, trades.c.realized_pnl, trades.c.fees).where(
+            trades.c.session_id == session_id
+        )
+        found: dict[InstrumentId, list[tuple[Decimal, Decimal]]] = {}
+        with self._connect() as connection:
+            for instrument, realized, fees in connection.execute(query):
+                found.setdefault(instrument, []).append((realized, fees))
+        return tuple(
+            ProfitView(
+                instrument=instrument,
+                trades_count=len(pairs),
+                won_count=sum(realized > fees for realized, fees in pairs),
+                realized_pnl=sum((realized for realized, _ in pairs), Decimal(0)),
+                fees=sum((fees for _, fees in pairs), Decimal(0)),
+            )
+            for instrument, pairs in sorted(found.items())
+        )
+
+    def warm_up_of(self, info: SessionInfo) -> SessionInfo | None:
+        """Return the finished warm-up that a session began from, None where it took another session over."""
+        before = [
+            one for one in self.sessions() if one.started_us < info.started_us and one.feed == info.feed
+        ]
+        last = max(before, key=lambda one: one.started_us, default=None)
+        return last if last is not None and (last.mode, last.status) == ("warmup", "finished") else None
 
     def equity_curve(self, session_id: str, *, limit: int | None = None) -> tuple[PortfolioSnapshot, ...]:
         """Return the account's snapshots, oldest first; with a limit, the newest of them."""

@@ -13,6 +13,7 @@ from botd.cli.decisions import decisions
 from botd.cli.status import plain, status, when
 from botd.errors import BotdError, InputInvalid, StateCorrupt
 from botd.ports import Batch
+from botd.runtime.lock import StateLock
 from botd.store.journal import open_state
 from tests.store import samples
 from tests.store.test_queries import BOOKS, DENIED, TRADE
@@ -77,16 +78,41 @@ def test_file_that_is_not_sqlite_exits_6(tmp_path: Path) -> None:
 def test_status_shows_session_equity_positions_and_signals(path: Path) -> None:
     output = run("status", "--state", str(path))
     for expected in (
-        "s1  paper  running",
+        "s1  paper  not running (killed or crashed",
         "row 300 at 2023-11-14 22:13:20 UTC",
-        "4 signals  2 intents  1 orders  1 fills  1 trades  1 alerts",
-        "10005.5 USDT",
-        "1 BTC",
-        "0.05  20010",
+        "4 signals  2 intents  1 orders  1 fills  1 trades  1 alerts, of this session",
+        "equity   10005.5 USDT  balance ",
+        "equity   1 BTC",
+        "P&L      +2.99 USDT after 2.01 of fees  1 trades, 1 won, of this session",
+        "last alerts",
+        "long  0.05  20010  ",
         "positions_max",
         "recorded only",
     ):
         assert expected in output
+
+
+def test_status_of_a_named_session(path: Path) -> None:
+    assert "session  w1  warmup" in run("status", "--state", str(path), "--session", "w1")
+
+
+def test_status_says_running_while_a_daemon_holds_the_folder(path: Path) -> None:
+    with StateLock(path.parent):
+        assert "session  s1  paper  running\n" in run("status", "--state", str(path))
+
+
+def test_status_counts_the_warm_up_a_session_began_from(tmp_path: Path) -> None:
+    journal = open_state(tmp_path / "x")
+    journal.start_session(samples.started("w1", mode="warmup"))
+    journal.commit(Batch(session_id="w1", records=(TRADE,)))
+    journal.end_session("w1", status="finished", ended_us=samples.T0 + 1)
+    journal.start_session(samples.started("p1", started_us=samples.T0 + 2))
+    journal.close()
+    output = run("status", "--state", str(tmp_path / "x"))
+    assert "0 trades  0 alerts, of this session\n" in output
+    assert "1 trades  0 alerts, of w1 before it\n" in output
+    assert "P&L      +2.99 USDT after 2.01 of fees  1 trades, 1 won, of its warm-up\n" in output
+    assert "equity   not recorded yet" in output
 
 
 def test_times_and_amounts_for_people() -> None:

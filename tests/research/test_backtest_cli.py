@@ -325,3 +325,20 @@ def test_sma_cross_on_the_recorded_bars(recorded: Path, tmp_path: Path) -> None:
     (one,) = found["files"]
     assert one["rows_count"] == 45_031
     assert found["trades_count"] > 100
+
+
+# ---- what goes to the screen --------------------------------------------------------------------
+
+
+def test_dash_is_the_screen_for_decisions_too(two_files: Path) -> None:
+    done = backtest(two_files, RIDER_FILE, "--data", "data/a.parquet", "--decisions", "-")
+    assert done.code == 0
+    kinds = [json.loads(line)["kind"] for line in done.out.splitlines()]
+    assert kinds.count("trade") == 4
+    assert not (two_files / "-").exists()
+
+
+@pytest.mark.parametrize("pair", [("--decisions", "--json"), ("--decisions", "--md"), ("--json", "--md")])
+def test_two_outputs_for_the_screen_are_refused(two_files: Path, pair: tuple[str, str]) -> None:
+    done = backtest(two_files, RIDER_FILE, "--data", "data", pair[0], "-", pair[1], "-")
+    refused(done, 2, f"{pair[0]} and {pair[1]} cannot both go to the screen")
