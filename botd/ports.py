@@ -136,7 +136,7 @@ class JournalEvent:
 
     position: int  # merged row number before which it was applied
     ordinal: int  # order among events of one position
-    kind: str  # "answers", "job", "command", "adjustment", "boot"
+    kind: str  # "answers", "job", "books", "stop", "abandon"
     payload: str  # JSON
 
 

@@ -18,7 +18,7 @@ from botd.feeds.synthetic import SyntheticFeed
 from botd.ports import Batch, Chunk, Cursor, Feed, SessionInfo
 from botd.runtime.batch import run_batch
 from botd.runtime.clock import WallClock
-from botd.runtime.loop import Group, Recovery, TradingLoop
+from botd.runtime.loop import Group, Recovery, TradingLoop, event_place
 from botd.runtime.snapshot import decode, encode
 from botd.runtime.terminal import Screen
 from botd.store.journal import SqliteJournal
@@ -156,7 +156,9 @@ class SessionOpener:
                 "restore that folder, or move the state folder away to begin anew"
             )
         since = state["position"] if state is not None else 0
-        recovery = Recovery(cursor, tuple(self._journal.events(info.id, from_position=since)))
+        known = event_place(state) if state is not None else (0, -1)
+        events = self._journal.events(info.id, from_position=since)
+        recovery = Recovery(cursor, [e for e in events if (e.position, e.ordinal) > known])
         loop = build_loop(plan, feed, session_id=info.id, book=book, recovery=recovery)
         if state is not None:
             loop.restore(state)

@@ -109,7 +109,10 @@ def test_status_and_decisions_tell_of_a_finished_run(bot: Path) -> None:
     run(bot)
     status = botd(bot, "status")
     assert status.code == 0
-    for words in ("nxs.parquet (recorded)", "6 trades", "no open positions", "ZE1 fade", "finished"):
+    for words in (
+        *("nxs.parquet (recorded)", "6 trades", "no open positions", "ZE1 fade", "finished"),
+        *("equity   10000 USDT", "at 2023-11-14 22:43:19 UTC", "6 trades, 6 won, of this session"),
+    ):
         assert words in status.out
     assert "…" not in status.out  # a pipe gets the cells whole
     kinds = [json.loads(line)["kind"] for line in botd(bot, "decisions").out.splitlines()]

@@ -17,6 +17,7 @@ from botd.errors import InputInvalid, OtherAccount, StateCorrupt
 from botd.feeds.synthetic import SyntheticFeed
 from botd.ports import Batch, Cursor
 from botd.runtime.clock import WallClock
+from botd.runtime.snapshot import encode
 from botd.runtime.terminal import Screen
 from botd.sessions import DAY_US, Session, SessionOpener
 from botd.store.journal import SqliteJournal, open_state
@@ -145,6 +146,31 @@ def test_session_comes_back_as_it_was(bench: Bench) -> None:
     assert live_orders(again) == live_orders(session)
     assert again.loop.bot.desk.portfolio.balance("USDT") == session.loop.bot.desk.portfolio.balance("USDT")
     assert again.loop.venue.positions() == session.loop.venue.positions()
+    bench.die(again, journal)
+
+
+@pytest.mark.parametrize("snapshot", ["before", "after"])
+def test_books_recorded_between_two_chunks_are_met_again_once(bench: Bench, snapshot: str) -> None:
+    session, journal = bench.open()
+    for step in ("before", "books", "after"):
+        if step == "books":
+            group = session.loop.record_books()
+            journal.commit(
+                Batch(session_id=session.id, records=group.records, events=group.events, cursor=group.cursor)
+            )
+        elif step == snapshot:
+            state = encode(session.loop.state(), plan=load_plan(bench.folder).config_hash)
+            journal.save_snapshot(session.id, session.loop.cursor(), state)
+    bench.trade(session, journal, 2)
+    again, journal = bench.open()
+    recover(bench, again)
+    assert again.loop.bot.desk.seq == session.loop.bot.desk.seq
+    assert live_orders(again) == live_orders(session)
+    assert again.loop.bot.desk.portfolio.state() == session.loop.bot.desk.portfolio.state()
+    with StateReader(bench.folder / "state" / "botd.sqlite3") as reader:
+        books = {one.currency: one for one in reader.equity_curve(session.id)}
+        assert set(books) == {"USDT", "BTC"}
+        assert books["USDT"].unrealized_pnl != 0
     bench.die(again, journal)
 
 

@@ -239,6 +239,11 @@ class Bot:
         desk, portfolio = self.desk, self.desk.portfolio
         desk.snapshot(portfolio, ts_us, desk.marks_now(), portfolio.currencies())
 
+    def note_books(self, ts_us: int) -> None:
+        """Record the account as it is and change nothing: a start or a stop must not decide anything."""
+        desk, portfolio = self.desk, self.desk.portfolio
+        desk.snapshot(portfolio, ts_us, desk.marks_now(), portfolio.currencies(), observe=False)
+
     def restate(self, ts_us: int) -> None:
         """Record what is held and what works: a new session begins with it."""
         for position in self.desk.portfolio.positions():

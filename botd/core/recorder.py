@@ -265,12 +265,22 @@ class Recorder:
 
     # ---- the account ----------------------------------------------------------------------------
 
-    def snapshot(self, portfolio: Portfolio, ts_us: int, marks: Marks, currencies: Iterable[str]) -> None:
-        """Record the account in some currencies; this is also where peaks and day starts are seen."""
+    def snapshot(
+        self,
+        portfolio: Portfolio,
+        ts_us: int,
+        marks: Marks,
+        currencies: Iterable[str],
+        observe: bool = True,
+    ) -> None:
+        """Record the account in some currencies; with `observe`, peaks and day starts are seen here too."""
         for currency in currencies:
-            equity = portfolio.observe(currency, marks, ts_us)
             account = portfolio.account(currency)
-            balance, peak = account.balance, account.peak
+            if observe:
+                equity = portfolio.observe(currency, marks, ts_us)
+            else:
+                equity = portfolio.equity(currency, marks)
+            balance, peak = account.balance, max(equity, account.peak)
             fall = peak - equity
             self.seq += 1
             self.records.append(

@@ -70,12 +70,16 @@ class LiveDriver:
         """Judge rows as the feed hands them out, until it ends or a stop is asked for."""
         stream = self._feed.stream(self.loop.feed_position)
         stopped = asyncio.create_task(self._stop.wait(), name="stop asked for")
+        told = False  # how the account stands at this start
         try:
             while not self._stop.is_set():
                 chunk = await self._next(stream, stopped)
                 if chunk is None:
                     return
                 await self._judge(chunk)
+                if not told and self.loop.recovery is None and not self.loop.stopping:
+                    await self._record_books()
+                    told = True
                 while not jobs.empty() and self.loop.recovery is None and not self.loop.stopping:
                     await self.take(self.loop.job(jobs.get_nowait().name))
         finally:
@@ -140,4 +144,9 @@ class LiveDriver:
             for group in self.loop.stop():
                 await self.take(group)
         if self.loop.recovery is None:
+            await self._record_books()
             await self._commit(self.loop.cursor())
+
+    async def _record_books(self) -> None:
+        if self.loop.ts_us:  # before the first row there is no time to record them at
+            await self.take(self.loop.record_books())

@@ -63,6 +63,12 @@ class Recovery:
         return self.cursor.position
 
 
+def event_place(state: Mapping[str, Any]) -> tuple[int, int]:
+    """Return (position, ordinal) of the last event that is in a loop's state; older states do not say."""
+    position, ordinal = state.get("ordinal", (state["position"], -1))
+    return position, ordinal
+
+
 class TradingLoop:
     """One session of a bot at an event-time venue."""
 
@@ -255,6 +261,8 @@ class TradingLoop:
             self._remember(self.bot.apply(answers))
         elif event.kind == "job":
             self.bot.close_books(int(event.payload.rpartition("|")[2]))
+        elif event.kind == "books":
+            self.bot.note_books(int(event.payload))
         elif event.kind == "stop":
             self._remember(self.bot.stop(int(event.payload)))
         elif event.kind == "abandon":
@@ -300,6 +308,12 @@ class TradingLoop:
         """Carry out a job of the schedule between two chunks: the books are recorded."""
         event = self._event("job", f"{name}|{self.ts_us}")
         self.bot.close_books(self.ts_us)
+        return self._group([event], urgent=True)
+
+    def record_books(self) -> Group:
+        """Record the account as it stands between two chunks, at a start or a stop."""
+        event = self._event("books", str(self.ts_us))
+        self.bot.note_books(self.ts_us)
         return self._group([event], urgent=True)
 
     # ---- stopping -------------------------------------------------------------------------------
@@ -367,6 +381,7 @@ class TradingLoop:
             "bot": self.bot.state(),
             "timers": [timers.state() for timers in self._timers],
             "position": self.position,
+            "ordinal": list(self._ordinal),
             "feed_position": self.feed_position,
             "ts_us": self.ts_us,
             "venue_seq": self.venue_seq,
@@ -380,6 +395,7 @@ class TradingLoop:
         for timers, one in zip(self._timers, state["timers"], strict=True):
             timers.restore(one)
         self.position = state["position"]
+        self._ordinal = event_place(state)
         self.feed_position = state["feed_position"]
         self.ts_us = state["ts_us"]
         self.venue_seq = state["venue_seq"]

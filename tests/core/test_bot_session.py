@@ -122,6 +122,22 @@ def test_books_closed_on_request_show_the_drawdown() -> None:
     assert (snapshot.equity, snapshot.drawdown) == (1900, D("0.05"))
 
 
+def test_books_noted_at_a_start_or_a_stop_change_no_peak_and_no_day_start() -> None:
+    scene = Scene(strategy(), equity="2000")
+    bought(scene)
+    scene.row(110)
+    before = scene.bot.desk.portfolio.state()
+    scene.bot.note_books(scene.now_us)
+    assert scene.bot.desk.portfolio.state() == before
+    scene.row(90)
+    scene.bot.note_books(scene.now_us)
+    scene.row(90)
+    above, below = scene.of(PortfolioSnapshot)
+    assert (above.equity, above.peak_equity, above.drawdown) == (2080, 2080, 0)
+    assert below.equity == 1880
+    assert below.peak_equity == 2000  # the peak above was noted, not observed
+
+
 def test_drawdown_of_a_currency_without_money_is_0() -> None:
     scene = Scene(strategy(), equity="0")
     scene.bot.close_books(T0)
