@@ -117,6 +117,7 @@ class SessionOpener:
             session_id, loop.cursor(), encode(loop.state(), plan=self._plan.config_hash)
         )
         loop.send_unsent()
+        self._screen.update(records)
         self._say(f"session {session_id} begins")
         return Session(session_id, self._feed, loop, book)
 
@@ -129,7 +130,7 @@ class SessionOpener:
         loop.feed_position = feed.position_at(until - WARM_UP_US)
         self._start(session_id, "warmup")
         began = self._clock.monotonic()
-        sink = _Sink(self._journal, session_id, loop, self._screen)
+        sink = _Sink(self._journal, session_id, loop, self._screen, announce=False)
         try:
             run_batch(loop, self._unless_stopped(feed.read(loop.feed_position, until_us=until)), sink.take)
             sink.write()
@@ -274,11 +275,21 @@ class SessionOpener:
 class _Sink:
     """Commits groups of a session that is not live yet, many at a time or at once."""
 
-    def __init__(self, journal: SqliteJournal, session_id: str, loop: TradingLoop, screen: Screen) -> None:
+    def __init__(
+        self,
+        journal: SqliteJournal,
+        session_id: str,
+        loop: TradingLoop,
+        screen: Screen,
+        *,
+        announce: bool = True,
+    ) -> None:
+        """With `announce`, what is committed is told line by line."""
         self._journal = journal
         self._session_id = session_id
         self._loop = loop
         self._screen = screen
+        self._announce = announce
         self._pending: list[Group] = []
         self.written = 0
 
@@ -296,7 +307,7 @@ class _Sink:
         self._journal.commit(
             Batch(session_id=self._session_id, records=records, events=events, cursor=cursor)
         )
-        self._screen.update(records, announce=False)
+        self._screen.update(records, announce=self._announce)
         self.written += len(records)
 
 

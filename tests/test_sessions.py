@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -61,6 +62,7 @@ class Bench:
         self.folder = folder
         self.clock = HandClock(NOW_US)
         self.said: list[str] = []
+        self.summary: Callable[[], str] = str
         shutil.copytree(ROOT / "configs", folder / "configs")
         shutil.copy(ROOT / "config.yaml", folder)
         (folder / "strategies").mkdir()
@@ -74,6 +76,7 @@ class Bench:
         feed = SyntheticFeed(plan.instruments, seed=1, clock=self.clock)
         journal = open_state(plan.state_path)
         screen = Screen(Console(file=io.StringIO()), self.clock, mode="paper", write=self.said.append)
+        self.summary = screen.summary
         try:
             return SessionOpener(plan, feed, journal, clock=self.clock, screen=screen).open(), journal
         except BaseException:
@@ -190,6 +193,9 @@ def test_changed_files_hand_the_account_over(bench: Bench) -> None:
     with StateReader(bench.folder / "state" / "botd.sqlite3") as reader:
         assert [a.type for a in reader.recent_alerts(heir.id)] == ["exits_adopted"] * len(before)
         assert {p.instrument for p in reader.positions(heir.id)} == set(before)
+    told = [line for line in bench.said if " alert medium exits_adopted: an open position takes " in line]
+    assert len(told) == len(before)
+    assert f"  alerts     {len(before)} medium exits_adopted, " in bench.summary()
     bench.trade(heir, journal, 2)  # and it trades on
     assert heir.loop.bot.desk.seq > 0
 
@@ -283,6 +289,8 @@ def test_after_a_day_away_positions_close_and_balances_go_on(bench: Bench) -> No
         closed = reader.trades(session.id)[-1]
         assert (str(closed.exit_section), closed.exit_rule) == ("manual", "stop")
         assert {a.type for a in reader.recent_alerts(session.id)} == {"position_closed"}
+        told = [line for line in bench.said if " alert critical position_closed: " in line]
+        assert len(told) == len(reader.recent_alerts(session.id))
         ended = {info.id: info.status for info in reader.sessions()}
         assert ended[session.id] == "finished"
     start = fresh.loop.bot.desk.portfolio.start("USDT")

@@ -14,6 +14,7 @@ from rich.text import Text
 from botd.core.events import Section
 from botd.core.records import AlertRecord, IntentRecord, RiskRecord, SignalRecord, TradeRecord
 from botd.core.risk import TradingState
+from botd.runtime.columns import Cell, Column, make_table
 from botd.runtime.tally import (
     Decision,
     StrategyTally,
@@ -24,6 +25,7 @@ from botd.runtime.tally import (
     money,
     net_of,
     number,
+    percent,
     span,
     why,
 )
@@ -55,7 +57,6 @@ _STATE_STYLE: Final = {
     TradingState.REDUCING: "bold yellow",
     TradingState.HALTED: "bold white on red",
 }
-_HEADER: Final = "bold white on grey23"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +81,11 @@ class Frame:
     speed: float | None = None  # event time over wall time
 
 
-def draw(frame: Frame, *, height: int, up_us: int) -> RenderableType:
+def draw(frame: Frame, *, width: int, height: int, up_us: int) -> RenderableType:
     """Return the whole screen, `height` lines at most; what does not fit is counted."""
     view = frame.view
     if view is None:
-        return Group(_top(frame, up_us), Text(" waiting for the first rows", style="dim"))
+        return Group(_top(frame, width, up_us), Text(" waiting for the first rows", style="dim"))
     room = max(4, height - 1 - _HEADERS - len(view.accounts))  # the last line stays free
     decisions = min(max(1, len(frame.decisions)), DECISIONS_MAX, max(1, room // 3))
     room -= decisions
@@ -95,131 +96,151 @@ def draw(frame: Frame, *, height: int, up_us: int) -> RenderableType:
     room -= strategies + instruments
     decisions = min(max(1, len(frame.decisions)), DECISIONS_MAX, decisions + max(0, room))
     return Group(
-        _top(frame, up_us),
-        _feed_line(frame, view),
-        _instruments(frame, view.lanes, instruments),
-        _strategies(frame, strategies),
-        _accounts(view.accounts),
-        _positions(view, positions),
-        _decisions(frame, decisions),
+        _top(frame, width, up_us),
+        _feed_line(frame, view, width),
+        _instruments(frame, view.lanes, width, instruments),
+        _strategies(frame, width, strategies),
+        _accounts(view.accounts, width),
+        _positions(view, width, positions),
+        _decisions(frame, width, decisions),
     )
 
 
-def _table(padding: tuple[int, int, int, int] = (0, 1, 0, 1)) -> Table:
-    return Table(box=None, expand=True, header_style=_HEADER, padding=padding)
-
-
-def _top(frame: Frame, up_us: int) -> RenderableType:
+def _line(left: Text, right: Text, width: int) -> RenderableType:
+    """Put two texts at the ends of a line; the right one goes where both do not fit."""
     line = Table.grid(expand=True, padding=(0, 1))
-    line.add_column(no_wrap=True)
+    line.add_column(no_wrap=True, overflow="ellipsis")
+    if left.cell_len + right.cell_len + 1 > width:
+        line.add_row(left)
+        return line
     line.add_column(justify="right", no_wrap=True)
+    line.add_row(left, right)
+    return line
+
+
+def _top(frame: Frame, width: int, up_us: int) -> RenderableType:
     left = Text.assemble(" ", (" botd ", "bold white on dark_cyan"))
     left.append(f" {frame.heading.mode} ", style="bold white on grey35")
     if frame.view is not None:
         left.append(f" {frame.view.trading} ", style=_STATE_STYLE[frame.view.trading])
     left.append(f" {frame.heading.session}")
-    line.add_row(left, Text(f"up {span(up_us)}, Ctrl-C stops ", style="dim"))
-    return line
+    return _line(left, Text(f"up {span(up_us)}, Ctrl-C stops ", style="dim"), width)
 
 
-def _feed_line(frame: Frame, view: View) -> RenderableType:
-    line = Table.grid(expand=True, padding=(0, 1))
-    line.add_column(no_wrap=True, overflow="ellipsis")
-    line.add_column(justify="right", no_wrap=True)
-    left = Text.assemble(
-        " ", (clock_text(view.ts_us), "bold"), (" UTC", "dim"), (f"  {feed_name(frame.heading.feed)}", "dim")
-    )
+def _feed_line(frame: Frame, view: View, width: int) -> RenderableType:
     parts = [f"{view.rows:,} rows"]
     if frame.rows_per_s is not None:
         parts.insert(0, f"{frame.rows_per_s:,.0f} rows/s")
     if frame.speed is not None:
         parts.insert(0, f"{frame.speed:,.1f}x" if frame.speed < 100 else f"{frame.speed:,.0f}x")
-    line.add_row(left, Text("  ".join(parts) + " "))
-    return line
+    right = Text("  ".join(parts) + " ")
+    left = Text.assemble(" ", (clock_text(view.ts_us), "bold"), (" UTC", "dim"))
+    name = Text(f"  {feed_name(frame.heading.feed)}", style="dim")
+    name.truncate(max(0, width - left.cell_len - right.cell_len - 1), overflow="ellipsis")
+    return _line(Text.assemble(left, name), right, width)
 
 
-def _instruments(frame: Frame, lanes: Sequence[LaneView], lines: int) -> Table:
-    table = _table()
-    table.add_column("instrument", no_wrap=True)
-    table.add_column("last", justify="right", no_wrap=True)
-    table.add_column("strategies", ratio=1, no_wrap=True, overflow="ellipsis")
-    table.add_column("rows", justify="right", no_wrap=True)
+def _instruments(frame: Frame, lanes: Sequence[LaneView], width: int, lines: int) -> Table:
+    columns = (
+        Column(header="instrument"),
+        Column(header="last", right=True),
+        Column(header="strategies", shrinks=True, width_min=10, drop=2),
+        Column(header="rows", right=True, drop=3),
+    )
     shown = _first(lanes, lines, key=lambda lane: max((phase for _, phase in lane.strategies), default=0))
+    rows: list[list[Cell]] = []
     for lane in shown:
         name = lane.instrument.id
         last, before = lane.last, frame.before.get(name)
         style = "" if last is None or before in (None, last) else _sign_style(last - (before or 0))
         price = "-" if last is None else f"{lane.instrument.price(last):,f}"
         strategies = Text(" ").join(Text(s, style=_PHASE_STYLE[phase]) for s, phase in lane.strategies)
-        table.add_row(name, Text(price, style=style), strategies, f"{lane.rows:,}")
-    return _with_rest(table, len(lanes) - len(shown), "instruments")
+        rows.append([name, Text(price, style=style), strategies, f"{lane.rows:,}"])
+    return make_table(columns, _with_rest(rows, len(lanes) - len(shown), "instruments"), width=width)
 
 
-def _strategies(frame: Frame, lines: int) -> Table:
-    table = _table()
-    table.add_column("strategies", no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column(Text("S1", style="yellow"), justify="right", min_width=6)
-    table.add_column(Text("Z1", style="green"), justify="right", min_width=6)
-    for name in ("denied", "trades", "won"):
-        table.add_column(name, justify="right", no_wrap=True, min_width=6)
-    table.add_column("P&L after fees", justify="right", no_wrap=True, min_width=24)
+def _strategies(frame: Frame, width: int, lines: int) -> Table:
+    columns = (
+        Column(header="strategies, this run", grows=True),
+        Column(header=Text("S1", style="yellow"), right=True, width_min=6, drop=3),
+        Column(header=Text("Z1", style="green"), right=True, width_min=6, drop=4),
+        Column(header="denied", right=True, width_min=6, drop=5),
+        Column(header="trades", right=True, width_min=6, drop=1),
+        Column(header="won", right=True, width_min=6, drop=2),
+        Column(header="P&L after fees", right=True),
+    )
     names = list(frame.strategies)
     shown = _first(names, lines, key=lambda name: frame.strategies[name].trades)
+    rows: list[list[Cell]] = []
     for name in shown:
         tally = frame.strategies[name]
         won = f"{tally.wins / tally.trades:.0%}" if tally.trades else "-"
-        table.add_row(
-            name,
-            _count(tally.signals),
-            _count(tally.entries),
-            _count(tally.denied, "red"),
-            _count(tally.trades),
-            Text(won, style="" if tally.trades else "dim"),
-            _net(tally),
+        rows.append(
+            [
+                name,
+                _count(tally.signals),
+                _count(tally.entries),
+                _count(tally.denied, "red"),
+                _count(tally.trades),
+                Text(won, style="" if tally.trades else "dim"),
+                _net(tally),
+            ]
         )
-    return _with_rest(table, len(names) - len(shown), "strategies")
+    return make_table(columns, _with_rest(rows, len(names) - len(shown), "strategies"), width=width)
 
 
-def _accounts(accounts: Sequence[AccountView]) -> Table:
-    table = _table()
-    table.add_column("account", no_wrap=True)
-    for name in ("equity", "since start", "unrealized", "realized", "fees", "drawdown"):
-        table.add_column(name, justify="right", no_wrap=True)
+def _accounts(accounts: Sequence[AccountView], width: int) -> Table:
+    columns = (
+        Column(header="account"),
+        Column(header="equity", right=True),
+        Column(header="in all", right=True, drop=1),
+        Column(header="unrealized", right=True, drop=4),
+        Column(header="realized", right=True, drop=2),
+        Column(header="fees", right=True, drop=3),
+        Column(header="drawdown", right=True, drop=5),
+    )
+    rows: list[list[Cell]] = []
     for one in accounts:
         if one.equity is None:
-            table.add_row(one.currency, Text("unknown", style="bold yellow"))
+            rows.append([one.currency, Text("unknown", style="bold yellow")])
             continue
         change = one.equity - one.start
         share = float(change / one.start) if one.start else 0.0
-        table.add_row(
-            one.currency,
-            Text(money(one.equity, one.currency), style="bold"),
-            Text(f"{share:+.2%}", style=_sign_style(change)),
-            _signed(one.equity - one.balance, one.currency),
-            _signed(one.realized, one.currency),
-            money(one.fees, one.currency),
-            "-" if one.drawdown is None else Text(f"{one.drawdown:.2%}", style=_depth_style(one.drawdown)),
+        depth = one.drawdown
+        rows.append(
+            [
+                one.currency,
+                Text(money(one.equity, one.currency), style="bold"),
+                Text(percent(share, signed=True), style=_sign_style(change)),
+                _signed(one.equity - one.balance, one.currency),
+                _signed(one.realized, one.currency),
+                money(one.fees, one.currency),
+                "-" if depth is None else Text(percent(depth), style=_depth_style(depth)),
+            ]
         )
-    return table
+    return make_table(columns, rows, width=width)
 
 
-def _positions(view: View, lines: int) -> Table:
-    table = _table()
-    table.add_column("positions", no_wrap=True)
-    table.add_column("strategy", no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column("side", no_wrap=True)
-    for name in ("quantity", "entry", "mark", "unrealized", "", "held"):
-        table.add_column(name, justify="right", no_wrap=True)
+def _positions(view: View, width: int, lines: int) -> Table:
+    columns = (
+        Column(header="positions"),
+        Column(header="strategy", grows=True),
+        Column(header="side", drop=1),
+        Column(header="quantity", right=True, drop=2),
+        Column(header="entry", right=True, drop=5),
+        Column(header="mark", right=True, drop=4),
+        Column(header="unrealized", right=True),
+        Column(right=True, drop=3),
+        Column(header="held", right=True, drop=6),
+    )
     if not view.positions:
-        table.add_row(Text("none", style="dim"))
-        return table
+        return make_table(columns, [[Text("none", style="dim")]], width=width)
     shown = view.positions[:lines] if len(view.positions) <= lines else view.positions[: max(1, lines - 1)]
-    for one in shown:
-        table.add_row(*_position_cells(one, view.ts_us))
-    return _with_rest(table, len(view.positions) - len(shown), "positions")
+    rows = [_position_cells(one, view.ts_us) for one in shown]
+    return make_table(columns, _with_rest(rows, len(view.positions) - len(shown), "positions"), width=width)
 
 
-def _position_cells(one: PositionView, ts_us: int) -> list[RenderableType]:
+def _position_cells(one: PositionView, ts_us: int) -> list[Cell]:
     unknown = Text("-", style="dim")
     return [
         one.instrument.id,
@@ -229,27 +250,25 @@ def _position_cells(one: PositionView, ts_us: int) -> list[RenderableType]:
         _price(one.entry_price, one),
         unknown if one.mark is None else _price(one.mark, one),
         unknown if one.unrealized is None else _signed(one.unrealized, one.instrument.quote, name=True),
-        unknown if one.ratio is None else Text(f"{one.ratio:+.2%}", style=_sign_style(one.ratio)),
+        unknown if one.ratio is None else Text(percent(one.ratio, signed=True), style=_sign_style(one.ratio)),
         span(ts_us - one.opened_us),
     ]
 
 
-def _decisions(frame: Frame, lines: int) -> Table:
-    table = _table(padding=(0, 1, 0, 0))
-    table.add_column(" decisions", no_wrap=True)
-    table.add_column("strategy", no_wrap=True, overflow="ellipsis", max_width=16)
-    table.add_column("instrument", no_wrap=True)
-    table.add_column("", no_wrap=True, overflow="ellipsis", max_width=3)
-    table.add_column("what", no_wrap=True, overflow="ellipsis", max_width=24)
-    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
-    if not frame.decisions:
-        table.add_row(Text(" none yet", style="dim"))
-    for record in list(frame.decisions)[-lines:][::-1]:
-        table.add_row(*_decision_cells(record))
-    return table
+def _decisions(frame: Frame, width: int, lines: int) -> Table:
+    columns = (
+        Column(header=" decisions", drop=2),
+        Column(header="strategy"),
+        Column(header="instrument", drop=1),
+        Column(width_min=3),
+        Column(header="what"),
+        Column(header="why", shrinks=True, width_min=8, drop=3),
+    )
+    rows = [_decision_cells(record) for record in list(frame.decisions)[-lines:][::-1]]
+    return make_table(columns, rows or [[Text(" none yet", style="dim")]], width=width, left=0)
 
 
-def _decision_cells(record: Decision) -> list[RenderableType]:
+def _decision_cells(record: Decision) -> list[Cell]:
     time = Text(f" {clock_text(moment_us(record))[11:]}", style="dim")
     who, where = record.strategy or "", record.instrument or ""
     grounds = Text(why(record), style="dim")
@@ -325,7 +344,5 @@ def _first(items: Sequence[T], lines: int, key: Callable[[T], int]) -> list[T]:
     return [items[k] for k in sorted(ranked[: max(1, lines - 1)])]
 
 
-def _with_rest(table: Table, count: int, what: str) -> Table:
-    if count > 0:
-        table.add_row(Text(f"{count} more {what}", style="dim"))
-    return table
+def _with_rest(rows: list[list[Cell]], count: int, what: str) -> list[list[Cell]]:
+    return [*rows, [Text(f"{count} more {what}", style="dim")]] if count > 0 else rows

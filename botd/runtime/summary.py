@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from botd.core.money import ZERO
 from botd.runtime.panels import Frame
-from botd.runtime.tally import Tally, clock_text, feed_name, money, number, total
+from botd.runtime.tally import Tally, clock_text, feed_name, money, number, percent, total
 from botd.runtime.view import AccountView, PositionView, View
 
 
@@ -28,18 +28,19 @@ def status(frame: Frame) -> str:
 
 
 def summarize_run(frame: Frame, tally: Tally) -> str:
-    """Return the summary of a run; what is counted is counted since this start."""
+    """Return the summary of a run: what was counted since this start, and how the account stands."""
     heading, counts = frame.heading, total(tally.strategies.values())
     won = f", {counts.wins} won" if counts.trades else ""
     denied = ", ".join(f"{count} {reason}" for reason, count in tally.denials.most_common())
     lines = [
         f"session {heading.session} ({heading.mode}), {feed_name(heading.feed)}",
+        "since this start",
         f"  signals    {counts.signals} S1, {counts.entries} Z1",
         f"  denied     {counts.denied}{f': {denied}' if denied else ''}",
         f"  trades     {counts.trades} closed{won}",
         *_profits(tally),
-        *(_standing(frame.view) if frame.view else ()),
         *_alerts(tally),
+        *(_standing(frame.view) if frame.view else ()),
     ]
     return "\n".join(lines)
 
@@ -52,8 +53,11 @@ def _profits(tally: Tally) -> Iterator[str]:
 
 
 def _standing(view: View) -> Iterator[str]:
+    yield "the account, since it began"
     for one in view.accounts:
-        share = f", {float(one.equity / one.start - 1):+.2%} in all" if one.equity and one.start else ""
+        share = ""
+        if one.equity is not None and one.start:
+            share = f", {percent(float(one.equity / one.start - 1), signed=True)}"
         yield f"  equity     {_equity(one)}{share}"
     for held in view.positions:
         yield f"  open       {_position(held)}"

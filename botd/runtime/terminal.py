@@ -71,9 +71,12 @@ class Screen:
         self._frame = replace(self._frame, heading=heading)
 
     def update(self, records: Sequence[Record], *, announce: bool = True) -> None:
-        """Count records that have been committed; a warm-up's are not announced one by one."""
+        """Count records that have been committed; a warm-up's are not announced one by one.
+
+        The live table shows them by itself; before it is on, lines are all there is.
+        """
         for line in self._tally.add(records):
-            if announce and not self.live:
+            if announce and (not self.live or self._thread is None):
                 self.say(line)
 
     def observe(self, bot: Bot, ts_us: int) -> None:
@@ -175,7 +178,10 @@ class Screen:
             drawn = (frame, up_us // 1_000_000, *self._console.size)
             if self._drawn is None or drawn[0] is not self._drawn[0] or drawn[1:] != self._drawn[1:]:
                 self._drawn = drawn
-                table.update(draw(frame, height=self._console.height, up_us=up_us), refresh=True)
+                table.update(
+                    draw(frame, width=self._console.width, height=self._console.height, up_us=up_us),
+                    refresh=True,
+                )
         elif frame.view is not None and now_us - self._status_us >= STATUS_EVERY_US:
             self._status_us = now_us
             self._write(status(frame))

@@ -6,6 +6,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -17,7 +18,7 @@ from botd.core.records import (
 )
 from botd.core.risk import TradingState
 from botd.runtime.panels import Frame, Heading, draw
-from botd.runtime.tally import Tally
+from botd.runtime.tally import Tally, money
 from botd.runtime.terminal import LINES_MAX, Screen
 from botd.runtime.view import AccountView, LaneView, Phase, PositionView, View
 from botd.telemetry import configure_logging
@@ -30,7 +31,7 @@ from tests.runtime.screens import NXS, SECOND, T0, D, Records, hold, instrument
 def text_of(frame: Frame, *, width: int = 100, height: int = 30, up_us: int = 192 * SECOND) -> str:
     console = Console(width=width, height=height, force_terminal=True, color_system=None, file=io.StringIO())
     with console.capture() as capture:
-        console.print(draw(frame, height=height, up_us=up_us))
+        console.print(draw(frame, width=width, height=height, up_us=up_us))
     return capture.get()
 
 
@@ -130,11 +131,54 @@ def test_any_picture_fits_its_terminal(make: Records) -> None:
             rows_per_s=rng.choice([None, 1e6]),
             speed=rng.choice([None, 1.0, 1e5]),
         )
-        width, height = rng.choice([100, 120, 200]), rng.randrange(24, 60)
+        width, height = rng.choice([80, 100, 120, 200]), rng.randrange(24, 60)
         lines = text_of(frame, width=width, height=height).splitlines()
         assert len(lines) < height
         assert max(len(line.rstrip()) for line in lines) <= width
         assert any(line.startswith(" decisions") for line in lines)
+
+
+def names_and_amounts(frame: Frame) -> list[str]:
+    view = frame.view
+    assert view is not None
+    return [
+        *(one.instrument.id for one in view.lanes),
+        *frame.strategies,
+        *(
+            f"{money(net, ccy, signed=True)} {ccy}"
+            for t in frame.strategies.values()
+            for ccy, net in t.net.items()
+        ),
+        *(one.currency for one in view.accounts),
+        *(money(one.equity, one.currency) for one in view.accounts if one.equity is not None),
+        *(one.strategy for one in view.positions),
+    ]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+def test_names_and_amounts_survive_a_narrow_terminal(bot: Bot, make: Records, width: int) -> None:
+    hold(bot, lots=20, price=498_000)
+    intent = make.intent(strategy="mean_reversion")
+    records = [
+        make.signal(),
+        intent,
+        make.risk(intent),
+        make.trade("5.00", "0.50", strategy="mean_reversion"),
+    ]
+    frame = frame_of(screen_of(bot, records))
+    (held,) = frame.view.positions if frame.view else ()
+    long = replace(held, strategy="mean_reversion")
+    assert frame.view is not None
+    frame = replace(frame, view=replace(frame.view, positions=(long,)))
+    text = text_of(frame, width=width, height=40)
+    for words in names_and_amounts(frame):
+        assert words in text, f"{words!r} is lost:\n{text}"
+    assert row_with(text, "mean_reversion", "+4.00 USDT").startswith("BTC/USDT:USDT mean_reversion")
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    if width >= 80:
+        headers = row_with(text, "positions", "strategy")
+        assert headers.startswith("positions strategy side quantity")
+        assert "unrealized" in headers
 
 
 # ---- lines and pictures as they are written -----------------------------------------------------
@@ -304,16 +348,18 @@ def test_summary_tells_what_the_run_came_to(bot: Bot, make: Records) -> None:
     records += [make.trade("0.0001", "0.00000100", instrument=NXS)]
     assert screen_of(bot, records).summary().splitlines() == [
         "session paper-1 (paper), synthetic market, seed 1",
+        "since this start",
         "  signals    1 S1, 3 Z1",
         "  denied     3: 2 position_max, 1 balance",
         "  trades     3 closed, 2 won",
         "  P&L        +3.25 USDT of closed trades, after 0.75 of fees",
         "  P&L        +0.00009900 BTC of closed trades, after 0.00000100 of fees",
-        "  equity     10,003.75 USDT, +0.04% in all",
-        "  equity     1.00000000 BTC, +0.00% in all",
+        "  alerts     2 critical order_rejected, the last: the venue rejected t-1",
+        "the account, since it began",
+        "  equity     10,003.75 USDT, +0.04%",
+        "  equity     1.00000000 BTC, 0.00%",
         "  open       dip BTC/USDT:USDT long 0.02 from 49,800, +4.00 USDT unrealized",
         "  market     3 rows, up to 2025-11-21 14:03:22 UTC",
-        "  alerts     2 critical order_rejected, the last: the venue rejected t-1",
     ]
 
 
@@ -328,6 +374,7 @@ def test_summary_of_nothing() -> None:
     screen.begin(session="paper-1", feed="synthetic")
     assert screen.summary().splitlines() == [
         "session paper-1 (paper), synthetic",
+        "since this start",
         "  signals    0 S1, 0 Z1",
         "  denied     0",
         "  trades     0 closed",

@@ -12,7 +12,7 @@ from botd.core.records import (
 )
 from botd.core.risk import TradingState
 from botd.core.settings import CoreSettings
-from botd.runtime.tally import Tally, money, number, span, why
+from botd.runtime.tally import Tally, money, number, percent, span, why
 from botd.runtime.view import Phase, look
 from tests.runtime.screens import BTC, NXS, SECOND, T0, D, Records, hold, instrument, strategy
 
@@ -133,6 +133,18 @@ def test_why_names_confidence_rule_and_values(make: Records) -> None:
 )  # fmt: skip
 def test_span(us: int, text: str) -> None:
     assert span(us) == text
+
+
+def test_amount_that_rounds_to_nothing_has_no_minus() -> None:
+    assert money(D("-0.001"), "USDT") == "0.00"
+    assert money(D("-0.001"), "USDT", signed=True) == "+0.00"
+    assert [percent(x, signed=True) for x in (-0.00001, 0.00001, -0.0125, 0.5)] == [
+        "0.00%",
+        "0.00%",
+        "-1.25%",
+        "+50.00%",
+    ]
+    assert percent(-0.00001) == "0.00%"
 
 
 def test_numbers_are_written_for_people() -> None:
