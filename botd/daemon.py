@@ -89,7 +89,7 @@ class Daemon:
             )
         feed = feeds[0]
         fitted = fit_to_data(plan, feed.instruments, bars_only=feed.bar_length_us is not None)
-        for warning in fitted.warnings:
+        for warning in fitted.warnings[len(plan.warnings) :]:  # the others have been said
             self._say(warning.render())
         return fitted, feed
 

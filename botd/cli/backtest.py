@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
 
 def backtest(
-    strategies: Annotated[list[Path], typer.Argument(help="Strategy files or folders of them.")],
+    strategies: Annotated[
+        list[Path], typer.Argument(help="Strategy files or folders of them.", readable=False)
+    ],
     data: Annotated[Path, typer.Option("--data", help="A data file, or a folder with instruments.yaml.")],
     portfolio: Annotated[
         bool, typer.Option("--portfolio", help="One account over all files, merged by time.")
     ] = False,
     config: Annotated[
-        Path | None, typer.Option("--config", help="config.yaml with limits, fees and account.")
+        Path | None,
+        typer.Option("--config", help="config.yaml with limits, fees and account.", readable=False),
     ] = None,
     decisions: Annotated[
         str | None,
@@ -78,7 +81,7 @@ def _deliver(report: Report, *, decisions: str | None, json_out: str | None, md_
     _put(md_out, to_markdown(report))
     if "-" not in (decisions, json_out, md_out):
         with screen() as console:
-            console.print(to_table(report))
+            console.print(to_table(report, width=console.width))
             _line(console, f"{len(lines)} decisions, sha256 {digest(lines)}")
 
 

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from botd.store.queries import StateReader
 
 StateOption = Annotated[
-    Path | None, typer.Option("--state", help="The state file; by default the one config.yaml names.")
+    Path | None,
+    typer.Option("--state", help="The state file; by default the one config.yaml names.", readable=False),
 ]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="config.yaml or its folder; by default the one here.")
+    Path | None,
+    typer.Option("--config", help="config.yaml or its folder; by default the one here.", readable=False),
 ]
 SessionOption = Annotated[
     str | None, typer.Option("--session", help="The session's id; by default the one last active.")

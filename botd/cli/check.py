@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 PathArgument = Annotated[
     Path,
-    typer.Argument(help="config.yaml, its folder, a folder of strategies, or one file.", show_default=True),
+    typer.Argument(
+        help="config.yaml, its folder, a folder of strategies, or one file.",
+        show_default=True,
+        readable=False,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 

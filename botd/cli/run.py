@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-ConfigOption = Annotated[Path, typer.Option("--config", help="config.yaml or its folder.")]
+ConfigOption = Annotated[Path, typer.Option("--config", help="config.yaml or its folder.", readable=False)]
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Run on this data file instead of the configured feed.")
 ]

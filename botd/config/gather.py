@@ -179,8 +179,7 @@ class Gathering:
         Raises InputInvalid when the folder cannot be listed.
         """
         files, lookalikes = strategy_files(folder)
-        for path in lookalikes:
-            message = "is not read; strategy files end in .yaml, in small letters"
+        for path, message in lookalikes:
             self.found.append(
                 Diagnostic(file=str(path), line=0, column=0, message=message, severity=Severity.WARNING)
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from botd.config.cross import check_execution, check_lifecycle, check_risk, check_shutdown
-from botd.config.files import read_text
+from botd.config.files import looking_at, read_text
 from botd.config.gather import Gathering
 from botd.config.loader import CONFIG_NAME, Checked, check_bot, check_strategies
 from botd.config.models import ExecutionFile, LifecycleFile, RiskFile, Shape, ShutdownFile
@@ -26,10 +26,13 @@ _STRATEGY_KEYS: Final = frozenset({"strategy", "S1", "on_stop"})
 
 def inspect(path: Path) -> Checked:
     """Check what stands at a path. Raises InputInvalid when nothing does."""
-    if not path.exists():
+    with looking_at(path):
+        there = path.exists()
+        is_bot = path.is_dir() and (path / CONFIG_NAME).exists()
+    if not there:
         raise InputInvalid(f"{path}: no such file or folder")
     if path.is_dir():
-        return check_bot(path) if (path / CONFIG_NAME).exists() else check_strategies([path])
+        return check_bot(path) if is_bot else check_strategies([path])
     if path.name == CONFIG_NAME:
         return check_bot(path)
     keys = _top_keys(path)

@@ -17,6 +17,7 @@ from botd.config.build import (
     build_settings,
     default_settings,
 )
+from botd.config.files import looking_at
 from botd.config.frozen import FrozenMapping
 from botd.config.gather import BotFiles, Gathering, surroundings
 from botd.config.plan import Job, LoggingSettings, Plan, ShutdownSettings, SignalDefaults, hash_files
@@ -73,8 +74,10 @@ def check(path: Path) -> tuple[Plan | None, tuple[Diagnostic, ...]]:
 
 def check_bot(path: Path) -> Checked:
     """Check config.yaml, or the folder it is in. Raises InputInvalid when there is no such file."""
-    file = path / CONFIG_NAME if path.is_dir() else path
-    if not file.exists():
+    with looking_at(path):
+        file = path / CONFIG_NAME if path.is_dir() else path
+        there = file.exists()
+    if not there:
         raise InputInvalid(f"{file}: no such file; give the path of a {CONFIG_NAME} or of its folder")
     gathering = Gathering(root=file.parent)
     files = gathering.read_settings(file)
@@ -96,7 +99,9 @@ def check_strategies(paths: Sequence[Path], config: Path | None = None, *, liste
     if not listed:
         around = replace(around, listed=None)
     for path in paths:
-        if not path.exists():
+        with looking_at(path):
+            there = path.exists()
+        if not there:
             raise InputInvalid(f"{path}: no such file or folder")
         if not path.is_dir():
             gathering.read_strategy_file(path, path.as_posix(), around)
@@ -127,24 +132,31 @@ def on_instruments(plan: Plan, instruments: Sequence[Instrument]) -> Plan:
 def fit_to_data(plan: Plan, instruments: Sequence[Instrument], *, bars_only: bool) -> Plan:
     """Return the plan with the strategies that can trade these instruments; the others are left out.
 
-    For a bot whose strategies are made for several kinds of data. Each one left out is among the
-    warnings, with the reason. Raises ConfigInvalid when none can trade them.
+    For a bot whose strategies are made for several kinds of data. Each one left out is one warning of
+    one line, with the reason. Raises ConfigInvalid when none can trade them.
     """
     fit: list[Strategy] = []
     found: list[Diagnostic] = []
+    left_out: list[Diagnostic] = []
     for strategy in plan.strategies:
         faults = _unfit(strategy, plan, instruments)
         if bars_only:
             faults += clauses_needing_trades(strategy)
         found += faults
-        if not faults:
+        if faults:
+            left_out.append(_left_out(strategy, faults))
+        else:
             fit.append(strategy)
     if not fit:
         raise ConfigInvalid(found)
-    left_out = tuple(
-        replace(d, severity=Severity.WARNING, message=f"left out on these data: {d.message}") for d in found
-    )
     return replace(_placed(plan, fit, instruments), warnings=(*plan.warnings, *left_out))
+
+
+def _left_out(strategy: Strategy, faults: Sequence[Diagnostic]) -> Diagnostic:
+    """Say in one line why a strategy is left out: its first fault, and how many more there are."""
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    message = f"{strategy.id} is left out on these data: {faults[0].message}{more}"
+    return replace(faults[0], severity=Severity.WARNING, message=message, excerpt="")
 
 
 def _unfit(strategy: Strategy, plan: Plan, instruments: Sequence[Instrument]) -> list[Diagnostic]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from botd.config.files import read_text
+from botd.config.files import looking_at, read_text
 from botd.config.loader import CONFIG_NAME
 from botd.errors import Diagnostic, InputInvalid
 from botd.language.document import MapNode, ScalarNode, read_document
@@ -12,7 +12,8 @@ from botd.language.document import MapNode, ScalarNode, read_document
 
 def state_path(config: Path) -> Path:
     """Return the state file that a config.yaml, or the one in a folder, names. Raises InputInvalid."""
-    file = config / CONFIG_NAME if config.is_dir() else config
+    with looking_at(config):
+        file = config / CONFIG_NAME if config.is_dir() else config
     text = read_text(file, str(file))
     if isinstance(text, Diagnostic):
         raise InputInvalid(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
+from typing import Literal
 
 from rich.box import SIMPLE
 from rich.console import Group, RenderableType
@@ -22,6 +23,7 @@ from botd.research.report import (
     Result,
     RunReport,
 )
+from botd.runtime.columns import Column, fitting
 
 _NONE = "-"
 _HEADINGS = (
@@ -55,11 +57,11 @@ def to_markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_table(report: Report) -> RenderableType:
-    """Return the report for a rich console of 80 columns or more."""
+def to_table(report: Report, *, width: int) -> RenderableType:
+    """Return the report for a rich console of a width."""
     parts: list[RenderableType] = [_title(report), _summary_table(report)]
     if len(report.runs) > 1:
-        parts.append(_files_table(report))
+        parts.append(_files_table(report, width))
     if any(run.open_positions for run in report.runs):
         parts.append(_open_table(report))
     parts += [Text(""), _funnel_table(report)]
@@ -84,20 +86,29 @@ def _summary_table(report: Report) -> Table:
     return table
 
 
-def _files_table(report: Report) -> Table:
-    """Return the main figures of every file."""
-    headings = ("trades", "win rate", "P&L", "buy and hold", "drawdown")
+def _files_table(report: Report, width: int) -> Table:
+    """Return the main figures of every file; a narrow terminal has fewer of them, and all names."""
+    headings = {"trades": 3, "win rate": 4, "P&L": 0, "buy and hold": 2, "drawdown": 1}  # highest goes first
     places = [_HEADINGS.index(heading) for heading in headings]
     suffix = _common_suffix(report)
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("file", overflow="fold")
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
+    rows: list[list[str]] = []
     for run in report.runs:
         for result in run.results:
             figures = _figures(result)
             several = f" {result.currency}" if len(run.results) > 1 else ""
-            table.add_row(run.run.name.removesuffix(suffix) + several, *(figures[place] for place in places))
+            rows.append([run.run.name.removesuffix(suffix) + several, *(figures[place] for place in places)])
+    columns = [
+        Column(header="file"),
+        *(Column(header=heading, drop=drop, right=True) for heading, drop in headings.items()),
+    ]
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    kept = fitting(columns, rows, width, 1)
+    for place in kept:
+        column = columns[place]
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        table.add_column(column.header, justify=justify, no_wrap=column.right, overflow="fold")
+    for row in rows:
+        table.add_row(*(row[place] for place in kept))
     return table
 
 

@@ -31,7 +31,7 @@ def make_table(
     columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, width: int, left: int = 1
 ) -> Table:
     """Return a table of at most `width` cells. `left` is the space before each column."""
-    places = _fitting(columns, rows, width, left)
+    places = fitting(columns, rows, width, left)
     tight = _needed(columns, rows, places, left, headers=True) > width
     padding = (0, 1, 0, 0 if tight else left)
     table = Table(box=None, expand=True, header_style=_HEADER, padding=padding)
@@ -52,7 +52,8 @@ def make_table(
     return table
 
 
-def _fitting(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int, left: int) -> list[int]:
+def fitting(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int, left: int) -> list[int]:
+    """Return the places of the columns that stay in a table of this width."""
     places = list(range(len(columns)))
     while _needed(columns, rows, places, left, headers=True) > width:
         droppable = [place for place in places if columns[place].drop]

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.bots import T0_MS, Done, botd, edit, list_file, make_bot, refused, write_bars, write_trades
+from tests.cli.bots import (
+    RIDER,
+    T0_MS,
+    Done,
+    botd,
+    edit,
+    list_file,
+    make_bot,
+    refused,
+    write_bars,
+    write_trades,
+)
 
+CROSS = """\
+strategy: cross
+instruments: [SOL/USDT:USDT]
+side: long
+S1:
+  when: sma(close(1m), 2) crosses above sma(close(1m), 5)
+Z1: { when: always, order: { type: market, slippage_max: 50bps }, size: { fixed: 500 USDT } }
+protect: { stop_loss: 10% }
+on_stop: cancel
+"""
 PLACED = re.compile(r"^[\w./-]+:\d+:\d+: ")
 
 Damage = Callable[[Path], None]
@@ -102,6 +124,39 @@ def test_run_of_a_bot_with_a_fault_says_where_and_starts_nothing(
     assert done.said[-1].endswith("; nothing was started")
     assert len(done.said) <= 4
     assert not (bot / "state").exists()
+
+
+@pytest.mark.parametrize("place", ["strategies/z.yaml", "configs/risk.yaml", "config.yaml"])
+def test_pipe_in_place_of_a_file_is_said_and_never_waited_for(bot: Path, place: str) -> None:
+    (bot / place).unlink(missing_ok=True)
+    os.mkfifo(bot / place)
+    for command in ("check", "run"):
+        done = botd(bot, command, timeout=30)
+        assert done.code == 2
+        assert done.err.count(f"{place}: is a pipe, a socket or a device; only regular files are read") == 1
+
+
+def test_folder_that_is_named_like_a_strategy_is_said(bot: Path) -> None:
+    (bot / "strategies/x.yaml").mkdir()
+    done = botd(bot, "check")
+    assert done.code == 0
+    assert "strategies/x.yaml: warning: is a folder and is not read" in done.out
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not read")
+@pytest.mark.parametrize(
+    "place", ["config.yaml", "configs/risk.yaml", "strategies/rider.yaml", "strategies", "."]
+)
+def test_what_may_not_be_read_is_said_in_our_words(bot: Path, place: str) -> None:
+    for one in (bot, *bot.parents):
+        if "pytest" in one.as_posix():
+            one.chmod(0o755)
+    (bot / place).chmod(0)
+    for command in ("check", "run"):
+        done = botd(bot, command, bot, user=65534) if command == "check" else botd(bot, command, user=65534)
+        assert done.code == 2, done
+        assert "this user may not read it; change its permissions" in done.err
+        assert "Errno" not in done.err
 
 
 def test_run_names_the_faults_of_all_files_at_once(bot: Path) -> None:
@@ -205,6 +260,18 @@ def test_speed_that_is_none_is_refused(bot: Path, speed: str) -> None:
 
 def test_speed_without_data_is_refused(bot: Path) -> None:
     refused(botd(bot, "run", "--speed", "10"), 2, "--speed goes with --data")
+
+
+def test_run_on_bars_says_in_one_line_each_which_strategies_it_leaves_out(tmp_path: Path) -> None:
+    bot = make_bot(tmp_path / "two", rider=RIDER.replace("NXS/BTC", "SOL/USDT:USDT"), cross=CROSS)
+    write_bars(bot / "data/sol.parquet", [100.0 + i for i in range(20)])
+    done = botd(bot, "run", "--data", "data/sol.parquet")
+    assert done.code == 0, done
+    lines = [line for line in done.out.splitlines() if "left out" in line or "^" in line]
+    assert len(lines) == 1
+    assert "strategies/rider.yaml:" in lines[0]
+    assert "warning: rider is left out on these data: " in lines[0]
+    assert lines[0].endswith(" more)")
 
 
 def test_run_on_data_that_no_strategy_can_trade_names_the_clauses(bot: Path) -> None:

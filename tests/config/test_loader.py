@@ -373,8 +373,8 @@ def test_strategies_that_cannot_trade_the_data_are_left_out_with_a_warning(bot: 
 
     assert [s.id for s in fitted.strategies] == ["fade"]
     assert fitted.instruments_of("fade") == ("XRP/USDT:USDT",)
-    left_out = [d for d in fitted.warnings if d.message.startswith("left out on these data: ")]
-    assert [(d.severity, d.line) for d in left_out] == [(Severity.WARNING, 7)]
+    left_out = [d for d in fitted.warnings if " is left out on these data: " in d.message]
+    assert [(d.severity, d.line, d.excerpt) for d in left_out] == [(Severity.WARNING, 7, "")]
 
 
 def test_data_that_no_strategy_can_trade_are_refused(bot: Path) -> None:

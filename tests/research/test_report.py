@@ -369,7 +369,7 @@ def test_markdown_shows_files_pool_and_open_positions() -> None:
 def test_terminal_table_shows_every_figure() -> None:
     report = make_report(strategies=["pump"], data="pumps", runs=[first_run(), second_run()])
     console = Console(file=io.StringIO(), width=80)
-    console.print(to_table(report))
+    console.print(to_table(report, width=80))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     for words in (
         "pump on 2 files of pumps",
@@ -389,5 +389,17 @@ def test_terminal_table_shows_every_figure() -> None:
     ):
         assert words in " ".join(text.split())
     assert "book: none" not in text
-    console.print(to_table(portfolio()))
+    console.print(to_table(portfolio(), width=80))
     assert "book: none" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("width", [24, 40, 60])
+def test_terminal_table_keeps_its_file_column_on_a_narrow_terminal(width: int) -> None:
+    report = make_report(strategies=["pump"], data="pumps", runs=[first_run(), second_run()])
+    console = Console(file=io.StringIO(), width=width)
+    console.print(to_table(report, width=width))
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    header = next(line for line in lines if line.startswith("file "))
+    assert "P&L" in header
+    for name, pnl in (("nxs", "0.03"), ("nxs2", "-0.1")):
+        assert any(line.split()[:1] == [name] and pnl in line.split() for line in lines), lines
