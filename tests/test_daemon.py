@@ -180,6 +180,17 @@ def test_rows_that_a_former_run_judged_are_not_waited_for_again(bot: Path) -> No
         assert daemon.end().code == 0
 
 
+def test_status_tells_a_killed_session_from_a_running_one(bot: Path) -> None:
+    with Running(bot, "run", "--data", DATA, "--speed", "60") as daemon:
+        daemon.wait_for(" begins")
+        assert "  paper  running\n" in botd(bot, "status").out
+        daemon.signal(signal.SIGKILL)
+        daemon.process.wait(30)
+    assert "  paper  not running (killed or crashed; 'botd run' goes on with it)\n" in botd(bot, "status").out
+    assert run(bot).code == 0
+    assert [status for _, status in sessions(bot)] == ["finished"]
+
+
 def test_kill_9_anywhere_loses_nothing(bot: Path) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")

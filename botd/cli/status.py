@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from botd.cli.books import ConfigOption, SessionOption, StateOption, open_books
 from botd.cli.output import screen
+from botd.runtime.columns import Column, fitting
 from botd.runtime.lock import is_held
 from botd.runtime.tally import currency_of, feed_name, money, percent
 
@@ -82,7 +83,8 @@ def _records(reader: StateReader, session_id: str) -> str:
 def _how_it_is(reader: StateReader, session: SessionInfo) -> str:
     """Return a session's status; one that is to be running runs only while a daemon holds the folder."""
     if session.status == "running" and is_held(reader.path.parent) is False:
-        return "not running (killed or crashed; 'botd run' goes on with it)"
+        next_run = "begins anew" if session.mode == "warmup" else "goes on with it"
+        return f"not running (killed or crashed; 'botd run' {next_run})"
     return session.status
 
 
@@ -130,8 +132,17 @@ def _positions(console: Console, reader: StateReader, session_id: str) -> None:
         )
         for p in found
     ]
-    names = ("strategy", "instrument", "side", "qty", "entry", "realized", "fees", "opened")
-    _table(console, "open positions", names, rows)
+    columns = (
+        Column(header="strategy"),
+        Column(header="instrument"),
+        Column(header="side", drop=1),
+        Column(header="qty"),
+        Column(header="entry", drop=2),
+        Column(header="realized", drop=3),
+        Column(header="fees", drop=4),
+        Column(header="opened", drop=5),
+    )
+    _table(console, "open positions", columns, rows)
 
 
 def _signals(console: Console, reader: StateReader, session_id: str) -> None:
@@ -150,10 +161,16 @@ def _signals(console: Console, reader: StateReader, session_id: str) -> None:
                 outcome,
             )
         )
+    columns = (
+        Column(header="UTC", drop=1),
+        Column(header="strategy"),
+        Column(header="instrument"),
+        Column(header="section", drop=2),
+        Column(header="price", drop=3),
+        Column(header="outcome"),
+    )
     if rows:
-        _table(
-            console, "last signals", ("UTC", "strategy", "instrument", "section", "price", "outcome"), rows
-        )
+        _table(console, "last signals", columns, rows)
 
 
 def _alerts(console: Console, reader: StateReader, session_id: str) -> None:
@@ -175,15 +192,23 @@ def _sessions(console: Console, reader: StateReader) -> None:
         (info.id, _how_it_is(reader, info).partition(" (")[0], minute(info.started_us), minute(info.ended_us))
         for info in reader.sessions()[:_SESSIONS_SHOWN]
     ]
-    _table(console, "sessions", ("id", "status", "started (UTC)", "ended"), rows)
+    columns = (
+        Column(header="id"),
+        Column(header="status"),
+        Column(header="started (UTC)", drop=2),
+        Column(header="ended", drop=1),
+    )
+    _table(console, "sessions", columns, rows)
 
 
-def _table(console: Console, title: str, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def _table(console: Console, title: str, columns: Sequence[Column], rows: Sequence[tuple[str, ...]]) -> None:
+    """Print a table; on a narrow terminal whole columns go, the least needed first."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for name in names:
-        table.add_column(name, no_wrap=True)
+    places = fitting(columns, rows, console.width, 1)
+    for place in places:
+        table.add_column(columns[place].header, no_wrap=True)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(row[place] for place in places))
     console.print(table, markup=False)

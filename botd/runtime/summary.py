@@ -27,14 +27,14 @@ def status(frame: Frame) -> str:
     )
 
 
-def summarize_run(frame: Frame, tally: Tally) -> str:
+def summarize_run(frame: Frame, tally: Tally, *, since: str) -> str:
     """Return the summary of a run: what was counted since this start, and how the account stands."""
     heading, counts = frame.heading, total(tally.strategies.values())
     won = f", {counts.wins} won" if counts.trades else ""
     denied = ", ".join(f"{count} {reason}" for reason, count in tally.denials.most_common())
     lines = [
         f"session {heading.session} ({heading.mode}), {feed_name(heading.feed)}",
-        "since this start",
+        since,
         f"  signals    {counts.signals} S1, {counts.entries} Z1",
         f"  denied     {counts.denied}{f': {denied}' if denied else ''}",
         f"  trades     {counts.trades} closed{won}",

@@ -53,6 +53,7 @@ class Screen:
         self._write = write or self._print
         self._frame = Frame(heading=Heading(mode=mode))
         self._tally = Tally()
+        self._since = "since this start"
         self._seen: tuple[Bot, int] | None = None
         self._lines: deque[str] = deque()
         self._lines_lost = 0
@@ -75,6 +76,8 @@ class Screen:
 
         The live table shows them by itself; before it is on, lines are all there is.
         """
+        if not announce:
+            self._since = "since this start, its warm-up included"
         for line in self._tally.add(records):
             if announce and (not self.live or self._thread is None):
                 self.say(line)
@@ -196,7 +199,7 @@ class Screen:
     def summary(self) -> str:
         """Return what the run came to, for its end; counts are since this start."""
         self._take(self._clock.now_us())
-        return summarize_run(self._frame, self._tally)
+        return summarize_run(self._frame, self._tally, since=self._since)
 
 
 class _LinesAbove(io.TextIOBase):

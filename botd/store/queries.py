@@ -166,8 +166,8 @@ class StateReader:
         if session_id is None:
             first = next((info for info in found if info.mode != "warmup"), None)
             if first is None:
-                known = f"; its warm-up is {found[0].id}" if found else ""
-                raise InputInvalid(f"{self.path} has no session yet{known}; start botd first")
+                advice = f", only {found[0].id}, which --session shows" if found else "; start botd first"
+                raise InputInvalid(f"{self.path} has no session yet{advice}")
             return first
         for info in found:
             if info.id == session_id:

@@ -52,6 +52,10 @@ def check_header(path: Path) -> None:
     try:
         with path.open("rb") as file:
             head = file.read(len(_MAGIC))
+    except IsADirectoryError as error:
+        raise InputInvalid(
+            f"{path} is a folder; the state is a file, such as {path / 'botd.sqlite3'}"
+        ) from error
     except OSError as error:
         raise InputInvalid(f"cannot read {path}: {error.strerror}; name another state file") from error
     if head and head != _MAGIC:

@@ -54,14 +54,29 @@ def digests(folder: Path) -> dict[str, str]:
 # ---- the state folder -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", ["file.txt/botd.sqlite3", "/proc/botd/botd.sqlite3"])
-def test_state_that_cannot_be_written_is_one_line(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "advice"),
+    [
+        ("file.txt/botd.sqlite3", "a file stands where the folder should be); move the file away"),
+        ("/proc/botd/botd.sqlite3", "make the folder writable"),
+    ],
+)
+def test_state_that_cannot_be_written_is_one_line(tmp_path: Path, place: str, advice: str) -> None:
     bot = make_bot(tmp_path / "bot")
     (bot / "file.txt").write_text("mine\n")
     edit(bot / "config.yaml", "path: state/botd.sqlite3", f"path: {place}")
     write_pump(bot / "data/nxs.parquet", bursts=1)
-    refused(run(bot), 2, "the state cannot be written here", "state.path")
+    refused(run(bot), 2, "the state cannot be written here", advice, "state.path")
     assert (bot / "file.txt").read_text() == "mine\n"
+
+
+def test_folder_in_place_of_the_state_file_says_what_to_do(tmp_path: Path) -> None:
+    bot = make_bot(tmp_path / "bot")
+    (bot / "state").mkdir()
+    edit(bot / "config.yaml", "path: state/botd.sqlite3", "path: state")
+    write_pump(bot / "data/nxs.parquet", bursts=1)
+    for done in (run(bot), botd(bot, "status"), botd(bot, "decisions")):
+        refused(done, 2, "state is a folder; the state is a file, such as ", "state/botd.sqlite3")
 
 
 def nobody(folder: Path) -> int | None:

@@ -115,6 +115,19 @@ def test_status_counts_the_warm_up_a_session_began_from(tmp_path: Path) -> None:
     assert "equity   not recorded yet" in output
 
 
+@pytest.mark.parametrize("width", ["40", "60", "80"])
+def test_status_keeps_names_and_amounts_on_a_narrow_terminal(
+    path: Path, width: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # what makes it a terminal
+    monkeypatch.setenv("TERM", "dumb")
+    lines = [line.split() for line in run("status", "--state", str(path)).splitlines()]
+    assert ["strategy", "instrument"] in [line[:2] for line in lines]
+    held = next(line for line in lines if line[:2] == ["dip", "BTC/USDT"] and "0.05" in line)
+    assert not any("…" in word for word in held)
+
+
 def test_times_and_amounts_for_people() -> None:
     from decimal import Decimal
 

@@ -369,6 +369,12 @@ def test_summary_sees_what_changed_after_the_last_observation(bot: Bot) -> None:
     assert "  open       dip" in screen.summary()
 
 
+def test_summary_says_that_it_counts_a_warm_up(make: Records) -> None:
+    screen = Screen(Console(file=io.StringIO()), ManualClock(), mode="paper")
+    screen.update([make.trade("5.00", "0.50")], announce=False)
+    assert screen.summary().splitlines()[1] == "since this start, its warm-up included"
+
+
 def test_summary_of_nothing() -> None:
     screen = Screen(Console(file=io.StringIO()), ManualClock(), mode="paper")
     screen.begin(session="paper-1", feed="synthetic")
