@@ -227,7 +227,7 @@ def test_path_under_a_file_is_input_invalid(tmp_path: Path) -> None:
 
 def test_folder_in_place_of_the_file_is_input_invalid(tmp_path: Path) -> None:
     for opening in (open_state, StateReader):
-        with pytest.raises(InputInvalid, match="Is a directory"):
+        with pytest.raises(InputInvalid, match="is a folder; the state is a file"):
             opening(tmp_path)
 
 
