@@ -19,7 +19,8 @@ from botd.language.checks import clauses_needing_trades
 from botd.ports import Chunk, Clock, Feed
 from botd.research.report import DataSpan, Run
 from botd.runtime.batch import run_batch
-from botd.runtime.loop import Group, Recovery, TradingLoop
+from botd.runtime.loop import Group, TradingLoop
+from botd.runtime.recovery import Recovery
 from botd.venues.book import SqliteVenueBook
 from botd.venues.simulated import SimulatedVenue
 

@@ -18,7 +18,8 @@ from botd.feeds.synthetic import SyntheticFeed
 from botd.ports import Batch, Chunk, Cursor, Feed, SessionInfo
 from botd.runtime.batch import run_batch
 from botd.runtime.clock import WallClock
-from botd.runtime.loop import Group, Recovery, TradingLoop, event_place
+from botd.runtime.loop import Group, TradingLoop
+from botd.runtime.recovery import Recovery, event_place
 from botd.runtime.snapshot import decode, encode
 from botd.runtime.terminal import Screen
 from botd.store.journal import SqliteJournal

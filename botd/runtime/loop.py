@@ -23,6 +23,7 @@ from botd.engine.layout import KIND, N_INPUT, RowKind, T
 from botd.engine.timers import TimerSource
 from botd.errors import InvariantBroken
 from botd.ports import AnswersEvent, Chunk, Cursor, EventVenue, JournalEvent
+from botd.runtime.recovery import Recovery, event_place
 
 
 @value(frozen=True, slots=True)
@@ -39,34 +40,6 @@ _made_group = maker(Group)
 _made_cursor = maker(Cursor)
 _journal_event = maker(JournalEvent)
 _answers_event = maker(AnswersEvent)
-
-
-class Recovery:
-    """What a former run of the session has committed: met again, it is not committed or sent twice."""
-
-    def __init__(self, cursor: Cursor, events: Sequence[JournalEvent]) -> None:
-        self.cursor = cursor
-        self._events = list(events)
-        self._next = 0
-
-    def events_at(self, position: int) -> list[JournalEvent]:
-        """Hand over the events that were applied before a merged position."""
-        start = self._next
-        while self._next < len(self._events) and self._events[self._next].position <= position:
-            self._next += 1
-        return self._events[start : self._next]
-
-    def next_position(self) -> int:
-        """Return the merged position of the next event, or the end of what was committed."""
-        if self._next < len(self._events):
-            return self._events[self._next].position
-        return self.cursor.position
-
-
-def event_place(state: Mapping[str, Any]) -> tuple[int, int]:
-    """Return (position, ordinal) of the last event that is in a loop's state; older states do not say."""
-    position, ordinal = state.get("ordinal", (state["position"], -1))
-    return position, ordinal
 
 
 class TradingLoop:
