@@ -225,7 +225,7 @@ def test_broken_name_causes_no_further_fault() -> None:
         ("always for 8d", "1:12: 'for' needs a duration of at most 7d, such as speed < 0 for 3s"),
         ("price > 1e-999", "1:9: this number is too long; write at most 40 digits"),
         ("price > 5..2", "1:9: '5..2' is not a number; write it like 10, 0.5, 10s, 1h30m, 1% or 50bps"),
-        ("_x > 1", "1:1: unknown name '_x'; name it under let, or use a word of the catalogue"),
+        ("_x > 1", "1:1: unknown name '_x'; name it under let, or use a word that botd words lists"),
         ("zscore(mid > 2, 1h, every 1s) > 1",
          "1:8: zscore() needs a value here, this is a condition: "
          "zscore(rush_orders(25s), 7h, every 25s) > 40"),
