@@ -62,7 +62,8 @@ def test_hour_is_recorded_before_an_answer_that_comes_after_it() -> None:
 
 def test_account_is_recorded_when_a_trade_closes_at_the_marks_of_that_place() -> None:
     other = strategy("t", instrument=ETH.id, z1=LATER)
-    scene = Scene(strategy(protect="stop_loss: 10%"), others=[(ETH, other)])
+    crash = "{ name: crash, when: price < 95 }"
+    scene = Scene(strategy(protect="stop_loss: 10%", e1=crash), others=[(ETH, other)])
     eth = submitted(scene.feed([1], rows((1, 101))))
     scene.fill(eth, 10, 102)
     scene.second = 1
@@ -71,7 +72,8 @@ def test_account_is_recorded_when_a_trade_closes_at_the_marks_of_that_place() ->
     scene.accept(stop)
     block = np.concatenate([rows((3, 90)), rows((4, 500))], axis=1)
     loaded = scene.bot.load(np.array([0, 1], np.int64), block)
-    scene.bot.advance(loaded, 0, 1)  # ETH's row at 500 is in the block, and still to come
+    place, _ = scene.bot.advance(loaded, 0, 2)
+    assert place == 1  # the crash stopped it: ETH's row at 500 is scanned, and still to come
     scene.second = 3
     scene.fill(stop, 10, 91)
     (snapshot,) = scene.of(PortfolioSnapshot)
