@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from botd.core.records import Record
 from botd.errors import InputInvalid
 from botd.feeds.synthetic import SyntheticFeed
 from botd.ports import Batch, Chunk, Cursor, Feed
+from botd.runtime.audit import Audit
 from botd.runtime.clock import WallClock
 from botd.runtime.live import LiveDriver
 from botd.runtime.lock import StateLock
@@ -25,7 +26,8 @@ from botd.runtime.shutdown import Stage, Stages, StopRequest, note_signals, stop
 from botd.runtime.snapshot import encode
 from botd.runtime.supervisor import Supervisor
 from botd.runtime.terminal import Screen
-from botd.sessions import Session, SessionOpener
+from botd.sessions import EXAMINED_RECORDS, Session, SessionOpener
+from botd.store.fsck import Report, examine
 from botd.store.journal import SqliteJournal, open_state
 from botd.store.writer import WriterThread
 
@@ -133,10 +135,11 @@ class Daemon:
             on_records=self._heard,
             on_block=lambda ts_us: self._screen.observe(session.loop.bot, ts_us),
         )
+        audit = self._audit(session, journal, request)
         self._screen.begin(session=session.id, feed=session.feed.identity)
         try:
             with stop_on_signals(request), self._screen:
-                await self._tasks(session, driver, request)
+                await self._tasks(session, driver, request, audit)
                 report = await self._stages(session, driver, writer, request).run(
                     ceiling_s=self.plan.shutdown.ceiling_us / 1e6, request=request
                 )
@@ -144,9 +147,17 @@ class Daemon:
             await writer.close()
         self._say(self._screen.summary())
         self._say(report.describe())
+        if audit.refusal is not None:
+            raise audit.refusal
         return report.exit_code
 
-    async def _tasks(self, session: Session, driver: LiveDriver, request: StopRequest) -> None:
+    def _audit(self, session: Session, journal: SqliteJournal, request: StopRequest) -> Audit:
+        def look(cancelled: Callable[[], bool]) -> Report:
+            return examine(journal.path, session_id=session.id, newest=EXAMINED_RECORDS, cancelled=cancelled)
+
+        return Audit(look, self._clock, self._alert, request.ask)
+
+    async def _tasks(self, session: Session, driver: LiveDriver, request: StopRequest, audit: Audit) -> None:
         """Trade until the feed ends or a stop is asked for; the helpers end with it."""
         schedule = build_schedule(self.plan.schedule, self._alert)
         reconciler = Reconciler(session.loop, self._clock, self._alert, self.plan.settings.execution)
@@ -168,6 +179,7 @@ class Daemon:
             supervisor.start("stop", watch, restarts=1)
             supervisor.start("schedule", schedule.run, restarts=3)
             supervisor.start("reconcile", reconciler.run, restarts=3)
+            supervisor.start("fsck", audit.run, restarts=3)
 
     def _stages(
         self, session: Session, driver: LiveDriver, writer: SessionWriter, request: StopRequest

@@ -22,6 +22,7 @@ from botd.runtime.loop import Group, TradingLoop
 from botd.runtime.recovery import Recovery, event_place
 from botd.runtime.snapshot import decode, encode
 from botd.runtime.terminal import Screen
+from botd.store.fsck import examine
 from botd.store.journal import SqliteJournal
 from botd.venues.book import SqliteVenueBook
 
@@ -30,6 +31,7 @@ WARM_UP_US = DAY_US
 WARM_UP_GROUPS = 1_000  # per transaction: nothing depends on a warm-up's being durable at once
 ABSENCE_MAX_US = DAY_US
 SETTLE_US = 5_000_000  # rows read beyond the cursor where a session is only met again to be ended
+EXAMINED_RECORDS = 50_000  # the newest, one by one, at a start and every hour; sums are over all
 VENUE_FILE = "venue.sqlite3"
 
 
@@ -75,8 +77,10 @@ class SessionOpener:
                     "give each account a state file of its own"
                 )
         journal.note_killed(self._clock.now_us())
-        journal.save_revision(config_hash=plan.config_hash, files=plan.files, applied_us=self._clock.now_us())
         info = self._find()
+        if info is not None:
+            self._examine(info.id)
+        journal.save_revision(config_hash=plan.config_hash, files=plan.files, applied_us=self._clock.now_us())
         cursor = journal.cursor(info.id) if info else None
         if info is None or cursor is None:
             return self._begin(plan)
@@ -94,6 +98,16 @@ class SessionOpener:
         if isinstance(self._feed, SyntheticFeed):  # other instruments make it another feed: still our account
             return self._journal.newest_session(mode=self._plan.mode, feed_kind="synthetic")
         return self._journal.find_session(mode=self._plan.mode, feed=self._feed.identity)
+
+    def _examine(self, session_id: str) -> None:
+        """Hold the books to their invariants before anything trades on them; raises StateCorrupt."""
+        report = examine(
+            self._journal.path, session_id=session_id, newest=EXAMINED_RECORDS, sound=True
+        )  # the pages have been checked as the file was opened
+        for warning in report.warnings:
+            self._say(f"fsck: {warning}")
+        if report.refusal is not None:
+            raise report.refusal
 
     # ---- a first start --------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "backtest": Command("botd.cli.backtest", "Run strategies over recorded data and report."),
     "decisions": Command("botd.cli.decisions", "Print a session's decisions, one canonical line each."),
     "status": Command("botd.cli.status", "Show what the state file knows."),
+    "fsck": Command("botd.cli.fsck", "Check that the books agree with themselves; exit 0, 1, 6 or 7."),
 }
 
 

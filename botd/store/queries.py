@@ -126,7 +126,7 @@ class StateReader:
         if not self.path.exists():
             raise InputInvalid(f"no state file at {self.path}; start botd first, or name one with --state")
         check_header(self.path)
-        uri = f"file:{quote(str(self.path.absolute()))}?{_how_to_read(self.path)}"
+        uri = f"file:{quote(str(self.path.absolute()))}?{how_to_read(self.path)}"
         self._engine = create_engine(
             "sqlite://",
             creator=lambda: sqlite3.connect(
@@ -339,7 +339,7 @@ def _last_active(info: SessionInfo) -> tuple[bool, int]:
     return info.status == "running", info.started_us if info.ended_us is None else info.ended_us
 
 
-def _how_to_read(path: Path) -> str:
+def how_to_read(path: Path) -> str:
     """Return the URI parameters to read a file: in a folder that cannot be written, it has to stand still.
 
     SQLite reads a WAL file by the help of files that it makes beside it (https://sqlite.org/wal.html#readonly).

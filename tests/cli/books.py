@@ -1,4 +1,4 @@
-"""The books of a state file, added up again from their fills with nothing of botd's."""
+"""The books of a state file, added up again from their fills with nothing of botd's; its own checks come last."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from botd.store.fsck import examine
+
 ZERO = Decimal(0)
 Rows = list[dict[str, Any]]
 
@@ -17,6 +19,7 @@ class Books:
     """What a state file says, read once."""
 
     def __init__(self, state: Path) -> None:
+        self.path = state
         connection = sqlite3.connect(f"file:{state}?mode=ro", uri=True)
         connection.row_factory = sqlite3.Row
         try:
@@ -48,11 +51,12 @@ class Books:
         return [row for row in self.of(self.orders, session_id) if row["status"] in live]
 
     def check(self, start: Mapping[str, Decimal]) -> None:
-        """Hold the books of one account, over all of its sessions, to their fills."""
+        """Hold the books of one account, over all of its sessions, to their fills and to their invariants."""
         self._check_orders()
         self._check_trades()
         self._check_positions()
         self._check_equity(start)
+        assert examine(self.path).findings == ()
 
     def _check_orders(self) -> None:
         ids = Counter((fill["session_id"], fill["trade_id"]) for fill in self.fills)
