@@ -76,7 +76,7 @@ class OtherAccount(BotdError):
 
 
 class StateCorrupt(BotdError):
-    """The state file is damaged or is not a botd state file."""
+    """The state file is damaged, is not a botd state file, or holds books that contradict themselves."""
 
     exit_code = 6
 

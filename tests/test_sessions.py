@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from botd.runtime.clock import WallClock
 from botd.runtime.snapshot import encode
 from botd.runtime.terminal import Screen
 from botd.sessions import DAY_US, Session, SessionOpener
+from botd.store.fsck import examine
 from botd.store.journal import SqliteJournal, open_state
 from botd.store.queries import StateReader
 from tests.store import samples
@@ -263,6 +266,43 @@ def test_hand_over_killed_before_it_spoke_to_the_venue_speaks_on_return(
     again, journal = bench.open()  # and what was sent once is not sent again
     bench.trade(again, journal, 1)
     assert stops(again) == stops(heir)
+
+
+def rows_written(bench: Bench) -> dict[str, int]:
+    """Count the rows of everything that trading writes."""
+    tables = ("intents", "risk_decisions", "orders", "fills", "trades", "positions", "portfolio_snapshots")
+    with closing(sqlite3.connect(bench.folder / "state" / "botd.sqlite3")) as connection:
+        return {
+            table: int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) for table in tables
+        }
+
+
+def test_S14_ten_starts_without_news_write_nothing(bench: Bench) -> None:  # noqa: N802 - the invariant's id
+    bench.trade(*bench.open(), minutes=5)
+    before = rows_written(bench)
+    assert min(before[table] for table in ("intents", "orders", "fills", "positions")) > 0
+    for _ in range(10):
+        bench.trade(*bench.open(), minutes=0)  # the rows up to now are judged again, and no new ones come
+    assert rows_written(bench) == before
+    assert examine(bench.folder / "state" / "botd.sqlite3").findings == ()
+
+
+def test_S5_fill_lost_in_a_session_that_was_taken_over_refuses_the_start(bench: Bench) -> None:  # noqa: N802
+    session, journal = bench.open()
+    bench.trade(session, journal, 5)
+    bench.write(HOLDER.replace("held > 1h", "held > 2h"))
+    bench.trade(*bench.open(), minutes=1)
+    state = bench.folder / "state" / "botd.sqlite3"
+    kept = state.read_bytes()
+    with closing(sqlite3.connect(state)) as connection, connection:
+        connection.execute("DELETE FROM fills WHERE seq = (SELECT min(seq) FROM fills)")
+    broken = state.read_bytes()
+    with pytest.raises(StateCorrupt, match=r"cannot be trusted: S5\.position \(3 rows\)"):
+        bench.open()
+    assert state.read_bytes() == broken
+    state.write_bytes(kept)
+    session, journal = bench.open()
+    bench.die(session, journal)
 
 
 def test_strategy_with_a_position_cannot_vanish(bench: Bench) -> None:

@@ -28,8 +28,14 @@ _USUAL = Path("state/botd.sqlite3")
 
 def open_books(state: Path | None, config: Path | None) -> StateReader:
     """Open the state file that is named, else that of the config.yaml named, else of the one here."""
-    from botd.errors import InputInvalid
     from botd.store.queries import StateReader  # here, so that other commands start without a database
+
+    return StateReader(find_books(state, config))
+
+
+def find_books(state: Path | None, config: Path | None) -> Path:
+    """Return the path of that state file; raise InputInvalid where there is none."""
+    from botd.errors import InputInvalid
 
     if state is not None and config is not None:
         raise InputInvalid("--state and --config both name the books; give one of them")
@@ -42,7 +48,7 @@ def open_books(state: Path | None, config: Path | None) -> StateReader:
             else f"'{start}' makes it; another one is named by --state"
         )
         raise InputInvalid(f"no state file at {path}; {advice}")
-    return StateReader(path)
+    return path
 
 
 def _find(config: Path | None) -> Path:

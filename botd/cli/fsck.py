@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from botd.cli.decisions import STATE_FILE, StateOption
+from botd.cli.books import ConfigOption, StateOption, find_books
+from botd.cli.output import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,15 +20,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 FINDINGS = 1
 
 
-def fsck(state: StateOption = STATE_FILE, as_json: JsonOption = False) -> int:
+def fsck(state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> int:
     """Check that the books agree with themselves; exit 0, or 1 with every row that does not."""
     from botd.store.fsck import examine  # here, so that other commands start without a database
 
-    report = examine(state)
+    report = examine(find_books(state, config))
     lines = [json.dumps(_document(report), ensure_ascii=False, indent=2)] if as_json else _lines(report)
     for line in lines:
-        sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+        write(f"{line}\n")
     return FINDINGS if report.findings else 0
 
 
@@ -39,15 +38,12 @@ def _lines(report: Report) -> Iterator[str]:
         check = finding.check
         yield f"{check.id}  {check.statement}: {finding.count} of {check.table}"
         for row in finding.rows:
-            yield "    " + " ".join(
-                f"{name}={'-' if value is None else value}" for name, value in row.items()
-            )
-    broken = len(report.findings)
-    count = f"{report.sessions_count} session{'' if report.sessions_count == 1 else 's'}"
-    verdict = (
-        f"{broken} of {len(report.checks)} checks broken" if broken else f"{len(report.checks)} checks hold"
-    )
-    yield f"{report.path}: {count}, {verdict}"
+            cells = (f"{name}={'-' if value is None else value}" for name, value in row.items())
+            yield f"    {' '.join(cells)}"
+    broken, checked = len(report.findings), len(report.checks)
+    verdict = f"{broken} of {checked} checks broken" if broken else f"all {checked} checks hold"
+    sessions = f"{report.sessions_count} session{'' if report.sessions_count == 1 else 's'}"
+    yield f"{report.path}: {sessions}, {verdict}"
     if report.refusals:
         yield "the daemon does not trade on these books; restore a copy of the file"
     yield "not in the state file, and decided elsewhere:"

@@ -45,7 +45,7 @@ def _read(amount: Any) -> Decimal:
 
 
 class _Sum:
-    """The sum of a column; NULLs are left out, and the sum of nothing is 0."""
+    """The running sum of a column, over a window; NULLs are left out."""
 
     def __init__(self) -> None:
         self._total = _ZERO
@@ -74,11 +74,11 @@ class _Sum:
         return self.value()
 
 
-def _total(terms: Any) -> str:
+def _total(terms: str | None) -> str:
     """Return the sum of terms with spaces between them, each an amount or a product such as `-1*0.5`."""
     total = _ZERO
     try:
-        for term in (terms or "").split(" ") if terms else ():
+        for term in terms.split(" ") if terms else ():
             if "*" in term:
                 one, _, other = term.partition("*")
                 total = _WIDE.add(total, _WIDE.multiply(_read(one), _read(other)))

@@ -3,7 +3,7 @@
 Beside the tables of the file the queries read four more, which `botd.store.fsck` makes for itself:
 
 - `lineage`: a session, the `root` of those that handed their account on to it, its `place` among them, its
-  `first_seq`, its `successor`, and `since`: records up to that number are taken on trust, 0 is none;
+  `first_seq`, its `successor`, and `since`: records up to that number are taken on trust;
 - `booked`: the fills of a session summed by strategy and instrument;
 - `opening`: the same over all sessions of a root, up to `since`;
 - `carried`: the orders that worked when a session was taken over, by the session that took them.

@@ -11,6 +11,8 @@ from botd.errors import InputInvalid
 from botd.store import rows
 from botd.store.invariants import PREPARATION
 
+_ALL: Final = -(2**63)  # every record is newer
+
 RECORD_TABLES: Final = tuple(
     kind.table.name for kind in (*rows.DECISIONS, rows.PORTFOLIO_SNAPSHOTS, rows.ALERTS)
 )
@@ -44,7 +46,7 @@ def prepare(connection: sqlite3.Connection, session_id: str | None, newest: int 
         "first_seq INTEGER, successor TEXT, since INTEGER)"
     )
     for one in sessions:
-        since = 0 if newest is None else max(0, ends[one.root] - newest)
+        since = _ALL if newest is None else ends[one.root] - newest
         connection.execute(
             "INSERT INTO lineage VALUES (?, ?, ?, ?, ?, ?)",
             (one.id, one.root, one.place, one.first_seq, one.successor, since),
@@ -72,7 +74,7 @@ def _read(connection: sqlite3.Connection) -> Iterator[_Session]:
             market="synthetic" if feed.startswith("synthetic:") else feed,
             account=account,
             cursor_seq=cursor_seq,
-            first_seq=first or (cursor_seq or 0) + 1,
+            first_seq=(cursor_seq or 0) + 1 if first is None else first,
             root=name,
         )
 

@@ -1,4 +1,4 @@
-"""The books of a state file, added up again from their fills with nothing of botd's; its own checks come last."""
+"""The books of a state file, added up again from their fills with nothing of botd's; fsck follows."""
 
 from __future__ import annotations
 

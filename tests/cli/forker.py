@@ -13,11 +13,13 @@ from typing import Any
 
 import botd.cli.backtest
 import botd.cli.decisions
+import botd.cli.fsck
 import botd.cli.run
 import botd.cli.status
 import botd.daemon
 import botd.engine.warm
 import botd.research.report_text
+import botd.store.fsck
 import botd.store.migrate
 import botd.store.queries
 from botd.cli.main import main
