@@ -101,9 +101,8 @@ class SessionOpener:
 
     def _examine(self, session_id: str) -> None:
         """Hold the books to their invariants before anything trades on them; raises StateCorrupt."""
-        report = examine(
-            self._journal.path, session_id=session_id, newest=EXAMINED_RECORDS, sound=True
-        )  # the pages have been checked as the file was opened
+        # the pages were checked as the file was opened
+        report = examine(self._journal.path, session_id=session_id, newest=EXAMINED_RECORDS, sound=True)
         for warning in report.warnings:
             self._say(f"fsck: {warning}")
         if report.refusal is not None:

@@ -254,6 +254,8 @@ def test_session_is_judged_with_those_it_took_over_from_and_no_others(tmp_path: 
     assert set(broken(examine(path))) >= {"S6.filled", "S1.client_order_id"}
     assert broken(examine(path, session_id="s2")) == {}
     assert set(broken(examine(path, session_id="s0"))) == {"S6.filled", "S5.position"}
+    short = told(tmp_path / "short.sqlite3", handed_over(Decimal("0.029")))
+    assert broken(examine(short, session_id="s1")) == {}  # what came after it is not its fault
     with pytest.raises(InputInvalid, match="there is no session s9"):
         examine(path, session_id="s9")
 
