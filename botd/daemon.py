@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from botd.app import open_feeds
 from botd.config.loader import fit_to_data
@@ -15,7 +12,7 @@ from botd.config.plan import Plan
 from botd.core.records import Record
 from botd.errors import InputInvalid
 from botd.feeds.synthetic import SyntheticFeed
-from botd.ports import Batch, Chunk, Cursor, Feed
+from botd.ports import Batch, Cursor, Feed
 from botd.runtime.audit import Audit
 from botd.runtime.clock import WallClock
 from botd.runtime.live import LiveDriver
@@ -26,7 +23,7 @@ from botd.runtime.shutdown import Stage, Stages, StopRequest, note_signals, stop
 from botd.runtime.snapshot import encode
 from botd.runtime.supervisor import Supervisor
 from botd.runtime.terminal import Screen
-from botd.sessions import EXAMINED_RECORDS, Session, SessionOpener
+from botd.sessions import EXAMINED_RECORDS, Session, SessionOpener, read_before
 from botd.store.fsck import Report, examine
 from botd.store.journal import SqliteJournal, open_state
 from botd.store.writer import WriterThread
@@ -167,7 +164,8 @@ class Daemon:
             if isinstance(feed, SyntheticFeed):
                 await driver.catch_up(feed.read(loop.feed_position))
             elif loop.recovery is not None:
-                await driver.catch_up(_read_before(feed, loop.feed_position, loop.recovery.cursor))
+                end = loop.recovery.cursor.feed_position
+                await driver.catch_up(read_before(feed, loop.feed_position, end))
             await driver.run(schedule.due)
 
         async def watch() -> None:
@@ -198,13 +196,3 @@ class Daemon:
 
     def _alert(self, source: str, message: str) -> None:
         self._say(f"{source}: {message}")
-
-
-def _read_before(feed: Feed, position: int, cursor: Cursor) -> Iterator[Chunk]:
-    """Yield the rows that a former run took: they have been due once, and are not waited for again."""
-    for chunk in feed.read(position):
-        count = min(chunk.rows.shape[1], cursor.feed_position - chunk.position)
-        if count <= 0:
-            return
-        rows = np.ascontiguousarray(chunk.rows[:, :count])
-        yield replace(chunk, instrument=chunk.instrument[:count], rows=rows)

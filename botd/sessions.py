@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from botd.app import build_loop
 from botd.config.loader import fit_to_data, load_plan
 from botd.config.plan import Plan
@@ -30,7 +32,6 @@ DAY_US = 86_400_000_000
 WARM_UP_US = DAY_US
 WARM_UP_GROUPS = 1_000  # per transaction: nothing depends on a warm-up's being durable at once
 ABSENCE_MAX_US = DAY_US
-SETTLE_US = 5_000_000  # rows read beyond the cursor where a session is only met again to be ended
 EXAMINED_RECORDS = 50_000  # the newest, one by one, at a start and every hour; sums are over all
 VENUE_FILE = "venue.sqlite3"
 
@@ -76,10 +77,10 @@ class SessionOpener:
                     f"{plan.state_path} holds the account {account}, config.yaml names {plan.account}; "
                     "give each account a state file of its own"
                 )
-        journal.note_killed(self._clock.now_us())
         info = self._find()
         if info is not None:
             self._examine(info.id)
+        journal.note_killed(self._clock.now_us())
         journal.save_revision(config_hash=plan.config_hash, files=plan.files, applied_us=self._clock.now_us())
         cursor = journal.cursor(info.id) if info else None
         if info is None or cursor is None:
@@ -110,7 +111,7 @@ class SessionOpener:
 
     # ---- a first start --------------------------------------------------------------------------
 
-    def _begin(self, plan: Plan) -> Session:
+    def _begin(self, plan: Plan, *, after: str | None = None) -> Session:
         session_id = self._new_id(plan.mode)
         book = self._book(session_id)
         if isinstance(self._feed, SyntheticFeed):
@@ -119,17 +120,25 @@ class SessionOpener:
             loop.bot.restate(loop.ts_us)
         else:
             loop = build_loop(plan, self._feed, session_id=session_id)
-        return self._start_at(session_id, loop, book)
+        return self._start_at(session_id, loop, book, after=after)
 
-    def _start_at(self, session_id: str, loop: TradingLoop, book: SqliteVenueBook) -> Session:
-        """Start a session where its loop stands; a first snapshot is what it can always come back to."""
+    def _start_at(
+        self, session_id: str, loop: TradingLoop, book: SqliteVenueBook, *, after: str | None
+    ) -> Session:
+        """Start a session where its loop stands; a first snapshot is what it can always come back to.
+
+        The session whose account it goes on with ends in the same transaction: a kill leaves one of them.
+        """
         loop.venue.keep_in(book)
-        self._start(session_id, self._plan.mode)
-        records = tuple(loop.bot.take_records())
-        self._journal.commit(Batch(session_id=session_id, records=records, cursor=loop.cursor()))
-        self._journal.save_snapshot(
-            session_id, loop.cursor(), encode(loop.state(), plan=self._plan.config_hash)
-        )
+        records, journal = tuple(loop.bot.take_records()), self._journal
+        with journal.together():
+            self._start(session_id, self._plan.mode)
+            journal.commit(Batch(session_id=session_id, records=records, cursor=loop.cursor()))
+            journal.save_snapshot(
+                session_id, loop.cursor(), encode(loop.state(), plan=self._plan.config_hash)
+            )
+            if after is not None:
+                journal.end_session(after, status="finished", ended_us=self._clock.now_us())
         loop.send_unsent()
         self._screen.update(records)
         self._say(f"session {session_id} begins")
@@ -184,9 +193,12 @@ class SessionOpener:
         plan, feed = self._former(info)
         loop, book = self._restore(plan, feed, info, cursor)
         sink = _Sink(self._journal, info.id, loop, self._screen)
-        for chunk in self._unless_stopped(_until_recovered(loop, feed, cursor)):
-            for group in loop.run(chunk, until_us=cursor.ts_us + SETTLE_US):
+        loop.ends_recovered = True
+        for chunk in self._unless_stopped(read_before(feed, loop.feed_position, cursor.feed_position)):
+            for group in loop.run(chunk):
                 sink.take(group, at_once=True)
+        for group in loop.end_recovery():
+            sink.take(group, at_once=True)
         if loop.recovery is not None:
             raise StateCorrupt(f"session {info.id} cannot be met again: its feed ends before its cursor")
         sink.write()
@@ -225,24 +237,22 @@ class SessionOpener:
         book.close()
         session_id = self._new_id(self._plan.mode)
         loop = build_loop(self._plan, self._feed, session_id=session_id)
-        for chunk in self._unless_stopped(self._history(old)):
-            loop.warm(chunk)
+        self._warm(loop, old)
         loop.succeed(old)
-        self._journal.end_session(info.id, status="finished", ended_us=self._clock.now_us())
         self._say(f"the configuration changed: session {info.id} ends, its account is taken over")
-        return self._start_at(session_id, loop, self._book(session_id))
+        return self._start_at(session_id, loop, self._book(session_id), after=info.id)
 
-    def _history(self, old: TradingLoop) -> Iterator[Chunk]:
-        """Yield the rows up to where a session stands, as far back as engines are warmed."""
+    def _warm(self, loop: TradingLoop, old: TradingLoop) -> None:
+        """Warm a loop with the rows that an old one has judged, as far back as engines are warmed."""
         feed = self._feed
-        if isinstance(feed, SyntheticFeed):
-            yield from feed.read(feed.position_at(old.ts_us - WARM_UP_US), until_us=old.ts_us + 1)
-            return
-        for chunk in feed.read(0):
-            end = min(chunk.rows.shape[1], old.feed_position - chunk.position)
-            if end <= 0:
-                return
-            yield replace(chunk, instrument=chunk.instrument[:end], rows=chunk.rows[:, :end])
+        start = feed.position_at(old.ts_us - WARM_UP_US) if isinstance(feed, SyntheticFeed) else 0
+        last: Chunk | None = None
+        for chunk in self._unless_stopped(read_before(feed, start, old.judged_feed_position)):
+            if last is not None:
+                loop.warm(last)
+            last = chunk
+        if last is not None:
+            loop.warm(last, until_us=old.ts_us + 1)  # with the timers that were judged after it
 
     def _begin_after_absence(self, info: SessionInfo, cursor: Cursor) -> Session:
         """After more than a day nothing can be replayed: positions close, the balances go on."""
@@ -251,11 +261,11 @@ class SessionOpener:
         for group in old.abandon("closed at the last price: the daemon was away for more than 24 h"):
             sink.take(group, at_once=True)
         book.close()
-        self._journal.end_session(info.id, status="finished", ended_us=self._clock.now_us())
         portfolio = old.bot.desk.portfolio
         balances = {currency: portfolio.balance(currency) for currency in portfolio.currencies()}
         self._say(f"session {info.id} ended {_utc(cursor.ts_us)}, more than a day ago; its balances go on")
-        return self._begin(replace(self._plan, settings=replace(self._plan.settings, equity=balances)))
+        plan = replace(self._plan, settings=replace(self._plan.settings, equity=balances))
+        return self._begin(plan, after=info.id)
 
     # ---- small parts ----------------------------------------------------------------------------
 
@@ -325,16 +335,14 @@ class _Sink:
         self.written += len(records)
 
 
-def _until_recovered(loop: TradingLoop, feed: Feed, cursor: Cursor) -> Iterator[Chunk]:
-    """Yield chunks until everything committed has been met again."""
-    if isinstance(feed, SyntheticFeed):
-        chunks = feed.read(loop.feed_position, until_us=cursor.ts_us + SETTLE_US)
-    else:
-        chunks = feed.read(loop.feed_position, rows_max=1_000)
-    for chunk in chunks:
-        if loop.recovery is None:
+def read_before(feed: Feed, position: int, end: int) -> Iterator[Chunk]:
+    """Yield the feed's rows from a position up to another; they have been due and are not waited for."""
+    for chunk in feed.read(position):
+        count = min(chunk.rows.shape[1], end - chunk.position)
+        if count <= 0:
             return
-        yield chunk
+        rows = np.ascontiguousarray(chunk.rows[:, :count])
+        yield replace(chunk, instrument=chunk.instrument[:count], rows=rows)
 
 
 def _utc(ts_us: int) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from botd.core.bot import Bot
 from botd.core.carry import adopt_stops, carry
@@ -19,10 +18,9 @@ from botd.core.events import Answer, Command
 from botd.core.lanes import I64, Block, Lane
 from botd.core.records import Record
 from botd.core.values import maker, value
-from botd.engine.layout import KIND, N_INPUT, RowKind, T
-from botd.engine.timers import TimerSource
 from botd.errors import InvariantBroken
 from botd.ports import AnswersEvent, Chunk, Cursor, EventVenue, JournalEvent
+from botd.runtime.merge import RowMerger
 from botd.runtime.recovery import Recovery, event_place
 
 
@@ -57,10 +55,10 @@ class TradingLoop:
         """`lane_of` gives each instrument of the feed its lane, -1 where no strategy trades it."""
         self.bot = bot
         self.venue = venue
-        self._lane_of = np.array(lane_of, np.int64)
-        self._timers = [TimerSource(bar_length_us) for _ in bot.lanes]
+        self._rows = RowMerger(lane_of, len(bot.lanes), bar_length_us)
         self.recovery = recovery
         self.stopping = False  # set by the driver: judge no further block
+        self.ends_recovered = False  # set by the driver: judge nothing that was not judged before
         self.position = 0  # merged rows judged
         self.feed_position = 0  # market rows taken from the feed
         self.ts_us = 0  # time of the last row judged
@@ -68,6 +66,8 @@ class TradingLoop:
         self._commands = 0  # commands made in this session
         self._ordinal = (0, 0)  # (position, events applied there)
         self._unsent: list[tuple[int, Command]] = []  # made in a hand-over, or again during recovery
+        self._chunk_start = 0  # position of the chunk's first merged row
+        self._feed_at: I64 = np.zeros(1, np.int64)  # feed rows before each merged row
 
     # ---- rows -----------------------------------------------------------------------------------
 
@@ -77,8 +77,7 @@ class TradingLoop:
         Timers run up to the chunk's last row, or to `until_us` where the driver knows that no earlier
         market row can follow.
         """
-        self.feed_position = chunk.position + chunk.rows.shape[1]
-        lanes, rows = self._merge(chunk, until_us)
+        lanes, rows = self._take(chunk, until_us)
         size = self.bot.block_max
         for start in range(0, rows.shape[1], size):
             if self.stopping:
@@ -87,30 +86,16 @@ class TradingLoop:
                 lanes[start : start + size], np.ascontiguousarray(rows[:, start : start + size])
             )
 
-    def _merge(self, chunk: Chunk, until_us: int | None) -> tuple[I64, I64]:
-        """Return (lane, row) columns of market and timer rows in judging order."""
-        lane = self._lane_of[chunk.instrument]
-        latest = int(chunk.rows[T].max()) if chunk.rows.shape[1] else 0
-        until = latest if until_us is None else max(latest, until_us)
-        if len(self.bot.lanes) == 1:
-            own = chunk.rows if (lane == 0).all() else np.ascontiguousarray(chunk.rows[:, lane == 0])
-            rows = self._timers[0].extend(own, until)
-            return np.zeros(rows.shape[1], np.int64), rows
-        parts, lanes, places = [], [], []
-        for k, timers in enumerate(self._timers):
-            own_places = np.nonzero(lane == k)[0]
-            rows = timers.extend(np.ascontiguousarray(chunk.rows[:, own_places]), until)
-            # market rows keep their feed order; timers stand after every market row of their time
-            place = np.full(rows.shape[1], chunk.rows.shape[1] + k, np.int64)
-            place[_market(rows)] = own_places
-            parts.append(rows)
-            lanes.append(np.full(rows.shape[1], k, np.int64))
-            places.append(place)
-        if not parts:
-            return np.zeros(0, np.int64), np.zeros((N_INPUT, 0), np.int64)
-        rows = np.concatenate(parts, axis=1)
-        order = np.lexsort((np.concatenate(places), rows[T]))
-        return np.concatenate(lanes)[order], rows[:, order]
+    @property
+    def judged_feed_position(self) -> int:
+        """Return the feed's first market row that was not judged; `feed_position` is the end of its chunk."""
+        return int(self._feed_at[self.position - self._chunk_start])
+
+    def _take(self, chunk: Chunk, until_us: int | None) -> tuple[I64, I64]:
+        self.feed_position = chunk.position + chunk.rows.shape[1]
+        lanes, rows, self._feed_at = self._rows.take(chunk, until_us)
+        self._chunk_start = self.position
+        return lanes, rows
 
     def _block(self, lanes: I64, rows: I64) -> Iterator[Group]:
         block = self.bot.load(lanes, rows)
@@ -120,6 +105,9 @@ class TradingLoop:
                 place = self._recover(block, start, place)
                 self._moved(block, start, place)
                 yield from self._recovered()
+                if self.ends_recovered and self.recovery is None:
+                    self.stopping = True
+                    return
                 continue
             due, lane = self._next_due(block, start, place)
             place, commands = self.bot.advance(block, place, due)
@@ -268,6 +256,14 @@ class TradingLoop:
             yield self._group(urgent=True)
         self.send_unsent()
 
+    def end_recovery(self) -> Iterator[Group]:
+        """Meet what was committed at the place where the loop stands: no further row is to be judged."""
+        recovery = self.recovery
+        if recovery is not None and self.position == recovery.cursor.position:
+            for event in recovery.events_at(self.position):
+                self._replay(event)
+            yield from self._recovered()
+
     def send_unsent(self) -> None:
         """Hand the venue the commands kept back until they were on disk; it ignores those it has had."""
         for number, command in self._unsent:
@@ -323,10 +319,9 @@ class TradingLoop:
 
     # ---- another plan ---------------------------------------------------------------------------
 
-    def warm(self, chunk: Chunk) -> None:
+    def warm(self, chunk: Chunk, *, until_us: int | None = None) -> None:
         """Run stage 1 over a chunk and judge nothing: the engines take in history."""
-        self.feed_position = chunk.position + chunk.rows.shape[1]
-        lanes, rows = self._merge(chunk, None)
+        lanes, rows = self._take(chunk, until_us)
         size = self.bot.block_max
         for start in range(0, rows.shape[1], size):
             part = np.ascontiguousarray(rows[:, start : start + size])
@@ -352,7 +347,7 @@ class TradingLoop:
         """Return everything that a restart between two chunks needs."""
         return {
             "bot": self.bot.state(),
-            "timers": [timers.state() for timers in self._timers],
+            "timers": self._rows.state(),
             "position": self.position,
             "ordinal": list(self._ordinal),
             "feed_position": self.feed_position,
@@ -365,9 +360,9 @@ class TradingLoop:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()` of a session with the same plan."""
         self.bot.restore(state["bot"])
-        for timers, one in zip(self._timers, state["timers"], strict=True):
-            timers.restore(one)
-        self.position = state["position"]
+        self._rows.restore(state["timers"])
+        self.position = self._chunk_start = state["position"]
+        self._feed_at = np.full(1, state["feed_position"], np.int64)
         self._ordinal = event_place(state)
         self.feed_position = state["feed_position"]
         self.ts_us = state["ts_us"]
@@ -375,8 +370,3 @@ class TradingLoop:
         self._commands = state["commands"]
         unsent = state.get("unsent", ())  # a snapshot of an older botd has none
         self._unsent = [(number, command_of(text)) for number, text in unsent]
-
-
-def _market(rows: I64) -> NDArray[np.bool_]:
-    is_market: NDArray[np.bool_] = rows[KIND] != int(RowKind.TIMER)
-    return is_market

@@ -63,6 +63,17 @@ class SqliteJournal:
         self.path = path
         self._connection = connection
         self._snapshots = SnapshotFolder(path)
+        self._open = False  # inside `together`
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make one transaction of all that is written inside: a kill leaves all of it or nothing."""
+        with self._transaction():
+            self._open = True
+            try:
+                yield
+            finally:
+                self._open = False
 
     def start_session(self, info: SessionInfo) -> None:
         """Begin a session, or go on with it: then it keeps when it started, and what it is."""
@@ -200,6 +211,9 @@ class SqliteJournal:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         connection = self._connection
+        if self._open:
+            yield connection
+            return
         try:
             connection.execute("BEGIN IMMEDIATE")  # a deferred one can fail at once, whatever the timeout
             try:

@@ -1,0 +1,18 @@
+"""Fixtures of the tests that stand beside the package's root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from botd import sessions
+from tests.session_scene import MINUTE_US, Bench
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Return a bot folder whose warm-up takes minutes of the market instead of a day."""
+    monkeypatch.setattr(sessions, "WARM_UP_US", 10 * MINUTE_US)
+    (tmp_path / "bot").mkdir()
+    return Bench(tmp_path / "bot")
