@@ -96,12 +96,15 @@ def _exit_filled(
 
 
 def _flat(desk: Desk, runner: Runner, ts_us: int) -> None:
-    """Nothing is held any more: what still rests is cancelled and the machine idles."""
+    """Nothing is held any more: what still rests is cancelled, and the machine idles once no entry works."""
     memory = runner.memory
     desk.cancel(memory.stop_id, ts_us)
     desk.cancel(memory.entry_id, ts_us)
     memory.goal = None
-    runner.become_idle()
+    if memory.entry_id is None:
+        runner.become_idle()
+    else:
+        runner.await_entry()
 
 
 def ended(desk: Desk, runner: Runner, order: Order, position: Position | None, ts_us: int) -> None:

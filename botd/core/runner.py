@@ -14,6 +14,7 @@ from botd.engine.machine import (
     BLOCKED_UNTIL,
     BUSY,
     COST,
+    ENTERING,
     ENTRY_T,
     FIRED,
     IDLE,
@@ -182,7 +183,14 @@ class Runner:
 
     def become_idle(self) -> None:
         """End the signal or the position."""
-        self._phase[self.machine] = IDLE
+        self._leave_to(IDLE)
+
+    def await_entry(self) -> None:
+        """End the position while its entry order still works: it may open another."""
+        self._leave_to(ENTERING)
+
+    def _leave_to(self, phase: int) -> None:
+        self._phase[self.machine] = phase
         words, first = self._words, self._first
         words[first + QTY] = 0
         words[first + BUSY] = 0
@@ -190,6 +198,8 @@ class Runner:
 
     def open(self, ts_us: int) -> None:
         """Enter the position: the first fill has come."""
+        if self._phase[self.machine] == IDLE:  # of an order that was over: the scan has not reckoned with it
+            self.lane.machines.find_active_again()
         self._phase[self.machine] = IN_POSITION
         words, first = self._words, self._first
         words[first + BEST] = 0

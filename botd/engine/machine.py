@@ -558,6 +558,10 @@ class RuleMachines:
         """
         return int(scan(start, stop, self._rows, base, *self.args))
 
+    def find_active_again(self) -> None:
+        """Have the scan look anew for machines that can act: one has left idle inside the block."""
+        self._active[-1] = -1
+
     def decisions(self) -> list[tuple[int, int, int]]:
         """Return (machine, what, rule) of the last scan's stopping row, in machine order."""
         words, found = self._event_words, []

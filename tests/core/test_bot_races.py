@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import numpy as np
+
 from botd.core.events import AmendOrder, CancelOrder, ClientOrderId, Section
 from botd.core.records import AlertRecord, FillRecord, OrderStatus, OrderUpdate, PositionUpdate, TradeRecord
-from botd.engine.machine import IDLE, IN_POSITION, SIGNALLED
-from tests.core.scene import PERP, Scene, bought, only, strategy, submitted
+from botd.engine.machine import ENTERING, IDLE, IN_POSITION, SIGNALLED
+from tests.core.scene import PERP, Scene, bought, only, rows, strategy, submitted
 
 D = Decimal
 OUT = "{ name: out, when: price > 120, close: 100% }"
@@ -154,7 +156,7 @@ def test_late_entry_fill_after_the_close_is_a_position_of_its_own() -> None:
     cancel, out = scene.row(121)
     assert isinstance(cancel, CancelOrder)
     scene.fill(out, 4, 120)
-    assert scene.phase() == IDLE
+    assert scene.phase() == ENTERING
     second = submitted(scene.fill(entry, 6, 96))
     assert (second.qty, second.key.cycle, second.key.leg) == (6, 2, 0)
     scene.end(stop, canceled=True)  # the old stop's end is not the new one's
@@ -224,3 +226,48 @@ def test_order_that_ends_after_its_position_leaves_nothing_behind() -> None:
     again = submitted(scene.row(101))
     assert (again.key.section, again.key.cycle, again.instrument) == (Section.Z1, 2, PERP.id)
     assert isinstance(cancel, CancelOrder)
+
+
+def test_fill_that_crosses_the_cancel_of_its_entry_meets_rules_that_are_judged_in_the_same_block() -> None:
+    """The position was flat and a new block had begun when the rest of the entry filled."""
+    z1 = "when: always, order: { type: limit, price: best_ask }, size: { fixed: 10 BTC }"
+    scene = Scene(strategy(z1=z1, e1="{ name: crash, when: price < 90 }", protect="take_profit: 5%"))
+    order = submitted(scene.row(101))
+    scene.accept(order)
+    scene.fill(order, 4, 102)
+    cancel, out = scene.row(120)
+    scene.fill(out, 4, 119)
+    assert isinstance(cancel, CancelOrder)
+    assert (scene.held(), scene.phase()) == (0, ENTERING)
+    block = scene.bot.load(np.zeros(4, np.int64), rows((3, 110), (4, 110), (5, 89), (6, 89)))
+    assert scene.bot.advance(block, 0, 2) == (2, [])
+    scene.fill(order, 6, 102)  # it filled before the cancel came
+    assert (scene.held(), scene.phase()) == (6, IN_POSITION)
+    place, commands = scene.bot.advance(block, 2, 4)
+    assert (place, submitted(commands).key.rule) == (3, "crash")
+
+
+def test_machine_idles_once_the_entry_that_a_close_cancelled_is_over() -> None:
+    z1 = "when: always, order: { type: limit, price: best_ask }, size: { fixed: 10 BTC }"
+    scene = Scene(strategy(z1=z1, protect="take_profit: 5%"))
+    order = submitted(scene.row(101))
+    scene.fill(order, 4, 102)
+    _, out = scene.row(120)
+    scene.fill(out, 4, 119)
+    scene.row(99)
+    assert scene.row(101) == []  # S1 is true again, and waits for the entry to end
+    scene.end(order, canceled=True)
+    assert scene.phase() == IDLE
+    assert submitted(scene.row(101)).key.cycle == 2
+
+
+def test_late_fill_of_an_entry_that_was_over_is_protected_in_the_same_block() -> None:
+    scene = Scene(strategy(protect="take_profit: 5%, stop_loss: 10%"))
+    order = submitted(scene.row(101))
+    scene.end(order)
+    scene.row(99)
+    block = scene.bot.load(np.zeros(3, np.int64), rows((3, 99), (4, 99), (5, 99)))
+    assert scene.bot.advance(block, 0, 2) == (2, [])
+    scene.fill(order, 6, 90)
+    place, commands = scene.bot.advance(block, 2, 3)
+    assert (place, submitted(commands).key.rule) == (3, "take_profit")
