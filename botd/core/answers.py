@@ -54,10 +54,19 @@ def _entry_filled(
         runner.open(fill.ts_us)
         memory.goal, memory.exit_ids, memory.stop_id = None, [], None
     runner.hold(position.qty, position.cost)
-    exit.keep_stop(desk, runner, position, fill.ts_us)
+    desk.entered[runner] = fill.ts_us
     if memory.flattening:
         exit.flatten(desk, runner, fill.ts_us)
     return position
+
+
+def protect_entered(desk: Desk) -> None:
+    """Have a stop stand for whoever has bought at this place, made of all the fills there."""
+    for runner, ts_us in desk.entered.items():
+        position = desk.portfolio.held(runner.key)
+        if position is not None:
+            exit.keep_stop(desk, runner, position, ts_us)
+    desk.entered.clear()
 
 
 def _exit_filled(

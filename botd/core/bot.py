@@ -171,6 +171,8 @@ class Bot:
             if answer.ts_us > self._next_snapshot_us > 0:
                 self._take_snapshot(answer.ts_us)
             self._apply(answer)
+        if self.desk.entered:
+            answers.protect_entered(self.desk)
         return self.take_commands()
 
     def _apply(self, answer: Answer) -> None:

@@ -47,6 +47,7 @@ class Desk(Recorder):
     __slots__ = (
         "_limits",
         "commands",
+        "entered",
         "id_prefix",
         "ids",
         "lanes",
@@ -68,6 +69,7 @@ class Desk(Recorder):
         self.settings = settings
         self.lanes = lanes
         self.place = 0  # merged places of the block that are judged
+        self.entered: dict[Runner, int] = {}  # who has bought at this place, and when: their stops are due
         self.orders = OrderTable()
         self.portfolio = Portfolio(settings.equity)
         self.id_prefix = id_prefix
@@ -171,13 +173,9 @@ class Desk(Recorder):
         self.commands.append(_cancel_order(order.client_order_id, order.instrument, ts_us))
         self.updated(order, ts_us)
 
-    def amend(self, order: Order, lots: int, ts_us: int) -> None:
-        """Ask for another whole quantity of a resting order."""
-        self.commands.append(
-            AmendOrder(
-                client_order_id=order.client_order_id, instrument=order.instrument, qty=lots, ts_us=ts_us
-            )
-        )
+    def amend(self, order: Order, lots: int, stop: int, ts_us: int) -> None:
+        """Ask for another whole quantity and price of a resting stop."""
+        self.commands.append(AmendOrder(order.client_order_id, order.instrument, lots, ts_us, stop))
 
     # ---- snapshots ------------------------------------------------------------------------------
 

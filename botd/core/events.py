@@ -85,14 +85,15 @@ class CancelOrder:
     ts_us: int
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class AmendOrder:
-    """Change the quantity of a resting stop to what is held now."""
+    """Change a resting stop to what is held now, and to its average entry."""
 
     client_order_id: ClientOrderId
     instrument: InstrumentId
     qty: int
     ts_us: int
+    stop: int | None = None  # ticks; None leaves the price
 
 
 Command = SubmitOrder | CancelOrder | AmendOrder
@@ -146,6 +147,7 @@ class OrderAmended:
     client_order_id: ClientOrderId
     qty: int
     ts_us: int
+    stop: int | None = None  # ticks; None: as it was
 
 
 @value(frozen=True, slots=True)

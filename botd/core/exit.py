@@ -201,21 +201,24 @@ def _send_now(desk: Desk, runner: Runner, goal: ExitGoal, position: Position, ts
 
 
 def keep_stop(desk: Desk, runner: Runner, position: Position, ts_us: int) -> None:
-    """Have the stop at the venue cover exactly what is held: sent at the first fill, then resized."""
+    """Have the stop at the venue cover exactly what is held, at its distance from the average entry."""
     ratio = runner.strategy.protect.stop_loss
     if ratio is None:
         return
     memory = runner.memory
     order = desk.orders.get(memory.stop_id) if memory.stop_id else None
+    price = _stop_price(position, ratio)
     if order is None or order.is_terminal:
         if memory.goal is None or memory.goal.rule != STOP_LOSS:  # else it was hit: the rest is being closed
-            _send_stop(desk, runner, position, ratio, ts_us)
+            _send_stop(desk, runner, position, price, ts_us)
         return
     wanted = order.filled + position.qty
+    if wanted == order.qty and price == order.command.stop:
+        return
     # before it is accepted, or while an answer is out, a request could overtake the one before it
-    if wanted != order.qty and order.accepted and not memory.amending:
+    if order.accepted and not memory.amending:
         memory.amending = True
-        desk.amend(order, wanted, ts_us)
+        desk.amend(order, wanted, price, ts_us)
 
 
 def adopt_stop(desk: Desk, runner: Runner, ts_us: int) -> None:
@@ -231,14 +234,18 @@ def adopt_stop(desk: Desk, runner: Runner, ts_us: int) -> None:
         desk.cancel(order.client_order_id, ts_us)
 
 
-def _send_stop(desk: Desk, runner: Runner, position: Position, ratio: Decimal, ts_us: int) -> None:
+def _stop_price(position: Position, ratio: Decimal) -> int:
+    """Return the stop in ticks, on the near side of the exact price: never further away than the file says.
+
+    It is measured from the average of all entries, which exits leave as it is.
+    """
+    if position.sign > 0:
+        return max(1, ceil_share(position.entry_cost, 1 - ratio, position.entry_qty))
+    return max(1, floor_share(position.entry_cost, 1 + ratio, position.entry_qty))
+
+
+def _send_stop(desk: Desk, runner: Runner, position: Position, price: int, ts_us: int) -> None:
     memory, lane = runner.memory, runner.lane
-    # the stop stands on the near side of the exact price: never further away than the file says
-    if runner.sign > 0:
-        price = ceil_share(position.cost, 1 - ratio, position.qty)
-    else:
-        price = floor_share(position.cost, 1 + ratio, position.qty)
-    price = max(1, price)
     leg = memory.next_leg(_PROTECT, STOP_LOSS)
     key = _decision_key(runner.strategy.id, lane.instrument.id, memory.cycle, _PROTECT, STOP_LOSS, leg)
     order = desk.submit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
@@ -334,14 +335,17 @@ def _rejected(order: Order, answer: OrderRejected) -> Change:
 
 
 def _amended(order: Order, answer: OrderAmended) -> Change:
-    """Take the venue's word for the order's whole quantity, what has filled included."""
+    """Take the venue's word for the order's whole quantity, what has filled included, and its stop."""
     qty = answer.qty
     if qty < order.filled or qty <= 0:
         raise InvariantBroken(f"order {order.client_order_id}: amended to {qty}, filled {order.filled} lots")
     order.accepted = True
-    if qty == order.qty:
+    stop = order.command.stop if answer.stop is None else answer.stop
+    if qty == order.qty and stop == order.command.stop:
         return _DUPLICATE
     order.qty = qty
+    if stop != order.command.stop:
+        order.command = replace(order.command, stop=stop)
     if qty == order.filled:
         order.to(_FILLED)
     return Change.AMENDED

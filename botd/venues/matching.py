@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from botd.core.events import (
     AmendOrder,
     Answer,
@@ -126,7 +128,9 @@ class Matching:
             self._refuse(coid, at_us, "as much has filled already")
             return
         order.qty = command.qty
-        self._say(_order_amended(self._next(), coid, command.qty, at_us))
+        if command.stop is not None:
+            order.command = replace(order.command, stop=command.stop)
+        self._say(_order_amended(self._next(), coid, command.qty, at_us, command.stop))
 
     def expire(self, floor: Floor, now_us: int) -> None:
         """End every order whose time to live is over by now, each at its own time, in their order."""

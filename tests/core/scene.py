@@ -219,7 +219,9 @@ class Scene:
         return self.say(OrderRejected, client_order_id=_id(command), reason=reason)
 
     def amended(self, command: AmendOrder) -> list[Command]:
-        return self.say(OrderAmended, client_order_id=command.client_order_id, qty=command.qty)
+        return self.say(
+            OrderAmended, client_order_id=command.client_order_id, qty=command.qty, stop=command.stop
+        )
 
     def refuse(self, command: Command | ClientOrderId, reason: str = "no such order") -> list[Command]:
         return self.say(RequestRefused, client_order_id=_id(command), reason=reason)

@@ -10,6 +10,7 @@ from botd.core.events import (
     AmendOrder,
     CancelOrder,
     DecisionKey,
+    OrderFilled,
     OrderType,
     Section,
     Side,
@@ -228,3 +229,42 @@ def test_amendment_refused_replaces_a_stop_that_covers_too_little() -> None:
     assert alert.message == "the venue would not resize stop o-2: busy"
     again = submitted(scene.end(stop, canceled=True))
     assert (again.key, again.qty) == (key(Section.PROTECT, "stop_loss", leg=1), 7)
+
+
+def test_stop_is_made_of_all_the_fills_of_a_place() -> None:
+    scene = Scene(strategy(protect="stop_loss: 10%"))
+    order = submitted(scene.row(101))
+    terms = {"client_order_id": order.client_order_id, "fee": D(0), "maker": False, "ts_us": scene.now_us}
+    heard = [
+        OrderFilled(seq=1, trade_id="a", price=100, qty=1, **terms),
+        OrderFilled(seq=2, trade_id="b", price=110, qty=9, **terms),
+    ]
+    stop = submitted(scene.bot.apply(heard))
+    assert (stop.qty, stop.stop) == (10, 99)  # 90 % of 109 is 98.1
+
+
+def test_stop_follows_the_average_entry_of_later_fills_and_no_exit_moves_it() -> None:
+    half = "{ name: half, when: price > 120, close: 50% }"
+    scene = Scene(strategy(ze1=half, protect="stop_loss: 10%"))
+    order = submitted(scene.row(101))
+    stop = submitted(scene.fill(order, 1, 100))
+    assert (stop.qty, stop.stop) == (1, 90)
+    scene.accept(stop)
+    amend = only(scene.fill(order, 9, 110), AmendOrder)
+    assert (amend.qty, amend.stop) == (10, 99)
+    scene.amended(amend)
+    table = scene.bot.desk.orders.get(stop.client_order_id)
+    assert table is not None
+    assert (table.qty, table.command.stop) == (10, 99)
+    out = submitted(scene.row(121))
+    smaller = only(scene.fill(out, 5, 120), AmendOrder)
+    assert (smaller.qty, smaller.stop) == (5, 99)
+
+
+def test_stop_of_a_short_follows_its_average_entry_downwards() -> None:
+    scene = Scene(strategy(side="short", protect="stop_loss: 10%"))
+    order = submitted(scene.row(101))
+    stop = submitted(scene.fill(order, 5, 100))
+    assert stop.stop == 110
+    scene.accept(stop)
+    assert only(scene.fill(order, 5, 90), AmendOrder).stop == 104  # 110 % of 95 is 104.5

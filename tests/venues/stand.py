@@ -202,8 +202,12 @@ def cancel(name: str, t: int, instrument: Instrument = SPOT) -> CancelOrder:
     return CancelOrder(client_order_id=ClientOrderId(name), instrument=instrument.id, ts_us=t)
 
 
-def amend(name: str, qty: int, t: int, instrument: Instrument = SPOT) -> AmendOrder:
-    return AmendOrder(client_order_id=ClientOrderId(name), instrument=instrument.id, qty=qty, ts_us=t)
+def amend(
+    name: str, qty: int, t: int, instrument: Instrument = SPOT, *, stop: int | None = None
+) -> AmendOrder:
+    return AmendOrder(
+        client_order_id=ClientOrderId(name), instrument=instrument.id, qty=qty, ts_us=t, stop=stop
+    )
 
 
 def told(answers: Sequence[Answer]) -> list[str]:

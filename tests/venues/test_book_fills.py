@@ -245,6 +245,16 @@ def test_stop_that_was_enlarged_sells_all_of_its_new_quantity() -> None:
     ]
 
 
+def test_stop_that_was_moved_is_hit_at_its_new_price() -> None:
+    rows = [trade(0, 1000, ask=1001), trade(SECOND, 1000), trade(2 * SECOND, 940, bid=940)]
+    stand = Stand([*rows, trade(3 * SECOND, 920, bid=920)])
+    stand.run(0)
+    stand.send(buy("in", 30))
+    stand.run(1)
+    stand.send(sell("stop", 30, stop=950, reduce=True, t=SECOND), amend("stop", 30, SECOND, stop=930))
+    assert fills(stand.run()) == [(3 * SECOND, 920, 30)]
+
+
 def test_stops_come_before_limits_at_one_print() -> None:
     stand = Stand([trade(0, 1000, ask=1000), trade(SECOND, 1000), trade(2 * SECOND, 940, bid=940)])
     stand.run(0)
