@@ -92,6 +92,7 @@ def contestants(quick: bool) -> tuple[Contestant, ...]:
         ),
         Contestant(group=OWN, script="kernel.py"),
         Contestant(group=OWN, script="core.py"),
+        Contestant(group=OWN, script="simulation.py"),
         Contestant(group=OWN, script="daemon.py"),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -21,10 +22,12 @@ def run(config: ConfigOption = Path(), data: DataOption = None, speed: SpeedOpti
     """Run the daemon until Ctrl-C, SIGTERM or the end of the data."""
     from botd.config.loader import load_plan
     from botd.errors import InputInvalid
+    from botd.failpoints import VARIABLE, arm
 
     if speed is not None and data is None:
         raise InputInvalid("--speed goes with --data; the configured feed has its own in config.yaml")
     times = _speed(speed)
+    arm(os.environ.get(VARIABLE))
     plan = load_plan(config)
 
     # The engine takes seconds to load: only for a bot that can run.

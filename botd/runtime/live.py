@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from botd.core.records import Record
+from botd.failpoints import Point, failpoint
 from botd.ports import AnswersEvent, Batch, Chunk, Clock, Cursor, Feed, JournalEvent
 from botd.runtime.loop import Group, TradingLoop
 from botd.runtime.schedule import JobDue
@@ -123,9 +124,11 @@ class LiveDriver:
     async def _commit(self, cursor: Cursor) -> None:
         records, self._records = tuple(self._records), []
         events, self._events = tuple(self._events), []
+        failpoint(Point.GROUP_BEFORE_COMMIT)
         await self._writer.commit(
             Batch(session_id=self._session_id, records=records, events=events, cursor=cursor)
         )
+        failpoint(Point.GROUP_AFTER_COMMIT)
         self._committed_us = self._clock.now_us()
         if records:
             self._on_records(records)
@@ -135,14 +138,18 @@ class LiveDriver:
         if self.loop.recovery is not None:
             return
         await self._commit(self.loop.cursor())
+        failpoint(Point.SNAPSHOT_BEFORE)
         await self._writer.snapshot(self._session_id, self.loop.cursor(), self.loop.state())
+        failpoint(Point.SNAPSHOT_AFTER)
         self._snapshot_us = self._clock.now_us()
 
     async def finish(self, *, apply_policies: bool) -> None:
         """Commit what is left; with `apply_policies` carry out every strategy's `on_stop` first."""
+        failpoint(Point.STOP_BEFORE_POLICIES)
         if apply_policies and self.loop.recovery is None:
             for group in self.loop.stop():
                 await self.take(group)
+        failpoint(Point.STOP_BEFORE_CURSOR)
         if self.loop.recovery is None:
             await self._record_books()
             await self._commit(self.loop.cursor())

@@ -19,6 +19,7 @@ from botd.core.lanes import I64, Block, Lane
 from botd.core.records import Record
 from botd.core.values import maker, value
 from botd.errors import InvariantBroken
+from botd.failpoints import Point, failpoint
 from botd.ports import AnswersEvent, Chunk, Cursor, EventVenue, JournalEvent
 from botd.runtime.merge import RowMerger
 from botd.runtime.recovery import Recovery, event_place
@@ -103,6 +104,7 @@ class TradingLoop:
         while place < block.n:
             if self.recovery is not None:
                 place = self._recover(block, start, place)
+                failpoint(Point.RECOVERY_ROWS)
                 self._moved(block, start, place)
                 yield from self._recovered()
                 if self.ends_recovered and self.recovery is None:
@@ -173,7 +175,9 @@ class TradingLoop:
         """Book what the venue answered at this place: one event, so that it is met again as one."""
         self.venue_seq = max(self.venue_seq, answers[-1].seq)
         event = _answers_event(self.position, self._next_ordinal(), tuple(answers))
-        return [event], self.bot.apply(answers)
+        commands = self.bot.apply(answers)
+        failpoint(Point.ANSWERS_BEFORE_COMMIT)
+        return [event], commands
 
     def _event(self, kind: str, payload: str) -> JournalEvent:
         return _journal_event(self.position, self._next_ordinal(), kind, payload)
@@ -184,10 +188,13 @@ class TradingLoop:
         return self._ordinal[1]
 
     def _send(self, commands: Sequence[Command]) -> None:
+        failpoint(Point.SEND_BEFORE)
         for command in commands:
             self._commands += 1
             self.venue.send(self._commands, command)
+            failpoint(Point.SEND_BETWEEN)
         self.venue.save()
+        failpoint(Point.SEND_AFTER)
 
     def _group(self, events: Sequence[JournalEvent | AnswersEvent] = (), *, urgent: bool) -> Group:
         return _made_group(tuple(self.bot.take_records()), tuple(events), self.cursor(), urgent)
@@ -254,6 +261,7 @@ class TradingLoop:
         self.recovery = None
         if self.bot.desk.records:
             yield self._group(urgent=True)
+        failpoint(Point.RECOVERY_BEFORE_SEND)
         self.send_unsent()
 
     def end_recovery(self) -> Iterator[Group]:
@@ -270,6 +278,7 @@ class TradingLoop:
             self.venue.send(number, command)
         self._unsent = []
         self.venue.save()
+        failpoint(Point.RECOVERY_AFTER)
 
     # ---- jobs -----------------------------------------------------------------------------------
 

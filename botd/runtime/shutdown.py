@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, Final
 
 from botd.errors import BotdError, UnresolvedOrders
+from botd.failpoints import Point, failpoint
 from botd.runtime.supervisor import describe
 
 log = logging.getLogger(__name__)
@@ -169,6 +170,7 @@ class Stages:
                     skipped.append(stage.name)
                     log.warning("stop stage skipped", extra={"stage": stage.name})
                     continue
+                failpoint(Point.STAGE_BEFORE)
                 log.info("stop stage", extra={"stage": stage.name, "limit_s": stage.limit_s})
                 try:
                     in_time = await _run_stage(stage, {ceiling} if stage.essential else {ceiling, hurry})
@@ -176,6 +178,7 @@ class Stages:
                     log.error("stop stage failed", exc_info=error, extra={"stage": stage.name})
                     failed.append((stage.name, error))
                     continue
+                failpoint(Point.STAGE_AFTER)
                 (done if in_time else late).append(stage.name)
                 if not in_time:
                     log.error("stop stage late", extra={"stage": stage.name, "limit_s": stage.limit_s})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from botd.errors import InputInvalid, InvariantBroken
+from botd.failpoints import Point, failpoint
 from botd.ports import Batch, Cursor, JournalEvent, SessionInfo
 from botd.store import tables
 from botd.store.rows import insert_sql, statements, upsert_sql
@@ -123,6 +124,7 @@ class SqliteJournal:
         with self._transaction() as connection:
             for sql, parameters in grouped:
                 connection.executemany(sql, parameters)
+            failpoint(Point.TX_MID)
             if batch.events:
                 connection.executemany(
                     _INSERT_EVENT,
@@ -159,6 +161,7 @@ class SqliteJournal:
             raise InputInvalid(
                 f"cannot write the snapshot {name}: {error.strerror}; make room for it"
             ) from error
+        failpoint(Point.SNAPSHOT_FILE)
         with self._transaction() as connection:
             values = (session_id, *_cursor_values(cursor), sha256, name, len(payload))
             connection.execute(_UPSERT_SNAPSHOT, values)
@@ -170,6 +173,7 @@ class SqliteJournal:
             kept = connection.execute(
                 "SELECT file_name FROM engine_snapshots WHERE session_id = ?", (session_id,)
             ).fetchall()
+        failpoint(Point.SNAPSHOT_ROW)
         self._snapshots.sweep(session_id, frozenset(name for (name,) in kept))
 
     def load_snapshot(self, session_id: str) -> tuple[Cursor, bytes] | None:
@@ -218,7 +222,9 @@ class SqliteJournal:
             connection.execute("BEGIN IMMEDIATE")  # a deferred one can fail at once, whatever the timeout
             try:
                 yield connection
+                failpoint(Point.TX_BEFORE_COMMIT)
                 connection.execute("COMMIT")
+                failpoint(Point.TX_AFTER_COMMIT)
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
+from botd.failpoints import Point, failpoint
 from botd.ports import Batch, Journal
 
 T = TypeVar("T")
@@ -68,6 +69,7 @@ class WriterThread:
     def _run(self) -> None:
         while (work := self._queue.get()) is not None:
             function, done, loop = work
+            failpoint(Point.WRITER_BEFORE)
             result: Any = None
             error = self._failure if done is not self._closed else None
             if error is None:
@@ -75,6 +77,7 @@ class WriterThread:
                     result = function()
                 except BaseException as raised:  # whatever it is, the caller must hear of it
                     self._failure = error = raised
+            failpoint(Point.WRITER_AFTER)
             try:
                 loop.call_soon_threadsafe(self._deliver, done, result, error)
             except RuntimeError:  # the loop is closed, nobody waits any more
