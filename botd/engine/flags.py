@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from botd.engine.jit import entry
 from botd.engine.layout import ASK, BID, KIND, P, RowKind, T
+from botd.engine.wide import high_product, wide
 
 CAPACITY: Final = 1 << 14  # moves kept; in a busier window the oldest go first
 MOVES_MIN: Final = 30  # fewer moves than this have no deviation worth the name
@@ -38,7 +39,8 @@ SUM: Final = 8  # of the moves in the window, ticks; exact, so history does not 
 SQUARES: Final = 9
 BID_THEN: Final = 10  # the confirmed top
 ASK_THEN: Final = 11
-WORDS: Final = 12
+SQUARES_HIGH: Final = 12  # the high word of SQUARES, see `wide`
+WORDS: Final = 13
 
 
 @entry
@@ -60,6 +62,7 @@ def flag_rows(R, base, n, sigma, window_us, confirm_us, state, times, moves, top
                     old = moves[state[HEAD] & _MASK]
                     state[SUM] -= old
                     state[SQUARES] -= old * old
+                    state[SQUARES_HIGH] -= high_product(old, old)
                     state[HEAD] += 1
                 count = state[TAIL] - state[HEAD]
                 if state[PENDING] != 0:
@@ -71,7 +74,7 @@ def flag_rows(R, base, n, sigma, window_us, confirm_us, state, times, moves, top
                             state[PENDING] = 0
                 elif count >= MOVES_MIN:
                     mean = state[SUM] / count
-                    spread = state[SQUARES] / count - mean * mean
+                    spread = wide(state[SQUARES_HIGH], state[SQUARES]) / count - mean * mean
                     deviation = math.sqrt(spread) if spread > 0.0 else 0.0
                     if abs(move) > sigma * (deviation if deviation > FLOOR_TICKS else FLOOR_TICKS):
                         state[PENDING] = 1
@@ -83,6 +86,7 @@ def flag_rows(R, base, n, sigma, window_us, confirm_us, state, times, moves, top
                 moves[state[TAIL] & _MASK] = move
                 state[SUM] += move
                 state[SQUARES] += move * move
+                state[SQUARES_HIGH] += high_product(move, move)
                 state[TAIL] += 1
             state[LAST] = p
         if state[PENDING] == 0:

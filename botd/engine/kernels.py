@@ -33,7 +33,9 @@ from botd.engine.layout import (
     CUM_BUY,
     CUM_N,
     CUM_PT,
+    CUM_PT_HIGH,
     CUM_PV,
+    CUM_PV_HIGH,
     CUM_RUSH,
     CUM_V,
     HIGH,
@@ -48,6 +50,7 @@ from botd.engine.layout import (
     RowKind,
     T,
 )
+from botd.engine.wide import high_product, wide
 from botd.language.opcodes import (
     ABS,
     ADD,
@@ -170,18 +173,22 @@ def prefix(R, base, n, hdr):
         if base > 0:
             s = R[CUM_PT, U8(k0)]
             t0 = R[T, U8(k0)]
+            h = R[CUM_PT_HIGH, U8(k0)]
             p0 = R[P, U8(k0)]
         else:
             s = 0
             t0 = R[T, U8(0)]
+            h = 0
             p0 = R[P, U8(0)]
         for k in range(base, end):
             t = R[T, U8(k)]
             s += p0 * (t - t0)
             t0 = t
+            h += high_product(p0, t - t0)
             p0 = R[P, U8(k)]
             R[CUM_PT, U8(k)] = s
     if need & _NEED_V:
+            R[CUM_PT_HIGH, U8(k)] = h
         s = R[CUM_V, U8(k0)] if base > 0 else 0
         for k in range(base, end):
             s += R[Q, U8(k)]
@@ -189,9 +196,12 @@ def prefix(R, base, n, hdr):
     if need & _NEED_PV:
         s = R[CUM_PV, U8(k0)] if base > 0 else 0
         for k in range(base, end):
+        h = R[CUM_PV_HIGH, U8(k0)] if base > 0 else 0
             s += R[P, U8(k)] * R[Q, U8(k)]
             R[CUM_PV, U8(k)] = s
+            h += high_product(R[P, U8(k)], R[Q, U8(k)])
     if need & _NEED_N:
+            R[CUM_PV_HIGH, U8(k)] = h
         s = R[CUM_N, U8(k0)] if base > 0 else 0
         for k in range(base, end):
             s += int(R[KIND, U8(k)] == _TRADE)
@@ -285,6 +295,7 @@ def k_stddev(R, base, n, first, C, a, b, has_to, F, o, ist, io, tick):
     s1 = ist[io + 3]
     s2 = ist[io + 4]
     for j in range(n):
+    h2 = ist[io + 5]  # its high word
         last = base + j
         if has_to:
             last = C[b + U8(j)]
@@ -296,6 +307,7 @@ def k_stddev(R, base, n, first, C, a, b, has_to, F, o, ist, io, tick):
                 s1 += p
                 s2 += p * p
             add += 1
+                h2 += high_product(p, p)
         lo = C[a + U8(j)]
         if lo < 0:
             F[o + U8(j)] = NAN
@@ -308,12 +320,15 @@ def k_stddev(R, base, n, first, C, a, b, has_to, F, o, ist, io, tick):
                     s1 -= p
                     s2 -= p * p
                 drop += 1
+                    h2 -= high_product(p, p)
             if cnt == 0:
                 F[o + U8(j)] = NAN
             else:
                 r = R[P, U8(last)]
                 d1 = float(s1 - cnt * r) / float(cnt)
-                d2 = float(s2 - 2 * r * s1 + cnt * r * r) / float(cnt)
+                low = s2 - 2 * r * s1 + cnt * r * r
+                high = h2 - 2 * high_product(r, s1) + high_product(cnt * r, r)
+                d2 = wide(high, low) / float(cnt)
                 v = d2 - d1 * d1
                 F[o + U8(j)] = math.sqrt(v) * tick if v > 0.0 else 0.0
     ist[io] = drop
@@ -322,6 +337,7 @@ def k_stddev(R, base, n, first, C, a, b, has_to, F, o, ist, io, tick):
     ist[io + 3] = s1
     ist[io + 4] = s2
 
+    ist[io + 5] = h2
 
 @inline
 def k_slope(R, base, n, first, unit, C, a, b, has_to, F, o, ist, io, tick):
@@ -338,6 +354,8 @@ def k_slope(R, base, n, first, unit, C, a, b, has_to, F, o, ist, io, tick):
     sxx = ist[io + 5]
     sxy = ist[io + 6]
     for j in range(n):
+    sh = ist[io + 7]  # y in units of 2^20, and its products
+    sxh = ist[io + 8]
         last = base + j
         if has_to:
             last = C[b + U8(j)]
@@ -350,6 +368,8 @@ def k_slope(R, base, n, first, unit, C, a, b, has_to, F, o, ist, io, tick):
             sxx += x * x
             sxy += x * y
             add += 1
+            sh += y >> 20
+            sxh += x * (y >> 20)
         lo = C[a + U8(j)]
         if lo < 0:
             F[o + U8(j)] = NAN
@@ -363,6 +383,8 @@ def k_slope(R, base, n, first, unit, C, a, b, has_to, F, o, ist, io, tick):
                 sxx -= x * x
                 sxy -= x * y
                 drop += 1
+                sh -= y >> 20
+                sxh -= x * (y >> 20)
             F[o + U8(j)] = NAN
             if cnt > 1:
                 x0 = R[T, U8(last)] // unit
@@ -371,7 +393,10 @@ def k_slope(R, base, n, first, unit, C, a, b, has_to, F, o, ist, io, tick):
                 fx = float(sx - cnt * x0)
                 fy = float(sy - cnt * y0)
                 fxx = float(sxx - 2 * x0 * sx + cnt * x0 * x0)
-                fxy = float(sxy - x0 * sy - y0 * sx + cnt * x0 * y0)
+                h0 = y0 >> 20
+                high = sxh - x0 * sh - h0 * sx + cnt * x0 * h0
+                rest = sxy - x0 * sy - y0 * sx + cnt * x0 * y0 - high * 1048576
+                fxy = float(high + (rest >> 20)) * 1048576.0 + float(rest & 1048575)
                 var = fxx - fx * fx / fn
                 if var > 0.0:
                     F[o + U8(j)] = (fxy - fx * fy / fn) / var * (1000000.0 / float(unit)) * tick
@@ -383,6 +408,8 @@ def k_slope(R, base, n, first, unit, C, a, b, has_to, F, o, ist, io, tick):
     ist[io + 5] = sxx
     ist[io + 6] = sxy
 
+    ist[io + 7] = sh
+    ist[io + 8] = sxh
 
 @inline
 def k_zscore(R, base, n, window, every, floor, F, a, o, sr, ist, io, fst, fo):
@@ -885,8 +912,11 @@ def k_block(base, n, code, fpar, R, hdr, F, U, C, ist, fst, dq, br, sr, hist, ph
                 if c < 0:
                     F[o + U8(j)] = NAN
                 else:
-                    s = R[CUM_PT, U8(i)] - R[CUM_PT, U8(c)] - R[P, U8(c)] * (R[T, U8(i)] - ip0 - R[T, U8(c)])
-                    F[o + U8(j)] = float(s) / float(ip0) * tick
+                    p = R[P, U8(c)]
+                    x = R[T, U8(i)] - ip0 - R[T, U8(c)]
+                    s = R[CUM_PT, U8(i)] - R[CUM_PT, U8(c)] - p * x
+                    h = R[CUM_PT_HIGH, U8(i)] - R[CUM_PT_HIGH, U8(c)] - high_product(p, x)
+                    F[o + U8(j)] = wide(h, s) / float(ip0) * tick
         elif op == TWPA:
             for j in range(n):
                 c = C[a + U8(j)]
@@ -895,9 +925,15 @@ def k_block(base, n, code, fpar, R, hdr, F, U, C, ist, fst, dq, br, sr, hist, ph
                 else:
                     e = C[b + U8(j)]
                     now = R[T, U8(base + j)]
-                    s = R[CUM_PT, U8(e)] + R[P, U8(e)] * (now - ip1 - R[T, U8(e)])
-                    s -= R[CUM_PT, U8(c)] + R[P, U8(c)] * (now - ip0 - R[T, U8(c)])
-                    F[o + U8(j)] = float(s) / float(ip0 - ip1) * tick
+                    p = R[P, U8(e)]
+                    x = now - ip1 - R[T, U8(e)]
+                    s = R[CUM_PT, U8(e)] + p * x
+                    h = R[CUM_PT_HIGH, U8(e)] + high_product(p, x)
+                    p = R[P, U8(c)]
+                    x = now - ip0 - R[T, U8(c)]
+                    s -= R[CUM_PT, U8(c)] + p * x
+                    h -= R[CUM_PT_HIGH, U8(c)] + high_product(p, x)
+                    F[o + U8(j)] = wide(h, s) / float(ip0 - ip1) * tick
         elif op == SUM0:
             scale = lot if ip1 != 0 else 1.0
             for j in range(n):
@@ -931,7 +967,8 @@ def k_block(base, n, code, fpar, R, hdr, F, U, C, ist, fst, dq, br, sr, hist, ph
                 if c >= 0:
                     s = R[CUM_V, U8(e)] - R[CUM_V, U8(c)]
                     if s != 0:
-                        F[o + U8(j)] = float(R[CUM_PV, U8(e)] - R[CUM_PV, U8(c)]) / float(s) * tick
+                        h = R[CUM_PV_HIGH, U8(e)] - R[CUM_PV_HIGH, U8(c)]
+                        F[o + U8(j)] = wide(h, R[CUM_PV, U8(e)] - R[CUM_PV, U8(c)]) / float(s) * tick
         elif op == CHANGE0 or op == CHANGE:
             for j in range(n):
                 c = C[a + U8(j)]

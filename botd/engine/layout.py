@@ -43,4 +43,6 @@ CUM_PV: Final = 17  # sum of price * lots
 CUM_N: Final = 18  # number of trades
 CUM_BUY: Final = 19  # lots bought by takers
 CUM_RUSH: Final = 20  # number of rush orders (several prices in one timestamp, taker buys)
-N_COLUMNS: Final = 21
+CUM_PT_HIGH: Final = 21  # the high words of CUM_PT and CUM_PV, see `wide`
+CUM_PV_HIGH: Final = 22
+N_COLUMNS: Final = 23

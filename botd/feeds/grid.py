@@ -8,11 +8,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from botd.core.instrument import Instrument
 from botd.errors import InputInvalid
 from botd.ports import I64
 
 E8: Final = 100_000_000  # the finest step of any price or amount is 1e-8
 _DECIMALS: Final = 8
+PRICE_TICKS_MAX: Final = 1 << 46  # 703,687 in ticks of 1e-8
+VOLUME_LOTS_MAX: Final = 1 << 62
 _LARGEST: Final = 9.0e10  # above it a value in steps of 1e-8 does not fit int64
 
 
@@ -72,3 +75,20 @@ def step_e8(size: Decimal) -> int:
     if whole <= 0 or whole != whole.to_integral_value():
         raise InputInvalid(f"a step of {size} must be a positive multiple of 0.00000001")
     return int(whole)
+
+
+def check_sizes(instrument: Instrument, price_ticks: int, lots: float) -> None:
+    """Refuse a largest price and a volume that the engine's sums could not hold in whole ticks and lots."""
+    tick, lot = from_e8(step_e8(instrument.tick_size)), from_e8(step_e8(instrument.lot_size))
+    if price_ticks > PRICE_TICKS_MAX:
+        price = instrument.price(price_ticks).normalize()
+        raise InputInvalid(
+            f"a price of {price:f} is {price_ticks:,} ticks of {tick:f}, and "
+            f"{PRICE_TICKS_MAX:,} are the most; declare a coarser tick: in instruments.yaml, with trades "
+            "rounded to it"
+        )
+    if lots > VOLUME_LOTS_MAX:
+        raise InputInvalid(
+            f"its volume is {lots:.3g} lots of {lot:f}, and {VOLUME_LOTS_MAX:.3g} are the most; "
+            "declare a coarser lot: in instruments.yaml, with trades rounded to it"
+        )

@@ -15,7 +15,7 @@ from botd.engine import layout as col
 from botd.engine.layout import N_INPUT, RowKind
 from botd.errors import InputInvalid
 from botd.feeds import pacing
-from botd.feeds.grid import from_e8, step_e8
+from botd.feeds.grid import check_sizes, from_e8, step_e8
 from botd.feeds.recorded import RecordedFeed
 from botd.ports import I64, Chunk, Clock
 
@@ -46,6 +46,12 @@ class MergedFeed:
         self._factors = [
             _factors(feed.instruments[0], self.instruments[index[feed.instruments[0].id]]) for feed in feeds
         ]
+        for feed, (price, size) in zip(feeds, self._factors, strict=True):
+            shared = self.instruments[index[feed.instruments[0].id]]
+            try:
+                check_sizes(shared, feed.price_ticks_max * price, feed.volume_lots * size)
+            except InputInvalid as error:
+                raise InputInvalid(f"{feed.path}: {error}") from error
         self._merge()
         joined = "\n".join(feed.identity for feed in feeds)
         self.identity = f"merged:{len(feeds)}:{hashlib.sha256(joined.encode()).hexdigest()}"

@@ -19,7 +19,7 @@ from botd.engine.layout import N_INPUT, RowKind
 from botd.errors import InputInvalid
 from botd.feeds import pacing
 from botd.feeds.book import derive_top
-from botd.feeds.grid import common_step, from_e8, round_to_steps, step_e8, to_e8, to_steps
+from botd.feeds.grid import check_sizes, common_step, from_e8, round_to_steps, step_e8, to_e8, to_steps
 from botd.feeds.sidecar import (
     NO_INSTRUMENTS,
     BarStamp,
@@ -97,6 +97,12 @@ class RecordedFeed:
                 paper=paper or PaperSettings(),
             ),
         )
+        self.price_ticks_max = int(whole[col.HIGH].max())
+        self.volume_lots = float(whole[col.Q].sum(dtype=np.float64))
+        try:
+            check_sizes(self.instruments[0], self.price_ticks_max, self.volume_lots)
+        except InputInvalid as error:
+            raise InputInvalid(f"{path}: {error}") from error
         self._rows.flags.writeable = False
         self.identity = self._identity()
 

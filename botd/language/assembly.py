@@ -30,7 +30,7 @@ def initial_state(node: Node) -> tuple[list[int], list[float]]:
     if code in (op.HIGHW, op.LOWW):
         return [0, 0, 0], []  # head, tail, next row to push
     if code in (op.STDDEVW, op.SLOPEW):
-        return [0, 0, 0, 0, 0, 0, 0], []  # next to drop, next to add, n, sums
+        return [0, 0, 0, 0, 0, 0, 0, 0, 0], []  # next to drop, next to add, n, sums
     if code == op.ZSCORE:
         window, every = node.ip
         # previous row's time, next sample's time, oldest in the window, ready, offset, capacity

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-_MAGIC: Final = b"botd-snapshot-1\n"
+_MAGIC: Final = b"botd-snapshot-2\n"
 _ALLOWED: Final = frozenset(
     {
         ("botd.core.runner", "Memory"),

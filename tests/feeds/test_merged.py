@@ -133,3 +133,11 @@ def test_merging_leaves_the_files_untouched(three: list[RecordedFeed]) -> None:
     after = [np.concatenate([c.rows for c in feed.read(0)], axis=1) for feed in three]
     for one, two in zip(before, after, strict=True):
         assert np.array_equal(one, two)
+
+
+def test_grid_too_fine_for_a_price_is_refused_only_when_merged(write_trades: Callable[..., Path]) -> None:
+    high = write_trades("a.parquet", [(T0, 900_000.0, 1.0, "buy")], "{instrument: AAA/BTC, rows: trades}")
+    fine = write_trades("b.parquet", [(T0 + 1, 1e-8, 1.0, "buy")], "{instrument: AAA/BTC, rows: trades}")
+    feeds = [RecordedFeed(high), RecordedFeed(fine)]
+    with pytest.raises(InputInvalid, match=r"a.parquet: a price of 900000 is 90,000,000,000,000 ticks"):
+        MergedFeed(feeds)

@@ -200,7 +200,7 @@ def test_words_that_remember_have_state_and_parameters() -> None:
     assert rows[op.TWPA][6:] == [60 * SECOND, 5 * SECOND]
     assert rows[op.AGOU][6] == 0
     words = {state.op: state.ist[1] - state.ist[0] for state in program.states}
-    assert words[op.STDDEVW] == words[op.SLOPEW] == 7
+    assert words[op.STDDEVW] == words[op.SLOPEW] == 9
     assert (words[op.CROSS], words[op.FOR], words[op.HIGHW], words[op.FUNDING_RATE]) == (1, 1, 3, 0)
 
 
