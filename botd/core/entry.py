@@ -136,7 +136,8 @@ def _terms(
         ttl = desk.settings.execution.order_ttl_us if spec.ttl_us is None else spec.ttl_us
         if not 0.0 < price < math.inf:  # also where it is not ready
             return OrderType.LIMIT, 0, ts_us + ttl
-        ticks = math.floor(price + 1e-9) if side is _BUY else math.ceil(price - 1e-9)
+        near = price * 1e-14  # what float arithmetic may be off a whole tick
+        ticks = math.floor(price + near) if side is _BUY else math.ceil(price - near)
         return OrderType.LIMIT, max(1, ticks), ts_us + ttl
     slippage = desk.settings.execution.slippage_max if spec.slippage_max is None else spec.slippage_max
     if side is _BUY:

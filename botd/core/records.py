@@ -34,6 +34,7 @@ class DenyReason(StrEnum):
     """Why risk refused an intent, or sizing came to nothing."""
 
     SIZE_ZERO = "size_zero"
+    SIZE_TOO_LARGE = "size_too_large"
     BELOW_MIN_NOTIONAL = "below_min_notional"
     PRICE_UNKNOWN = "price_unknown"
     DATA_UNCONFIRMED = "data_unconfirmed"

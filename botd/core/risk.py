@@ -23,6 +23,10 @@ class TradingState(StrEnum):
     HALTED = "halted"  # persisted, released only by command, or at day end for daily loss
 
 
+TICK_LOTS_MAX: Final = (
+    1 << 62
+)  # the machine keeps an entry's cost in an int64; a fill may slip past its limit
+
 # names of their own: a member read through its class costs as much as a comparison of amounts
 _ACTIVE: Final = TradingState.ACTIVE
 _SELL: Final = Side.SELL
@@ -96,6 +100,8 @@ def check_entry(intent: EntryIntent, view: RiskView, limits: Limits, instrument:
     if intent.qty <= 0:
         return Denial(DenyReason.SIZE_ZERO)
     notional = instrument.money(intent.price * intent.qty)
+    if intent.price * intent.qty > TICK_LOTS_MAX:
+        return Denial(DenyReason.SIZE_TOO_LARGE, instrument.money(TICK_LOTS_MAX), notional)
     if notional < instrument.min_notional:
         return Denial(DenyReason.BELOW_MIN_NOTIONAL, instrument.min_notional, notional)
     spot = instrument.kind is _SPOT

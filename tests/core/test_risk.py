@@ -237,6 +237,15 @@ def test_size_of_nothing_is_denied(lots: int) -> None:
     assert check(lots) == Denial(R.SIZE_ZERO)
 
 
+def test_cost_beyond_the_machines_word_is_denied() -> None:
+    fine = replace(SPOT, tick_size=D("1e-8"), lot_size=D("1e-8"))
+    most = (1 << 62) // 10**12  # at 10,000
+    rich = {"equity": D(10) ** 9, "start_equity": D(1), "balance_free": D(10) ** 9, "instrument": fine}
+    assert check(most, price=10**12, **rich) is None
+    denial = check(most + 1, price=10**12, **rich)
+    assert denial == Denial(R.SIZE_TOO_LARGE, D("461.1686018427387904"), D("461.1687"))
+
+
 def test_short_on_spot_is_denied_and_on_a_perpetual_is_not() -> None:
     assert check(side=Side.SELL) == Denial(R.SHORT_ON_SPOT)
     assert check(side=Side.SELL, instrument=PERP) is None
