@@ -15,7 +15,7 @@ from botd.feeds.folder import open_data
 from botd.feeds.merged import MergedFeed
 from botd.feeds.recorded import RecordedFeed
 from botd.feeds.sidecar import SIDECAR_NAME
-from botd.language.checks import clauses_needing_trades
+from botd.language.checks import clauses_needing_trades, clauses_off_bars
 from botd.ports import Chunk, Clock, Feed
 from botd.research.report import DataSpan, Run
 from botd.runtime.batch import run_batch
@@ -50,8 +50,8 @@ def build_loop(
 ) -> TradingLoop:
     """Make the loop of a session: its bot, its simulated venue, and what it has to recover."""
     bars_only = feed.bar_length_us is not None
-    if bars_only:
-        refuse_on_bars(plan)
+    if feed.bar_length_us is not None:
+        refuse_on_bars(plan, feed.bar_length_us)
     specs, lane_of = lane_specs(plan, feed.instruments)
     bot = Bot(
         plan.settings, specs, id_prefix=session_id, block_max=block_rows, bar_length_us=feed.bar_length_us
@@ -68,9 +68,13 @@ def build_loop(
     return TradingLoop(bot, venue, lane_of=lane_of, bar_length_us=feed.bar_length_us, recovery=recovery)
 
 
-def refuse_on_bars(plan: Plan) -> None:
-    """Raise ConfigInvalid naming every clause that needs trades or a book, for data that has bars only."""
-    found = [d for strategy in plan.strategies for d in clauses_needing_trades(strategy)]
+def refuse_on_bars(plan: Plan, bar_length_us: int) -> None:
+    """Raise ConfigInvalid naming every clause that bars of one length cannot answer."""
+    found = [
+        fault
+        for strategy in plan.strategies
+        for fault in (*clauses_needing_trades(strategy), *clauses_off_bars(strategy, bar_length_us))
+    ]
     if found:
         raise ConfigInvalid(found)
 

@@ -7,6 +7,7 @@ from typing import Final
 from botd.errors import Diagnostic
 from botd.language.catalogue import BY_OP
 from botd.language.document import MapNode, Node
+from botd.language.quantities import format_duration
 from botd.language.source import Faults, Source
 from botd.language.typed import Expr, PositionSide, SizeKind, Span, Strategy
 from botd.language.warmup import expressions
@@ -90,6 +91,33 @@ def clauses_needing_trades(strategy: Strategy) -> list[Diagnostic]:
                 f"{clause} uses '{node.op}', which needs {reads}, and these data are bars only{advice}",
             )
     return faults.diagnostics()
+
+
+def clauses_off_bars(strategy: Strategy, bar_length_us: int) -> list[Diagnostic]:
+    """Return an error for every clause whose bars cannot be made of the data's bars of this length."""
+    faults = Faults(Source(strategy.file, strategy.text))
+    seen: set[Expr] = set()
+    length = format_duration(bar_length_us)
+    for clause, expr in expressions(strategy):
+        for node in _reading_bars(expr):
+            own = int(node.params[0])
+            if own % bar_length_us == 0 or node in seen:
+                continue
+            seen.add(node)
+            nearest = format_duration(-(-own // bar_length_us) * bar_length_us)
+            faults.error(
+                node.span,
+                f"{clause} uses bars of {format_duration(own)}, and these data are bars of {length}; "
+                f"write {nearest}, or another multiple of {length}",
+            )
+    return faults.diagnostics()
+
+
+def _reading_bars(expr: Expr) -> list[Expr]:
+    entry = BY_OP.get(expr.op)
+    if entry is not None and entry.reads is Reads.BARS and not expr.args:
+        return [expr]
+    return [node for arg in expr.args for node in _reading_bars(arg)]
 
 
 def _reading_rows(expr: Expr) -> list[Expr]:

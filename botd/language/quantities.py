@@ -68,6 +68,16 @@ def parse_duration(text: str) -> int:
     raise InputInvalid(_say("a duration such as 10s, 5m or 1h30m", text, "s"))
 
 
+def format_duration(us: int) -> str:
+    """Write whole microseconds as a person would: 90 s is `1m30s`."""
+    parts = []
+    for unit, scale in sorted(DURATION_UNITS_US.items(), key=lambda item: -item[1]):
+        whole, us = divmod(us, scale)
+        if whole:
+            parts.append(f"{whole}{unit}")
+    return "".join(parts) or "0s"
+
+
 def _duration_us(text: str) -> int:
     total, last = Decimal(0), 0
     for amount, unit in _DURATION_PART.findall(text):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from botd.language.checks import clauses_needing_trades
+from botd.language.checks import clauses_needing_trades, clauses_off_bars
 from botd.language.strategy import read_strategy
 from botd.language.typed import (
     CancelSection,
@@ -301,6 +301,25 @@ def test_bar_strategy_needs_no_trades() -> None:
     strategy, _ = read_strategy(text, "sma_cross.yaml")
     assert strategy is not None
     assert clauses_needing_trades(strategy) == []
+
+
+def test_bars_that_are_no_multiple_of_the_data_are_named() -> None:
+    text = (ROOT / "strategies" / "sma_cross.yaml").read_text(encoding="utf-8")
+    assert "close(1m)" in text
+    for length, nearest in (("30s", "1m"), ("90s", "2m"), ("61m", "1h1m")):
+        strategy, _ = read_strategy(text.replace("close(1m)", f"close({length})"), "sma_cross.yaml")
+        assert strategy is not None
+        if length == "61m":
+            assert clauses_off_bars(strategy, MINUTE) == []
+            continue
+        found = clauses_off_bars(strategy, MINUTE)
+        assert found
+        assert found[0].line == 1 + text[: text.index("close(1m)")].count("\n")
+        shown = {"30s": "30s", "90s": "1m30s"}[length]
+        assert found[0].message.endswith(
+            f" uses bars of {shown}, and these data are bars of 1m; "
+            f"write {nearest}, or another multiple of 1m"
+        )
 
 
 def test_faults_of_nested_keys_point_at_the_nearest_written_key() -> None:

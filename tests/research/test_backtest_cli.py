@@ -342,3 +342,13 @@ def test_dash_is_the_screen_for_decisions_too(two_files: Path) -> None:
 def test_two_outputs_for_the_screen_are_refused(two_files: Path, pair: tuple[str, str]) -> None:
     done = backtest(two_files, RIDER_FILE, "--data", "data", pair[0], "-", pair[1], "-")
     refused(done, 2, f"{pair[0]} and {pair[1]} cannot both go to the screen")
+
+
+@pytest.mark.parametrize("length", ["30s", "90s"])
+def test_bars_of_another_length_than_the_data_are_refused(tmp_path: Path, length: str) -> None:
+    bot = make_bot(tmp_path / "bot", cross=CROSS.replace("close(1m)", f"close({length})"))
+    write_bars(bot / "data/sol.parquet", [100.0 + k % 7 for k in range(60)])
+    done = backtest(bot, "strategies/cross.yaml", "--data", "data/sol.parquet")
+    assert (done.code, done.out) == (2, "")
+    assert "strategies/cross.yaml:5:13: let.fast uses bars of" in done.err
+    assert "and these data are bars of 1m; write" in done.err
