@@ -95,9 +95,9 @@ class Desk(Recorder):
     def marks_now(self) -> dict[InstrumentId, int]:
         """Return the mark (ticks) of every instrument held, as of the last row judged."""
         return {
-            lane.instrument.id: lane.mark_at(last)
+            lane.instrument.id: mark
             for lane in self._lanes_held()
-            if (last := lane.judged()) is not None
+            if (last := lane.judged()) is not None and (mark := lane.mark_at(last)) is not None
         }
 
     def _lanes_held(self) -> list[Lane]:

@@ -12,7 +12,7 @@ from botd.core.instrument import Instrument
 from botd.core.settings import CoreSettings
 from botd.engine.engine import InstrumentEngine
 from botd.engine.flags import OutlierFlags
-from botd.engine.layout import MARK, P, T
+from botd.engine.layout import ASK, BID, MARK, P, T
 from botd.engine.machine import RuleMachines
 from botd.language.program import compile_program
 from botd.language.typed import Strategy
@@ -126,10 +126,17 @@ class Lane:
         row = self.last_row(before)
         return None if row is None else self.mark_at(row)
 
-    def mark_at(self, index: int) -> int:
-        """Return the mark price (ticks) at a ring index: the last price where the feed has no mark."""
+    def mark_at(self, index: int) -> int | None:
+        """Return the mark price (ticks) at a ring index, None when nothing is known.
+
+        Where the feed has no mark it is the last price, before the first trade the middle of the top.
+        """
         values = self._values_at(index)
-        return values[MARK] or values[P]
+        known = values[MARK] or values[P]
+        if known > 0:
+            return known
+        bid, ask = values[BID], values[ASK]
+        return (bid + ask) // 2 if bid > 0 and ask > 0 else None
 
     def row_time(self, row: int) -> int:
         return self.values(row)[T]

@@ -270,7 +270,7 @@ def k_extreme(R, base, n, first, C, a, b, has_to, F, o, sign, dq, d0, cap, ist, 
             t += 1
             nx += 1
         lo = C[a + U8(j)]
-        if lo < 0:
+        if lo < 0 or R[P, U8(lo)] <= 0:  # before the first trade no price stands
             F[o + U8(j)] = NAN
         else:
             lo += first
@@ -386,7 +386,7 @@ def k_slope(R, base, n, first, unit, C, a, b, has_to, F, o, ist, io, tick):
                 sh -= y >> 20
                 sxh -= x * (y >> 20)
             F[o + U8(j)] = NAN
-            if cnt > 1:
+            if cnt > 1 and R[P, U8(lo)] > 0:
                 x0 = R[T, U8(last)] // unit
                 y0 = R[P, U8(last)]
                 fn = float(cnt)
@@ -909,7 +909,7 @@ def k_block(base, n, code, fpar, R, hdr, F, U, C, ist, fst, dq, br, sr, hist, ph
             for j in range(n):
                 i = base + j
                 c = C[a + U8(j)]
-                if c < 0:
+                if c < 0 or R[P, U8(c)] <= 0:
                     F[o + U8(j)] = NAN
                 else:
                     p = R[P, U8(c)]
@@ -920,7 +920,7 @@ def k_block(base, n, code, fpar, R, hdr, F, U, C, ist, fst, dq, br, sr, hist, ph
         elif op == TWPA:
             for j in range(n):
                 c = C[a + U8(j)]
-                if c < 0:
+                if c < 0 or R[P, U8(c)] <= 0:
                     F[o + U8(j)] = NAN
                 else:
                     e = C[b + U8(j)]

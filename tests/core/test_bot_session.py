@@ -100,6 +100,19 @@ def test_marks_of_other_instruments_are_as_of_the_place() -> None:
     assert scene.bot.desk.portfolio.peak_equity("USDT") == 100_000 + 10 * (130 - 102)
 
 
+def test_mark_before_the_first_trade_is_the_middle_of_the_top() -> None:
+    scene = Scene(strategy(s1="when: mid > 100, cooldown: 1s"))
+    order = submitted(scene.row(0, bid=100, ask=104))
+    scene.accept(order)
+    scene.fill(order, 10, 104)
+    desk = scene.bot.desk
+    assert desk.marks(1) == desk.marks_now() == {PERP.id: 102}
+    scene.row(0, bid=100, ask=0)
+    assert desk.marks(1) == desk.marks_now() == {}
+    scene.row(99, bid=100, ask=0)
+    assert desk.marks(1) == desk.marks_now() == {PERP.id: 99}
+
+
 def test_instrument_without_a_row_in_the_block_keeps_its_last_mark() -> None:
     scene = Scene(strategy("a"), others=[(ETH, strategy("b", instrument=ETH.id, z1=LATER))])
     assert scene.bot.desk.marks_now() == {}
