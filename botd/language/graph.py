@@ -14,7 +14,7 @@ from typing import Final
 
 from botd.errors import InvariantBroken
 from botd.language import opcodes as op
-from botd.language.typed import Expr
+from botd.language.typed import COUNT, Expr
 
 SAMPLE_FLOOR_COUNTS: Final = 0.3  # smallest deviation a count is judged against
 BAR_COLUMNS: Final = {"open": 0, "bar_high": 1, "bar_low": 2, "close": 3, "bar_volume": 4}
@@ -237,7 +237,7 @@ def _volume_surge(graph: Graph, expr: Expr) -> Node:
 
 def _zscore(graph: Graph, expr: Expr) -> Node:
     window, every = (int(us) for us in expr.params)
-    floor = SAMPLE_FLOOR_COUNTS if expr.args[0].op in ("count", "rush_orders") else 0.0
+    floor = SAMPLE_FLOOR_COUNTS if expr.args[0].unit == COUNT else 0.0
     return graph.make(op.ZSCORE, graph.lower(expr.args[0]), ip=(window, every), fp=(floor,))
 
 
