@@ -77,6 +77,7 @@ from botd.language.opcodes import (
     CHANGE,
     CHANGE0,
     CROSS,
+    CROSS_BARS,
     DAY_OF_WEEK,
     DIV,
     DIVCF,
@@ -172,36 +173,36 @@ def prefix(R, base, n, hdr):
     if need & _NEED_PT:
         if base > 0:
             s = R[CUM_PT, U8(k0)]
-            t0 = R[T, U8(k0)]
             h = R[CUM_PT_HIGH, U8(k0)]
+            t0 = R[T, U8(k0)]
             p0 = R[P, U8(k0)]
         else:
             s = 0
-            t0 = R[T, U8(0)]
             h = 0
+            t0 = R[T, U8(0)]
             p0 = R[P, U8(0)]
         for k in range(base, end):
             t = R[T, U8(k)]
             s += p0 * (t - t0)
-            t0 = t
             h += high_product(p0, t - t0)
+            t0 = t
             p0 = R[P, U8(k)]
             R[CUM_PT, U8(k)] = s
-    if need & _NEED_V:
             R[CUM_PT_HIGH, U8(k)] = h
+    if need & _NEED_V:
         s = R[CUM_V, U8(k0)] if base > 0 else 0
         for k in range(base, end):
             s += R[Q, U8(k)]
             R[CUM_V, U8(k)] = s
     if need & _NEED_PV:
         s = R[CUM_PV, U8(k0)] if base > 0 else 0
-        for k in range(base, end):
         h = R[CUM_PV_HIGH, U8(k0)] if base > 0 else 0
+        for k in range(base, end):
             s += R[P, U8(k)] * R[Q, U8(k)]
-            R[CUM_PV, U8(k)] = s
             h += high_product(R[P, U8(k)], R[Q, U8(k)])
-    if need & _NEED_N:
+            R[CUM_PV, U8(k)] = s
             R[CUM_PV_HIGH, U8(k)] = h
+    if need & _NEED_N:
         s = R[CUM_N, U8(k0)] if base > 0 else 0
         for k in range(base, end):
             s += int(R[KIND, U8(k)] == _TRADE)
@@ -294,8 +295,8 @@ def k_stddev(R, base, n, first, C, a, b, has_to, F, o, ist, io, tick):
     cnt = ist[io + 2]
     s1 = ist[io + 3]
     s2 = ist[io + 4]
-    for j in range(n):
     h2 = ist[io + 5]  # its high word
+    for j in range(n):
         last = base + j
         if has_to:
             last = C[b + U8(j)]
@@ -306,8 +307,8 @@ def k_stddev(R, base, n, first, C, a, b, has_to, F, o, ist, io, tick):
                 cnt += 1
                 s1 += p
                 s2 += p * p
-            add += 1
                 h2 += high_product(p, p)
+            add += 1
         lo = C[a + U8(j)]
         if lo < 0:
             F[o + U8(j)] = NAN
@@ -319,8 +320,8 @@ def k_stddev(R, base, n, first, C, a, b, has_to, F, o, ist, io, tick):
                     cnt -= 1
                     s1 -= p
                     s2 -= p * p
-                drop += 1
                     h2 -= high_product(p, p)
+                drop += 1
             if cnt == 0:
                 F[o + U8(j)] = NAN
             else:
@@ -336,8 +337,8 @@ def k_stddev(R, base, n, first, C, a, b, has_to, F, o, ist, io, tick):
     ist[io + 2] = cnt
     ist[io + 3] = s1
     ist[io + 4] = s2
-
     ist[io + 5] = h2
+
 
 @inline
 def k_slope(R, base, n, first, unit, C, a, b, has_to, F, o, ist, io, tick):
@@ -353,9 +354,9 @@ def k_slope(R, base, n, first, unit, C, a, b, has_to, F, o, ist, io, tick):
     sy = ist[io + 4]
     sxx = ist[io + 5]
     sxy = ist[io + 6]
-    for j in range(n):
     sh = ist[io + 7]  # y in units of 2^20, and its products
     sxh = ist[io + 8]
+    for j in range(n):
         last = base + j
         if has_to:
             last = C[b + U8(j)]
@@ -367,9 +368,9 @@ def k_slope(R, base, n, first, unit, C, a, b, has_to, F, o, ist, io, tick):
             sy += y
             sxx += x * x
             sxy += x * y
-            add += 1
             sh += y >> 20
             sxh += x * (y >> 20)
+            add += 1
         lo = C[a + U8(j)]
         if lo < 0:
             F[o + U8(j)] = NAN
@@ -382,9 +383,9 @@ def k_slope(R, base, n, first, unit, C, a, b, has_to, F, o, ist, io, tick):
                 sy -= y
                 sxx -= x * x
                 sxy -= x * y
-                drop += 1
                 sh -= y >> 20
                 sxh -= x * (y >> 20)
+                drop += 1
             F[o + U8(j)] = NAN
             if cnt > 1 and R[P, U8(lo)] > 0:
                 x0 = R[T, U8(last)] // unit
@@ -407,9 +408,9 @@ def k_slope(R, base, n, first, unit, C, a, b, has_to, F, o, ist, io, tick):
     ist[io + 4] = sy
     ist[io + 5] = sxx
     ist[io + 6] = sxy
-
     ist[io + 7] = sh
     ist[io + 8] = sxh
+
 
 @inline
 def k_zscore(R, base, n, window, every, floor, F, a, o, sr, ist, io, fst, fo):
@@ -997,6 +998,25 @@ def k_block(base, n, code, fpar, R, hdr, F, U, C, ist, fst, dq, br, sr, hist, ph
                     side = -1
                 U[o + U8(j)] = u
             ist[io] = side
+        elif op == CROSS_BARS:  # ist: sign of the last difference, the one at the previous bar, closed bars
+            side = ist[io]
+            then = ist[io + 1]
+            closed = ist[io + 2]
+            c = U8(ip0 * S)
+            for j in range(n):
+                if C[c + U8(j)] != closed:
+                    closed = C[c + U8(j)]
+                    then = side
+                x = F[a + U8(j)]
+                y = F[b + U8(j)]
+                U[o + U8(j)] = 2 if x != x or y != y else int(x > y and then < 0)
+                if x > y:
+                    side = 1
+                elif x < y:
+                    side = -1
+            ist[io] = side
+            ist[io + 1] = then
+            ist[io + 2] = closed
         elif op == FOR:  # ist: since when it has been true
             since = ist[io]
             for j in range(n):

@@ -44,6 +44,8 @@ def initial_state(node: Node) -> tuple[list[int], list[float]]:
         return [0, node.ip[2], 0, *periods], [nan, 0.0, 0.0, 0.0]
     if code == op.CROSS:
         return [0], []
+    if code == op.CROSS_BARS:
+        return [0, 0, 0], []  # sign of the last difference, the one at the previous bar, closed bars
     if code == op.FOR:
         return [op.NEVER], []
     return [], []
@@ -179,7 +181,7 @@ class Assembler:
             return ip[0], self._resource[node], b
         if code in op.BAR_OPS:
             return ip[0], self._resource[node.args[0]], ip[1]
-        if code == op.IFF:
+        if code in (op.IFF, op.CROSS_BARS):
             return self.slots[node.args[2]], 0, b
         if code in (op.HIST, op.HISTU):
             return self._resource[node], 0, b

@@ -43,7 +43,7 @@ class Node:
     hash: bytes
 
 
-_U_OPS: Final = frozenset(range(op.LT, op.FOR + 1)) | {op.AGOU, op.CONSTU}
+_U_OPS: Final = frozenset(range(op.LT, op.FOR + 1)) | {op.AGOU, op.CONSTU, op.CROSS_BARS}
 _COMMUTATIVE: Final = frozenset({op.ADD, op.MUL, op.EQ, op.NE, op.AND, op.OR})
 _RIGHT_CONST: Final = {
     op.LT: op.LTFC,
@@ -61,6 +61,9 @@ _LEFT_CONST: Final = {
     op.SUB: op.SUBCF,
     op.DIV: op.DIVCF,
 }
+
+
+_BETWEEN_BARS: Final = frozenset({op.CONST, *range(op.ADD, op.DIVCF + 1), *range(op.LT, op.NOT + 1)})
 
 
 def _plane(code: int) -> Plane:
@@ -201,7 +204,27 @@ def _if(graph: Graph, expr: Expr) -> Node:
 
 def _crosses(graph: Graph, expr: Expr) -> Node:
     a, b = map(graph.lower, expr.args)
-    return graph.make(op.CROSS, a, b) if expr.op == "crosses_above" else graph.make(op.CROSS, b, a)
+    if expr.op != "crosses_above":
+        a, b = b, a
+    lengths = (_bar_lengths(a) or set()) | (_bar_lengths(b) or set())
+    if not lengths or _bar_lengths(a) is None or _bar_lengths(b) is None:
+        return graph.make(op.CROSS, a, b)
+    return graph._node(op.CROSS_BARS, (a, b, graph.bar(min(lengths))), (), ())
+
+
+def _bar_lengths(node: Node) -> set[int] | None:
+    """Return the lengths of the bars a value is made of, None where it is made of anything else too."""
+    if node.op in op.BAR_OPS:
+        return {node.args[0].ip[0]}
+    if node.op not in _BETWEEN_BARS:
+        return None
+    found: set[int] = set()
+    for arg in node.args:
+        lengths = _bar_lengths(arg)
+        if lengths is None:
+            return None
+        found |= lengths
+    return found
 
 
 def _for(graph: Graph, expr: Expr) -> Node:

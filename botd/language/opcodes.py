@@ -112,6 +112,9 @@ GUARD: Final = 74  # skip ip0 instructions while machine b is idle and U column 
 CONST: Final = 75
 CONSTU: Final = 76
 
+# U: a crosses above b, both of bars only; the result stands until the next bar of column ip0 closes
+CROSS_BARS: Final = 77
+
 # the position program: int64[k, 6] op, dst, a, b, c, state
 P_CONST: Final = 0
 P_WORD: Final = 1  # a: index of POSITION_WORDS

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from botd.engine.layout import ASK, ASZ, BID, BSZ, HIGH, KIND, MARK, P, Q, RowKind, T
-from tests.engine.cases import LOT, SECOND, START, TICK, blank_rows, random_rows, values
+from tests.engine.cases import LOT, SECOND, START, TICK, blank_rows, random_bars, random_rows, values
 
 
 def steps(prices: list[int], seconds: list[float] | None = None) -> np.ndarray:
@@ -147,6 +147,49 @@ def test_crosses_need_a_difference_of_the_other_sign_before() -> None:
     rows[P, 8:] = [300, 350]
     up, _ = values(["price crosses above 3", "price crosses below 3"], rows, [1, 4])
     assert up.tolist() == [0] * 9 + [1]
+
+
+def test_crossing_of_bars_stands_until_the_next_bar_closes() -> None:
+    prices = [120] * 5 + [110] * 10 + [100] * 10 + [112] * 4 + [112] * 16
+    rows = steps(prices, list(range(len(prices))))
+    first = int(rows[T, 0] // SECOND % 5)
+    text = "sma(close(5s), 1) crosses above sma(close(5s), 3)"
+    for sizes in ([1], [7], [512]):
+        above, below = values([text, text.replace("above", "below")], rows, sizes)
+        at = int(np.argmax(above == 1))
+        assert (first + at) % 5 == 0  # the row that closes the bar
+        assert above[at : at + 5].tolist() == [1] * 5
+        assert int((above == 1).sum()) == 5
+        assert not (below == 1).any()
+
+
+def test_crossing_of_bars_that_are_rows_is_true_for_one() -> None:
+    rows = random_bars(5, 400)
+    fast, slow, up = values(
+        ["sma(close(1m), 2)", "sma(close(1m), 5)", "sma(close(1m), 2) crosses above sma(close(1m), 5)"], rows
+    )
+    side, expected = 0, []
+    for x, y in zip(fast, slow, strict=True):
+        expected.append(2 if math.isnan(y) else int(x > y and side < 0))
+        side = 1 if x > y else -1 if x < y else side
+    assert up.tolist() == expected
+    assert expected.count(1) > 20
+
+
+def test_crossing_of_bars_with_a_price_is_judged_by_row() -> None:
+    rows = steps([100] * 12 + [300] * 3, list(range(15)))
+    (up,) = values(["price crosses above sma(close(5s), 1) + 1"], rows)
+    assert int((up == 1).sum()) == 1
+
+
+def test_windows_before_the_first_trade_are_undefined() -> None:
+    rows = steps([10_000] * 16, list(range(16)))
+    rows[KIND, :9], rows[P, :9] = int(RowKind.BOOK), 0
+    rows[P, 9:] = 10_000 + np.arange(7)
+    texts = ["twpa(5s)", "twpa(from 5s to 1s)", "low(5s)", "high(5s)", "range(5s)", "slope(5s)"]
+    for column in values(texts, rows, [4]):
+        assert np.isnan(column[:14]).all()  # 5 s before the last of them no trade had been
+        assert not np.isnan(column[14:]).any()
 
 
 def test_crossing_keeps_its_side_through_undefined_rows() -> None:

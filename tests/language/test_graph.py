@@ -205,3 +205,40 @@ def test_position_words_are_found_at_any_depth() -> None:
 def test_column_numbers_are_those_of_the_ring() -> None:
     names = ("CUM_PT", "CUM_V", "CUM_PV", "CUM_N", "CUM_BUY", "CUM_RUSH")
     assert [getattr(op, name) for name in names] == [getattr(layout, name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("sampled", "floor"),
+    [
+        ("count(5s)", 0.3),
+        ("count(5s) + rush_orders(5s)", 0.3),
+        ("max(count(5s), 1)", 0.3),
+        ("count(5s)[1s ago]", 0.3),
+        ("volume(5s)", 0.0),
+        ("price", 0.0),
+    ],
+)
+def test_deviation_is_floored_wherever_counts_are_sampled(sampled: str, floor: float) -> None:
+    (node,) = lowered(f"zscore({sampled}, 1m, every 5s)")
+    assert (node.op, node.fp) == (op.ZSCORE, (floor,))
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("sma(close(2m), 3) crosses above sma(close(1m), 3) * 2", "1m"),
+        ("rsi(close(5m), 14) crosses below 30", "5m"),
+        ("close(1m) crosses above close(1m)[2 bars ago]", "1m"),
+        ("price crosses above sma(close(1m), 3)", ""),
+        ("sma(close(1m), 3)[90s ago] crosses above sma(close(1m), 3)", ""),
+        ("sma(close(1m), 3) crosses above sma(close(1m), 3) + price", ""),
+        ("price crosses above 3", ""),
+    ],
+)
+def test_crossing_of_bars_only_goes_by_their_shortest(text: str, length: str) -> None:
+    (node,) = lowered(text)
+    if not length:
+        assert node.op == op.CROSS
+        return
+    assert node.op == op.CROSS_BARS
+    assert node.args[2].ip == (int(length[0]) * 60_000_000,)
