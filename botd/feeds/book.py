@@ -12,7 +12,8 @@ def derive_top(price: I64, lots: I64, side: I64) -> tuple[I64, I64, I64, I64]:
 
     Ask is the price of the last taker buy, bid that of the last taker sell, each with that print's
     amount. Where the two cross or lock, the older one stands one tick off the newer print; the same
-    holds for a side that has not traded yet. The rule looks at the last print of either side only, so
+    holds for a side that has not traded yet. Under a price of one tick there is none, so there a bid
+    stands at one tick and the ask moves over it. The rule looks at the last print of either side only, so
     the top does not depend on where the recording began.
     """
     rows = np.arange(price.size, dtype=np.int64)
@@ -25,5 +26,6 @@ def derive_top(price: I64, lots: I64, side: I64) -> tuple[I64, I64, I64, I64]:
     ask, bid = price[buy], price[sell]
     crossed = bid >= ask
     ask = np.where(crossed & ~bought, bid + 1, ask)
-    bid = np.where(crossed & bought, ask - 1, bid)
+    bid = np.where(crossed & bought, np.maximum(ask - 1, 1), bid)
+    ask = np.where(bid >= ask, bid + 1, ask)
     return bid, ask, lots[sell], lots[buy]

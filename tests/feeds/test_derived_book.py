@@ -45,6 +45,15 @@ def test_moved_side_returns_to_its_print_when_no_longer_crossed() -> None:
     assert top([(101, 1, 1), (100, 2, -1), (99, 3, 1), (105, 4, 1)])[3] == (100, 105, 2, 4)
 
 
+def test_top_of_a_coin_at_one_tick_has_a_bid() -> None:
+    assert top([(1, 4, 1), (1, 6, -1), (2, 3, 1), (1, 2, 1)]) == [
+        (1, 2, 4, 4),  # nothing stands under one tick: the ask moves
+        (1, 2, 6, 4),
+        (1, 2, 6, 3),
+        (1, 2, 6, 2),
+    ]
+
+
 def test_top_equals_a_row_by_row_walk_and_never_locks() -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
