@@ -237,6 +237,12 @@ def _bar_rows(columns: Columns, entry: FileEntry, known: Instrument | None) -> _
     tick = _choose_step(entry.tick_size, known.tick_size if known else None, tuple(prices_e8.values()))
     rounded = {name: round_to_steps(prices_e8[name], tick.e8) for name in names}
     prices = {name: steps for name, (steps, _) in rounded.items()}
+    if any(np.any(steps == 0) for steps in prices.values()):
+        row = int(np.argmax(np.minimum.reduce(list(prices.values())) == 0))
+        raise InputInvalid(
+            f"the bar of {_utc(int(columns.time_us[row]))} UTC has a price that rounds to 0 ticks of "
+            f"{from_e8(tick.e8):f}; write a finer tick: in its entry"
+        )
     lots, lot = _bar_lots(columns, entry, known)
     length = entry.length_us or 1  # FileEntry has it for bars
     closed = columns.time_us + (length if entry.stamp is BarStamp.OPEN else 0)

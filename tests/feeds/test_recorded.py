@@ -191,6 +191,37 @@ def test_bars_that_cannot_be(
         RecordedFeed(path)
 
 
+def test_bar_that_rounds_to_no_tick_is_refused(write_table: Callable[..., Path]) -> None:
+    columns = {**BARS, "low": [0.1, 100.0, 100.0]}
+    entry = "{instrument: A/USDT, rows: bars, length: 1m, tick: 0.25, lot: 1}"
+    with pytest.raises(
+        InputInvalid, match=r"has a price that rounds to 0 ticks of 0.25; write a finer tick:"
+    ):
+        RecordedFeed(write_table("b.parquet", columns, entry))
+
+
+@pytest.mark.parametrize(
+    ("price", "amount", "message"),
+    [
+        (
+            703_688.0,
+            1.0,
+            r"a price of 703688 is 70,368,800,000,000 ticks of 0.00000001, and 70,368,744,177,664",
+        ),
+        (9500.0, 5e10, r"its volume is 5e\+18 lots of 0.00000001, and 4.61e\+18 are the most"),
+    ],
+)
+def test_more_ticks_and_lots_than_sums_hold_are_refused(
+    write_trades: Callable[..., Path], price: float, amount: float, message: str
+) -> None:
+    entry = "{instrument: AAA/BTC, rows: trades, tick: 0.00000001, lot: 0.00000001}"
+    fits = [(T0, min(price, 703_687.0), min(amount, 4e10), "buy")]
+    assert RecordedFeed(write_trades("a.parquet", fits, entry)).count == 1
+    path = write_trades("b.parquet", [(T0, price, amount, "buy")], entry)
+    with pytest.raises(InputInvalid, match=f"b.parquet: {message}"):
+        RecordedFeed(path)
+
+
 def test_bar_with_high_under_its_close_is_dropped(write_table: Callable[..., Path]) -> None:
     columns = {**BARS, "high": [100.25, 100.5, 103.25]}
     feed = RecordedFeed(write_table("b.parquet", columns, "{instrument: A/USDT, rows: bars, length: 1m}"))
