@@ -69,7 +69,9 @@ class Feed(Protocol):
 class VenueBook(Protocol):
     """Where a simulated venue keeps what it must not forget."""
 
-    def save(self, state: Mapping[str, Any], answers: Sequence[Any]) -> None: ...
+    def save(self, state: Mapping[str, Any], answers: Sequence[Any], taken: int) -> None:
+        """Write the state and new answers; those numbered up to `taken` have reached the journal."""
+        ...
 
 
 class EventVenue(Protocol):

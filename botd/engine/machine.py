@@ -28,6 +28,7 @@ from botd.language.opcodes import (
     P_CROSS,
     P_DIV,
     P_EQ,
+    P_EVENT,
     P_FOR,
     P_IF,
     P_LE,
@@ -81,12 +82,13 @@ POS_STATE0: Final = 11
 POS_STATE1: Final = 12
 SPEC_WORDS: Final = 13
 
-# a rule: its U column, or its range of the position program; E1's cooldown
+# a rule: its U column, or its range of the position program; E1's cooldown; whether a print can move it
 RULE_SLOT: Final = 0
 RULE_START: Final = 1
 RULE_STOP: Final = 2
 RULE_COOLDOWN_US: Final = 3
-RULE_WORDS: Final = 4
+RULE_WAITS: Final = 4  # 1: not judged while a print is unconfirmed
+RULE_WORDS: Final = 5
 
 # fixed floats of a machine
 TAKE_PROFIT: Final = 0  # 0 = off
@@ -225,6 +227,16 @@ def scan(
                     q = (SP[y + RULE0] + r) * RULE_WORDS
                     lo = RU[q + RULE_START]
                     hi = RU[q + RULE_STOP]
+                    if tops[j] != 0 and RU[q + RULE_WAITS] != 0:
+                        # an unconfirmed row is none, so that no `for` counts it or starts anew by it; but
+                        # what is true in one row only is kept until it is known what the print was
+                        for k in range(lo, hi):
+                            if pos_code[k, 0] == P_EVENT:
+                                if tops[3 * S + j] < 0:
+                                    pst[pos_code[k, 5]] = -1
+                                if U[U8(pos_code[k, 2] * S + j)] == 1:
+                                    pst[pos_code[k, 5]] = 1
+                        continue
                     if lo == hi:
                         true = U[U8(RU[q + RULE_SLOT] * S + j)] == 1
                     else:
@@ -250,6 +262,13 @@ def scan(
                             elif op == P_COLU:
                                 u = U[U8(c * S + j)]
                                 reg[d] = 2.0 if u > 1 else float(u)
+                            elif op == P_EVENT:
+                                st = pos_code[k, 5]
+                                u = U[U8(c * S + j)]
+                                reg[d] = 2.0 if u > 1 else float(u)
+                                if pst[st] == 1 and tops[3 * S + j] > 0:
+                                    reg[d] = 1.0
+                                pst[st] = -1
                             elif op == P_COLF:
                                 reg[d] = F[U8(c * S + j)]
                             elif op == P_FOR:
@@ -601,7 +620,7 @@ def _specs(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
     spec = np.zeros(len(machines) * SPEC_WORDS, np.int64)
     floats = np.zeros(len(machines) * SPEC_FLOATS)
-    rules: list[tuple[int, int, int, int]] = []
+    rules: list[tuple[int, int, int, int, int]] = []
     for k, code in enumerate(machines):
         strategy = code.strategy
         protect, cancel, minimum = strategy.protect, strategy.cancel, strategy.signal.confidence_min
@@ -619,5 +638,5 @@ def _specs(
         f[CONFIDENCE_MIN] = confidence_min if minimum is None else float(minimum)
         written = (*strategy.emergencies, *strategy.exits)
         for rule, text in zip((*code.emergencies, *code.exits), written, strict=True):
-            rules.append((rule.slot, rule.pos_start, rule.pos_end, text.cooldown_us))
-    return spec, floats, np.array(rules or [(0, 0, 0, 0)], np.int64).reshape(-1)
+            rules.append((rule.slot, rule.pos_start, rule.pos_end, text.cooldown_us, int(rule.waits)))
+    return spec, floats, np.array(rules or [(0, 0, 0, 0, 0)], np.int64).reshape(-1)

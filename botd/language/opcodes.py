@@ -138,6 +138,7 @@ P_NOT: Final = 18
 P_IF: Final = 19
 P_FOR: Final = 20  # c: microseconds
 P_CROSS: Final = 21
+P_EVENT: Final = 22  # a: U slot; true in one row only, and so kept while a print is unconfirmed
 POSITION_WORDS: Final = ("pnl", "pnl_max", "held", "entry_price", "position_size")
 
 # state words of a bar operator: done, ago, sum, and the three periods of MACD

@@ -7,7 +7,7 @@ from typing import Final
 
 from botd.errors import InvariantBroken
 from botd.language import opcodes as op
-from botd.language.graph import Graph, Node, Plane, has_position_words
+from botd.language.graph import Graph, Node, Plane, has_crossing, has_position_words, reads_prints
 from botd.language.typed import Expr
 
 WORD_INDEX: Final = {word: index for index, word in enumerate(op.POSITION_WORDS)}
@@ -96,7 +96,11 @@ class PositionProgram:
             return self._emit(op.P_CONST, value=float(expr.params[0]))
         if not has_position_words(expr):
             node = self._graph.lower(expr)
-            return self._emit(op.P_COLU if node.plane is Plane.U else op.P_COLF, column=node)
+            if node.plane is Plane.F:
+                return self._emit(op.P_COLF, column=node)
+            if has_crossing(node) and reads_prints(node):
+                return self._emit(op.P_EVENT, column=node, state=self._state())
+            return self._emit(op.P_COLU, column=node)
         if word in WORD_INDEX:
             return self._emit(op.P_WORD, WORD_INDEX[word])
         args = [self._lower(x) for x in expr.args]

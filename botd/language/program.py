@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from botd.language.assembly import Assembler, StateRange
-from botd.language.graph import Graph, Node, Plane, has_position_words
+from botd.language.graph import Graph, Node, Plane, has_crossing, has_position_words, reads_prints
 from botd.language.position import PositionProgram
 from botd.language.typed import ExitRule, Expr, Strategy
 
@@ -19,11 +19,15 @@ F64 = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleCode:
-    """One ZE1 or E1 rule: a U column, or a range of the position program when it has position words."""
+    """One ZE1 or E1 rule: a U column, or a range of the position program.
 
-    slot: int  # -1 with position words
+    The program runs what has position words, and crossings, which are kept while a print is unconfirmed.
+    """
+
+    slot: int  # -1 in the position program
     pos_start: int
     pos_end: int
+    waits: bool  # a print can move it: not judged while one is unconfirmed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +85,7 @@ class _Rule:
     node: Node | None
     pos_start: int = 0
     pos_end: int = 0
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,10 +162,12 @@ def _lower_strategy(strategy: Strategy, graph: Graph, position: PositionProgram)
 
     def rule(written: ExitRule) -> _Rule:
         if not has_position_words(written.when):
-            return _Rule(node=graph.lower(written.when))
+            node = graph.lower(written.when)
+            if not has_crossing(node):
+                return _Rule(node=node, waits=reads_prints(node))
         start, end, read = position.add_rule(written.when)
         columns.extend(read)
-        return _Rule(node=None, pos_start=start, pos_end=end)
+        return _Rule(node=None, pos_start=start, pos_end=end, waits=any(map(reads_prints, read)))
 
     first_state = position.n_state
     exits = tuple(map(rule, strategy.exits))
@@ -185,7 +192,10 @@ def _machine(sections: _Sections, slots: dict[Node, int]) -> MachineCode:
         return -1 if node is None else slots[node]
 
     def rules(written: tuple[_Rule, ...]) -> tuple[RuleCode, ...]:
-        return tuple(RuleCode(slot=slot(r.node), pos_start=r.pos_start, pos_end=r.pos_end) for r in written)
+        return tuple(
+            RuleCode(slot=slot(r.node), pos_start=r.pos_start, pos_end=r.pos_end, waits=r.waits)
+            for r in written
+        )
 
     return MachineCode(
         strategy=sections.strategy,

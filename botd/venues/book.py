@@ -14,7 +14,7 @@ from botd.core.instrument import InstrumentId
 from botd.errors import InputInvalid, StateCorrupt
 from botd.venues.floor import Due
 
-ANSWERS_KEPT: Final = 10_000  # beyond those that no daemon has taken: for a state file restored alone
+ANSWERS_KEPT: Final = 10_000  # of those that a daemon has taken: for a state file restored alone
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (account TEXT PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS answers (
@@ -41,12 +41,17 @@ class SqliteVenueBook:
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.executescript(_SCHEMA)
 
-    def save(self, state: Mapping[str, Any], answers: Sequence[Due]) -> None:
-        """Write the state and the answers made since the last save."""
+    def save(self, state: Mapping[str, Any], answers: Sequence[Due], taken: int) -> None:
+        """Write the state and the answers made since the last save.
+
+        A daemon has taken every answer up to number `taken`: the older ones of them are forgotten.
+        """
         with self._refusing():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 self._write(state, answers)
+                if answers:
+                    self._forget(taken)
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
@@ -63,6 +68,11 @@ class SqliteVenueBook:
                 (self._account, d.answer.seq, d.instrument, d.position, answers_text((d.answer,)))
                 for d in answers
             ],
+        )
+
+    def _forget(self, taken: int) -> None:
+        self._connection.execute(
+            "DELETE FROM answers WHERE account = ? AND seq <= ?", (self._account, taken - ANSWERS_KEPT)
         )
 
     def load(self, after_seq: int) -> tuple[Mapping[str, Any], list[Due]] | None:
@@ -97,10 +107,7 @@ class SqliteVenueBook:
                 f"{self._path} lacks answers between {after_seq} and {known}; restore both from one backup"
             )
         with self._refusing():
-            self._connection.execute(
-                "DELETE FROM answers WHERE account = ? AND seq <= ?",
-                (self._account, after_seq - ANSWERS_KEPT),
-            )
+            self._forget(after_seq)
         return state, waiting
 
     def close(self) -> None:

@@ -163,7 +163,13 @@ class SimulatedVenue:
     def save(self) -> None:
         """Make everything taken so far durable."""
         if self._book is not None:
-            self._book.save(self.state(), self._out)
+            self._book.save(self.state(), self._out, self._taken())
+
+    def _taken(self) -> int:
+        """Return the last answer that a daemon has committed: it does so before it calls again."""
+        if self._waiting:
+            return self._waiting[0].answer.seq - 1
+        return self._matching.seq - len(self._out)
 
     def state(self) -> dict[str, Any]:
         """Return everything the venue must not forget, as JSON values."""

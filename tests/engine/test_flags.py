@@ -76,12 +76,72 @@ def test_exits_see_the_top_before_the_flagged_print() -> None:
 
 def test_wild_market_raises_the_bar() -> None:
     swings = [100_000 + 30 * (k % 2) for k in range(60)]  # moves of 30 ticks: the deviation is about 30
-    assert sum(held(rows([*swings, swings[-1] + 80]))) == 0
-    assert sum(held(rows([*swings, swings[-1] + 100]))) == 1
+    assert held(rows([*swings, swings[-1] + 80]))[60] == 0
+    assert held(rows([*swings, swings[-1] + 100]))[60] == 1
 
 
-def test_first_prints_are_never_flagged() -> None:
-    assert sum(held(rows([100, 5_000, 100, 9_000, 100]))) == 0
+def test_first_print_has_nothing_to_be_far_from() -> None:
+    assert held(rows([5_000, 5_006, 5_013])) == [0, 0, 1]
+
+
+@pytest.mark.parametrize("calm", [1, 2, 20, 29])
+def test_few_moves_are_judged_by_the_floor_alone(calm: int) -> None:
+    assert held(rows([1000] * calm + [1006])) == [0] * (calm + 1)
+    assert held(rows([1000] * calm + [1007])) == [0] * calm + [1]
+
+
+def test_sparse_market_is_judged_too() -> None:
+    assert held(rows([1000] * 240 + [1500], gap_us=15 * S)) == [0] * 240 + [1]
+
+
+def test_few_wild_moves_raise_the_bar_as_many_do() -> None:
+    # moves of 60 up and 60 down: the deviation is 60 of six, 53.2 of five
+    swings = [1000 + 60 * (k % 2) for k in range(7)]
+    assert held(rows([*swings, swings[-1] + 180]))[7:] == [0]
+    assert held(rows([*swings, swings[-1] + 181]))[7:] == [1]
+
+
+def bids(ring: NDArray[np.int64]) -> list[int]:
+    one = flags()
+    one.load(ring, 0, ring.shape[1])
+    return one.bids[: ring.shape[1]].tolist()
+
+
+@pytest.mark.parametrize("calm", [3, 40, 400])
+def test_print_that_clears_an_outlier_may_be_one_itself(calm: int) -> None:
+    ring = rows([1000] * calm + [1500, 500, 500, 1000], gap_us=10 * MS)
+    assert held(ring)[calm:] == [1, 1, 1, 0]
+    assert bids(ring)[calm:] == [999, 999, 999, 999]
+
+
+def test_outlier_that_cleared_another_is_confirmed_as_any_other() -> None:
+    ring = rows([1000] * 40 + [1500, 500, 500, 500, 500], gap_us=10 * MS)
+    assert held(ring)[40:] == [1, 1, 1, 1, 0]
+    assert bids(ring)[40:] == [999, 999, 999, 999, 499]
+    ring = rows([1000] * 40 + [1500, 500, 500], gap_us=10 * MS)
+    ring[T, 42] = ring[T, 41] + 250 * MS  # its own 250 ms, not those of the print that it cleared
+    assert held(ring)[40:] == [1, 1, 0]
+
+
+def test_clearing_print_is_judged_against_the_last_confirmed_price() -> None:
+    # from the outlier it is 500 away, from the price before it 6
+    assert held(rows([1000] * 40 + [1500, 994], gap_us=10 * MS))[40:] == [1, 0]
+    assert held(rows([1000] * 40 + [1500, 993], gap_us=10 * MS))[40:] == [1, 1]
+
+
+@pytest.mark.parametrize("calm", [1, 40, 400])
+def test_market_that_leaps_to_and_fro_is_not_held_for_ever(calm: int) -> None:
+    # the leaps are moves of the market: once one move in nine is a leap, none is an outlier
+    assert held(rows([1000] * calm + [1500, 500] * 30, gap_us=MS))[-1] == 0
+
+
+def test_late_print_on_its_side_is_a_part_of_the_move() -> None:
+    ring = rows([*[1000] * 40, 500, 200, 900], gap_us=300 * MS)
+    assert held(ring)[40:] == [1, 0, 1]
+
+
+def test_late_print_back_where_it_was_is_none() -> None:
+    assert held(rows([*[1000] * 40, 500, 1000], gap_us=300 * MS))[40:] == [1, 0]
 
 
 def test_zero_sigma_flags_nothing_and_passes_the_top_on() -> None:

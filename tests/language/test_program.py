@@ -225,6 +225,38 @@ def test_position_rules_read_columns_and_words() -> None:
     assert program.n_pos_state == 0
 
 
+@pytest.mark.parametrize(
+    ("rule", "waits", "slot"),
+    [
+        ("price < 60", True, True),
+        ("change(10s) < -2% for 3s", True, True),
+        ("close(1m) < 60", True, True),
+        ("mark_price < 60 and funding_rate > 1bps", False, True),
+        ("time_of_day > 16h", False, True),
+        ("never", False, True),
+        ("price crosses below 60", True, False),
+        ("mark_price crosses below 60", False, False),
+        ("pnl < -1% and held > 3s", False, False),
+        ("pnl < -1% and price < 60", True, False),
+        ("pnl < change(10s)", True, False),
+        ("pnl < -1% and mark_price < 60", False, False),
+    ],
+)
+def test_rules_that_a_print_can_move_wait_for_its_confirmation(rule: str, waits: bool, slot: bool) -> None:
+    program = compile_program([simple("a", "price > 1", ze1=rule)])
+    (code,) = program.machines[0].exits
+    assert (code.waits, code.slot >= 0) == (waits, slot)
+
+
+def test_crossings_of_prints_are_kept_in_states_of_their_own() -> None:
+    text = "(pnl < 5% for 3s) and (price crosses below 60 or mid crosses below 60)"
+    program = compile_program([simple("a", "price > 1", ze1=text)])
+    (rule,) = program.machines[0].exits
+    code = program.pos_code[rule.pos_start : rule.pos_end]
+    assert code[code[:, 0] == op.P_EVENT, 5].tolist() == [1]  # the two are one column
+    assert program.machines[0].pos_state == (0, 2)
+
+
 def test_position_rules_use_every_scalar_operator() -> None:
     text = (
         "clamp(pnl, 0, pnl_max) - abs(-pnl) < if(pnl > 1%, 2, pnl_max)"

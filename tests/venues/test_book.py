@@ -200,6 +200,51 @@ def test_old_answers_are_dropped_and_the_newest_kept(path: Path, monkeypatch: py
         opened(path).load(1)
 
 
+def kept_seqs(path: Path) -> list[int]:
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT seq FROM answers WHERE account = 'paper' ORDER BY seq").fetchall()
+    connection.close()
+    return [seq for (seq,) in rows]
+
+
+def traded(stand: Stand, times: int) -> int:
+    """Buy and sell by turns, a row each; return the last answer's number."""
+    last = 0
+    for _ in range(times):
+        make = buy if stand.venue.positions().get(SPOT.id, 0) == 0 else sell
+        stand.send(make(f"o{stand.requests}", 10, t=stand.row - 1))
+        last = stand.run(stand.row)[-1].seq
+    return last
+
+
+def test_long_run_keeps_no_more_answers_than_the_newest(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botd.venues.book.ANSWERS_KEPT", 5)
+    opened(path, "other").save({"seq": 1}, [], 0)
+    stand = Stand([trade(n, 1000, bid=1000, ask=1000) for n in range(60)], keep=(keep := opened(path)))
+    stand.run(0)
+    last = traded(stand, 50)
+    assert last == 100  # accepted and filled
+    # of the last call nobody knows yet whether they were taken; of those before the newest 5 stay
+    assert kept_seqs(path) == list(range(94, 101))
+    assert keep.load(93) is not None
+
+
+def test_answers_that_wait_for_a_daemon_are_kept_by_a_long_run(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botd.venues.book.ANSWERS_KEPT", 0)
+    calm = [trade(n, 1000, bid=1000, ask=1000) for n in range(60)]
+    first = Stand(calm, keep=opened(path))
+    first.run(0)
+    lost = traded(first, 3)
+    again = Stand(calm, keep=(keep := opened(path)))
+    again.venue.recall(keep.load(lost - 2), expected=True)  # the last two were never taken
+    again.requests = first.requests
+    again.send(sell("new", 10, t=3))
+    assert again.venue.execute(SPOT.id, again.ring, 0, 4, 4, 4, own=True)
+    assert kept_seqs(path) == [lost - 1, lost, lost + 1, lost + 2]
+
+
 def test_file_that_is_no_database_is_refused(path: Path) -> None:
     path.write_text(
         "this is not a database, and it is longer than a header of a hundred bytes would be\n" * 9
@@ -258,6 +303,7 @@ def test_kill_9_between_saves_loses_nothing_that_was_said(path: Path) -> None:
         state, waiting = kept
         # the venue may be one request ahead of what it was able to say, and knows what it did not say
         assert requests <= state["last_request"] <= requests + 1
+        requests = state["last_request"]  # a process may be killed before it says anything
         assert [due.answer.seq for due in waiting] == list(range(seq + 1, state["seq"] + 1))
         bought = sum(1 if n % 2 else -1 for n in range(1, state["trades"] + 1))
         assert state["account"]["nets"].get(SPOT.id, [0, 0])[0] == 10 * bought
