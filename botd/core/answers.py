@@ -138,7 +138,7 @@ def rejected(desk: Desk, runner: Runner, order: Order, ts_us: int, *, exposed: b
     """Count a rejected entry; cry out over an exit that leaves something held."""
     is_entry = order.key.section is _Z1
     if is_entry:
-        desk.rejects += 1
+        desk.count_reject(runner, ts_us)
     elif not exposed:
         return  # another exit was faster: there was nothing left to reduce
     text = f"the venue rejected {order.side} {order.client_order_id}: {order.reason}"

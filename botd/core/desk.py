@@ -32,6 +32,7 @@ from botd.core.values import maker
 from botd.language.typed import Strategy
 
 MINUTE_US: Final = 60_000_000
+REJECTS_KEPT_US: Final = 3_600_000_000
 
 _MARKET: Final = OrderType.MARKET
 _IOC: Final = TimeInForce.IOC
@@ -54,6 +55,7 @@ class Desk(Recorder):
         "orders",
         "place",
         "portfolio",
+        "rejected_us",
         "rejects",
         "runners",
         "settings",
@@ -75,6 +77,7 @@ class Desk(Recorder):
         self.id_prefix = id_prefix
         self.ids = 0
         self.rejects = 0  # in a row
+        self.rejected_us = 0  # the last of them
         self.submitted_us: deque[int] = deque()  # entries sent in the last minute
         self.trading_state = TradingState.ACTIVE
         self.runners = runners
@@ -123,6 +126,21 @@ class Desk(Recorder):
         sent, since = self.submitted_us, ts_us - MINUTE_US
         while sent and sent[0] <= since:
             sent.popleft()
+
+    def rejects_in_a_row(self, ts_us: int) -> int:
+        """Return how many entries the venue rejected in a row; an hour after the last the row is over.
+
+        Nothing fills where every entry is denied: only time can end the row of an account that is flat.
+        """
+        return self.rejects if ts_us - self.rejected_us < REJECTS_KEPT_US else 0
+
+    def count_reject(self, runner: Runner, ts_us: int) -> None:
+        """Count an entry that the venue rejected; cry out when the row stops all further ones."""
+        self.rejects = self.rejects_in_a_row(ts_us) + 1
+        self.rejected_us = ts_us
+        if self.rejects == self.limits_of(runner.strategy).rejects_in_a_row_max:
+            text = f"the venue rejected {self.rejects} entries in a row: none is sent for an hour"
+            self.alert("critical", "rejects_in_a_row", text, ts_us, runner)
 
     # ---- commands -------------------------------------------------------------------------------
 
@@ -188,6 +206,7 @@ class Desk(Recorder):
             "id_prefix": self.id_prefix,
             "seq": self.seq,
             "rejects": self.rejects,
+            "rejected_us": self.rejected_us,
             "submitted_us": list(self.submitted_us),
             "trading_state": str(self.trading_state),
         }
@@ -200,6 +219,7 @@ class Desk(Recorder):
         self.id_prefix = state["id_prefix"]
         self.seq = state["seq"]
         self.rejects = state["rejects"]
+        self.rejected_us = state["rejected_us"]
         self.submitted_us = deque(state["submitted_us"])
         self.trading_state = TradingState(state["trading_state"])
 

@@ -276,16 +276,6 @@ def test_reject_ends_the_signal_counts_and_alerts() -> None:
     assert scene.of(OrderUpdate)[-1].status is OrderStatus.REJECTED
 
 
-def test_rejects_in_a_row_deny_until_something_fills() -> None:
-    scene = Scene(strategy(), limits=replace(NO_LIMITS, rejects_in_a_row_max=2))
-    for _ in range(2):
-        scene.reject(submitted(scene.row(101)))
-        scene.row(99)
-    assert scene.row(101) == []
-    risk = scene.of(RiskRecord)[-1]
-    assert (risk.reason, risk.limit, risk.actual) == (DenyReason.REJECTS_IN_A_ROW, 2, 2)
-
-
 def test_a_fill_ends_the_row_of_rejects() -> None:
     scene = Scene(strategy())
     scene.reject(submitted(scene.row(101)))

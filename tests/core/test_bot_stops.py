@@ -268,3 +268,19 @@ def test_stop_of_a_short_follows_its_average_entry_downwards() -> None:
     assert stop.stop == 110
     scene.accept(stop)
     assert only(scene.fill(order, 5, 90), AmendOrder).stop == 104  # 110 % of 95 is 104.5
+
+
+def test_position_that_opened_and_closed_at_one_place_leaves_no_stop() -> None:
+    scene = Scene(strategy(ze1=OUT, protect="stop_loss: 10%"))
+    stop = bought(scene)
+    assert stop is not None
+    out = submitted(scene.row(121))
+    terms = {"fee": D(0), "maker": False, "ts_us": scene.now_us}
+    first = scene.bot.desk.orders.all()[0].client_order_id
+    heard = [
+        OrderFilled(seq=8, client_order_id=first, trade_id="x", price=102, qty=2, **terms),
+        OrderFilled(seq=9, client_order_id=out.client_order_id, trade_id="y", price=120, qty=12, **terms),
+    ]
+    commands = scene.bot.apply(heard)
+    assert scene.held() == 0
+    assert [type(one) for one in commands] == [CancelOrder]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from botd.core.events import ClientOrderId
-from botd.core.records import OrderStatus, OrderUpdate, PositionUpdate
+from botd.core.events import ClientOrderId, DecisionKey, Section, Side
+from botd.core.records import IntentRecord, OrderStatus, OrderUpdate, PositionUpdate
 from tests.core.scene import PERP
 
 D = Decimal
@@ -15,6 +15,13 @@ FINE = replace(PERP, tick_size=D("0.5"), lot_size=D("0.001"))
 
 def test_instrument_gives_exact_price_and_quantity() -> None:
     assert (FINE.price(201), FINE.qty(7), FINE.money(3)) == (D("100.5"), D("0.007"), D("0.0015"))
+
+
+def test_record_takes_who_and_what_from_the_key_of_its_decision() -> None:
+    key = DecisionKey("s", FINE.id, 3, Section.ZE1, "half", 2)
+    intent = IntentRecord(1, key, 7, 5, Side.SELL, D(1), D(2), "exit")
+    assert (intent.strategy, intent.instrument, intent.section) == ("s", FINE.id, Section.ZE1)
+    assert (intent.rule, intent.cycle, intent.leg) == ("half", 3, 2)
 
 
 def test_order_update_gives_quantities_and_the_average_of_what_has_filled() -> None:
