@@ -199,7 +199,7 @@ class Bot:
             answers.ended(desk, runner, order, position, answer.ts_us)
         elif order.type is _STOP_MARKET:
             answers.stop_heard(desk, runner, order, answer)
-        desk.updated(order, answer.ts_us)
+        desk.changed[order.client_order_id] = order
         if order.cancel_wanted and order.accepted:
             self._cancel_again(order, answer.ts_us)
 

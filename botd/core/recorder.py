@@ -50,13 +50,13 @@ class Recorder:
     Fields are given in their order, without names: a call with keywords costs half as much again.
     """
 
-    __slots__ = ("_changed", "_moved", "instruments", "records", "seq")
+    __slots__ = ("_moved", "changed", "instruments", "records", "seq")
 
     def __init__(self, instruments: Iterable[Instrument]) -> None:
         self.instruments: dict[InstrumentId, Instrument] = {one.id: one for one in instruments}
         self.records: list[Record] = []
         self.seq = 0
-        self._changed: dict[ClientOrderId, Order] = {}
+        self.changed: dict[ClientOrderId, Order] = {}
         self._moved: dict[Position, int] = {}  # positions, each an object of its own, and when
 
     # ---- decisions ------------------------------------------------------------------------------
@@ -167,9 +167,9 @@ class Recorder:
     # ---- what came of them ----------------------------------------------------------------------
 
     def updated(self, order: Order, ts_us: int) -> None:
-        """Note that an order has changed: `settle` records the state it comes to."""
+        """Note that an order has changed by us: `settle` records the state it comes to."""
         order.updated_us = ts_us
-        self._changed[order.client_order_id] = order
+        self.changed[order.client_order_id] = order
 
     def moved(self, position: Position, ts_us: int) -> None:
         """Note that a position has changed: `settle` records the state it comes to."""
@@ -198,8 +198,8 @@ class Recorder:
                     )
                 )
             self._moved.clear()
-        if self._changed:
-            for order in self._changed.values():
+        if self.changed:
+            for order in self.changed.values():
                 self.seq += 1
                 self.records.append(
                     _order_update(
@@ -216,7 +216,7 @@ class Recorder:
                         self.instruments[order.instrument],
                     )
                 )
-            self._changed.clear()
+            self.changed.clear()
 
     def fill(self, order: Order, key: DecisionKey, fill: OrderFilled, effect: FillEffect) -> None:
         """Record an execution and the round trip that it ends; note the position it leaves."""

@@ -583,10 +583,10 @@ class RuleMachines:
 
     def decisions(self) -> list[tuple[int, int, int]]:
         """Return (machine, what, rule) of the last scan's stopping row, in machine order."""
-        words, found = self._event_words, []
-        for k in range(1, self.out.item(0) * 4, 4):
-            found.append((words[k], words[k + 1], words[k + 2]))
-        return found
+        words, count = self._event_words, self.out.item(0)
+        if count == 1:
+            return [(words[1], words[2], words[3])]
+        return [(words[k], words[k + 1], words[k + 2]) for k in range(1, count * 4, 4)]
 
     def reset_position_state(self, machine: int) -> None:
         """Forget what position rules counted: `for` restarts at the first fill."""
