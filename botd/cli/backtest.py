@@ -80,7 +80,7 @@ def _deliver(report: Report, *, decisions: str | None, json_out: str | None, md_
     _put(json_out, to_json(report))
     _put(md_out, to_markdown(report))
     if "-" not in (decisions, json_out, md_out):
-        with screen() as console:
+        with screen(file_width=80) as console:
             console.print(to_table(report, width=console.width))
             _line(console, f"{len(lines)} decisions, sha256 {digest(lines)}")
 

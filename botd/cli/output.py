@@ -37,7 +37,7 @@ def silence() -> None:
 
 
 @contextmanager
-def screen(*, soft_wrap: bool = False) -> Iterator[Console]:
+def screen(*, soft_wrap: bool = False, file_width: int = WIDTH_OF_FILES) -> Iterator[Console]:
     """Collect what is printed on a console for standard output, and write it in one piece."""
     from rich.console import Console
 
@@ -46,6 +46,6 @@ def screen(*, soft_wrap: bool = False) -> Iterator[Console]:
         file=file, force_terminal=sys.stdout.isatty() or None, highlight=False, soft_wrap=soft_wrap
     )
     if not console.is_terminal:
-        console.width = max(console.width, WIDTH_OF_FILES)  # a file or a pipe wants the cells whole
+        console.width = max(console.width, file_width)  # a file or a pipe wants the cells whole
     yield console
     write(file.getvalue())

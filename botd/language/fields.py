@@ -147,7 +147,9 @@ class Fields:
         if not advice:
             advice = f"; the keys here are {', '.join(known)}"
         self._meant.add(synonym)
-        self.scope.faults.error(entry.key_span, f"unknown key '{key}' in {self.where}{advice}")
+        self.scope.faults.error(
+            entry.key_span, f"unknown key '{' '.join(key.split())}' in {self.where}{advice}"
+        )
 
     def lacks(self, key: str) -> bool:
         """Say whether a key is missing, and no misspelt one stands for it."""

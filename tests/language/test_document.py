@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from botd.language.document import MapNode, Node, ScalarNode, SeqNode, read_document
+from botd.language.strategy import read_strategy
 
 
 def read(text: str) -> Node:
@@ -155,3 +156,8 @@ def test_tree_is_returned_beside_faults_that_leave_one() -> None:
     node, diagnostics = read_document("a: 1\na: 2", "f.yaml")
     assert isinstance(node, MapNode)
     assert len(diagnostics) == 2
+
+
+def test_key_of_several_lines_is_named_on_one() -> None:
+    _, faults = read_strategy("? |\n\n  - \n", "s.yaml")
+    assert faults[0].message.startswith("unknown key '-' in the strategy")
