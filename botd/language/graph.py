@@ -44,9 +44,6 @@ class Node:
 
 
 _U_OPS: Final = frozenset(range(op.LT, op.FOR + 1)) | {op.AGOU, op.CONSTU, op.CROSS_BARS}
-_APART: Final = frozenset(
-    {op.CONST, op.CONSTU, op.MARK_PRICE, op.FUNDING_RATE, op.TIME_OF_DAY, op.DAY_OF_WEEK}
-)
 _COMMUTATIVE: Final = frozenset({op.ADD, op.MUL, op.EQ, op.NE, op.AND, op.OR})
 _RIGHT_CONST: Final = {
     op.LT: op.LTFC,
@@ -185,16 +182,6 @@ def _bounds(expr: Expr) -> tuple[int, int]:
 def has_position_words(expr: Expr) -> bool:
     """Say whether an expression needs an open position to have a value."""
     return expr.op in POSITION_WORDS or any(map(has_position_words, expr.args))
-
-
-def reads_prints(node: Node) -> bool:
-    """Say whether one print can move a value: the clock, marks, funding and numbers it cannot."""
-    return any(map(reads_prints, node.args)) if node.args else node.op not in _APART
-
-
-def has_crossing(node: Node) -> bool:
-    """Say whether a value can be true in the row of a crossing only."""
-    return node.op == op.CROSS or any(map(has_crossing, node.args))
 
 
 def _const(graph: Graph, expr: Expr) -> Node:

@@ -7,7 +7,8 @@ from typing import Final
 
 from botd.errors import InvariantBroken
 from botd.language import opcodes as op
-from botd.language.graph import Graph, Node, Plane, has_crossing, has_position_words, reads_prints
+from botd.language.graph import Graph, Node, Plane, has_position_words
+from botd.language.prints import has_crossing, reads_prints
 from botd.language.typed import Expr
 
 WORD_INDEX: Final = {word: index for index, word in enumerate(op.POSITION_WORDS)}

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from botd.language.assembly import Assembler, StateRange
-from botd.language.graph import Graph, Node, Plane, has_crossing, has_position_words, reads_prints
+from botd.language.graph import Graph, Node, Plane, has_position_words
 from botd.language.position import PositionProgram
+from botd.language.prints import has_crossing, reads_prints
 from botd.language.typed import ExitRule, Expr, Strategy
 
 I64 = NDArray[np.int64]

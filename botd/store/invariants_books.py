@@ -189,12 +189,13 @@ WHERE (o.status = '{OrderStatus.FILLED}') <> (o.filled_us IS NOT NULL)
         whole=True,
         sql=f"""
 WITH said AS (
-    SELECT l.root, json_extract(e.payload, '$[1].client_order_id') AS client_order_id,
-        CASE WHEN json_extract(e.payload, '$[0]') = 'OrderRejected' THEN '{OrderStatus.REJECTED}'
-            WHEN json_extract(e.payload, '$[1].canceled') THEN '{OrderStatus.CANCELED}' END AS status
+    SELECT l.root, json_extract(a.value, '$[1].client_order_id') AS client_order_id,
+        CASE WHEN json_extract(a.value, '$[0]') = 'OrderRejected' THEN '{OrderStatus.REJECTED}'
+            WHEN json_extract(a.value, '$[1].canceled') THEN '{OrderStatus.CANCELED}' END AS status
     FROM lineage l CROSS JOIN journal_events e ON e.session_id = l.session_id
-    WHERE CASE WHEN e.kind = 'answer' AND json_valid(e.payload)
-        THEN json_extract(e.payload, '$[0]') IN ('OrderEnded', 'OrderRejected') END)
+    CROSS JOIN json_each(
+        CASE WHEN e.kind = 'answers' AND json_valid(e.payload) THEN e.payload ELSE '[]' END) a
+    WHERE json_extract(a.value, '$[0]') IN ('OrderEnded', 'OrderRejected'))
 SELECT o.session_id, o.seq, o.client_order_id, o.strategy, o.instrument, o.status, o.status_reason
 FROM lineage l CROSS JOIN orders o ON o.session_id = l.session_id AND o.seq > l.since
 WHERE o.status IN {words({OrderStatus.CANCELED, OrderStatus.REJECTED})}

@@ -18,9 +18,9 @@ from botd.core.records import OrderStatus, Record
 from botd.ports import Batch, Cursor
 from botd.sessions import Session
 from botd.store.journal import SqliteJournal, open_state
+from tests.session_scene import HOLDER, MINUTE_US, Bench
 from tests.store import samples
 from tests.store.test_queries import TRADE
-from tests.test_sessions import HOLDER, MINUTE_US, Bench
 
 # enters on the same bursts as the holder, and leaves again in two steps
 QUICK = """strategy: quick
