@@ -18,6 +18,7 @@ from botd.core.records import Record
 from botd.feeds.recorded import RecordedFeed
 from botd.ports import Chunk
 from botd.runtime.batch import run_batch
+from botd.store.fsck import examine
 from botd.store.queries import StateReader
 from tests.parity.cases import ROOT, STRATEGIES
 
@@ -57,8 +58,10 @@ def lines_of(records: list[Record]) -> list[str]:
 
 
 def state_lines(bot: Path) -> list[str]:
-    """Return the decisions of the newest session in a bot folder's state file."""
-    with StateReader(bot / "state" / "botd.sqlite3") as reader:
+    """Return the decisions of the newest session in a bot folder's state file, whose books must hold."""
+    path = bot / "state" / "botd.sqlite3"
+    assert examine(path).findings == ()
+    with StateReader(path) as reader:
         session = reader.session()
         return lines_of(list(reader.decision_records(session.id)))
 
