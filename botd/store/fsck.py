@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 from botd.errors import InputInvalid, StateCorrupt
 from botd.store import exact
@@ -16,8 +15,8 @@ from botd.store.invariants import ORDERS_AND_FILLS, Check
 from botd.store.invariants_books import BOOKS
 from botd.store.invariants_file import FILE
 from botd.store.lineage import prepare
-from botd.store.queries import how_to_read
-from botd.store.schema import LINEAGE, check_header, read_revision, refusal
+from botd.store.queries import reading_uri
+from botd.store.schema import LINEAGE, read_revision, refusal
 
 ROWS_MAX: Final = 100  # of one check; whether there are more is said, how many is not
 
@@ -149,10 +148,7 @@ def examine(
     older or newer, and StateCorrupt where it is damaged.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputInvalid(f"no state file at {path}; start botd first, or name one with --state")
-    check_header(path)
-    uri = f"file:{quote(str(path.absolute()))}?{how_to_read(path)}"
+    uri = reading_uri(path)
     try:
         connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
         with closing(connection):
@@ -178,7 +174,7 @@ def _check_file(connection: sqlite3.Connection, path: Path, *, sound: bool) -> N
         return
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise StateCorrupt(f"{path} is damaged ({verdict.splitlines()[0]}); restore a copy of it")
+        raise StateCorrupt(f"{path} is damaged ({' '.join(verdict.split())}); restore a copy of it")
 
 
 def _find(connection: sqlite3.Connection, check: Check) -> Finding:

@@ -32,7 +32,7 @@ from botd.errors import InputInvalid
 from botd.ports import Cursor, SessionInfo
 from botd.store import rows
 from botd.store.rows import RecordTable
-from botd.store.schema import LINEAGE, check_header, read_revision, refusal
+from botd.store.schema import LINEAGE, read_revision, refusal
 from botd.store.tables import (
     intents,
     journal_cursor,
@@ -123,10 +123,7 @@ class StateReader:
     def __init__(self, path: Path | str) -> None:
         """Open the file; raise InputInvalid, StateCorrupt or NewerSchema where that cannot be."""
         self.path = Path(path)
-        if not self.path.exists():
-            raise InputInvalid(f"no state file at {self.path}; start botd first, or name one with --state")
-        check_header(self.path)
-        uri = f"file:{quote(str(self.path.absolute()))}?{how_to_read(self.path)}"
+        uri = reading_uri(self.path)
         self._engine = create_engine(
             "sqlite://",
             creator=lambda: sqlite3.connect(
@@ -339,13 +336,24 @@ def _last_active(info: SessionInfo) -> tuple[bool, int]:
     return info.status == "running", info.started_us if info.ended_us is None else info.ended_us
 
 
-def how_to_read(path: Path) -> str:
-    """Return the URI parameters to read a file: in a folder that cannot be written, it has to stand still.
+def reading_uri(path: Path) -> str:
+    """Return what SQLite opens a state file by to read it; raise InputInvalid where there is no such file.
 
-    SQLite reads a WAL file by the help of files that it makes beside it (https://sqlite.org/wal.html#readonly).
+    The file is looked at and never opened here: closing it again would take away the locks of a connection
+    that this process writes it by, and another process would delete the WAL under it
+    (https://sqlite.org/howtocorrupt.html, "Posix advisory locks canceled").
     """
+    if not path.exists():
+        raise InputInvalid(f"no state file at {path}; start botd first, or name one with --state")
+    if path.is_dir():
+        raise InputInvalid(f"{path} is a folder; the state is a file, such as {path / 'botd.sqlite3'}")
+    if not os.access(path, os.R_OK):
+        raise InputInvalid(f"cannot read {path}: permission denied; name another state file")
+    # SQLite reads a WAL file by the help of files that it makes beside it: where the folder cannot be
+    # written, the file has to stand still (https://sqlite.org/wal.html#readonly).
     left = path.with_name(f"{path.name}-wal").exists()
-    return "mode=ro" if left or os.access(path.parent, os.W_OK) else "mode=ro&immutable=1"
+    how = "mode=ro" if left or os.access(path.parent, os.W_OK) else "mode=ro&immutable=1"
+    return f"file:{quote(str(path.absolute()))}?{how}"
 
 
 def _stream(connection: Connection, kind: RecordTable, session_id: str) -> Iterator[Any]:

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from sqlalchemy import create_engine
 from botd.errors import BotdError, InputInvalid, NewerSchema, SecondDaemon, StateCorrupt
 from botd.ports import Batch
 from botd.store import migrate
+from botd.store.fsck import examine
 from botd.store.journal import open_state
 from botd.store.queries import StateReader
 from botd.store.schema import LINEAGE, Lineage, open_checked
@@ -279,3 +280,29 @@ def test_file_held_by_another_process_is_second_daemon(path: Path, monkeypatch: 
     assert one_line(refused.value)
     holder.close()
     open_state(path).close()
+
+
+def read_state(path: Path) -> None:
+    StateReader(path).close()
+
+
+@pytest.mark.parametrize("look", [examine, read_state])
+def test_H9_look_of_the_writing_process_keeps_its_locks(  # noqa: N802 - the fault's id
+    path: Path, look: Callable[[Path], object]
+) -> None:
+    """Whoever closes a file takes away the locks that its process holds on it.
+
+    Another process would believe that it is the last one, and delete the WAL that the journal writes on.
+    """
+    journal = open_state(path)
+    journal.commit(Batch(session_id="s1", cursor=samples.cursor(5, seq=8)))
+    wal = path.with_name(f"{path.name}-wal")
+    before = wal.stat().st_ino
+    look(path)
+    visit = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('PRAGMA schema_version')"
+    subprocess.run([sys.executable, "-c", visit, str(path)], check=True)
+    assert wal.stat().st_ino == before
+    journal.commit(Batch(session_id="s1", cursor=samples.cursor(6, seq=8)))
+    with StateReader(path) as reader:
+        assert reader.cursor("s1") == samples.cursor(6, seq=8)
+    journal.close()
