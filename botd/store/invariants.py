@@ -19,6 +19,7 @@ from typing import Final
 
 from botd.core.events import OrderType, Section
 from botd.core.orders import TERMINAL
+from botd.core.portfolio import UNOWNED
 from botd.core.records import OrderStatus
 
 
@@ -235,13 +236,14 @@ GROUP BY l.root, f.trade_id, f.client_order_id, f.instrument HAVING count(*) > 1
         id="S6.order",
         statement="a fill is of an order of ours, on its side, and of more than nothing",
         table="fills",
-        sql="""
+        sql=f"""
 SELECT f.session_id, f.seq, f.trade_id, f.client_order_id, f.strategy, f.instrument, f.side, f.qty
 FROM lineage l CROSS JOIN fills f ON f.session_id = l.session_id AND f.seq > l.since
 LEFT JOIN orders o ON o.session_id = f.session_id AND o.client_order_id = f.client_order_id
 WHERE o.seq IS NULL OR f.seq <= o.seq OR NOT decimal_above(f.qty, '0')
-    OR (f.strategy, f.instrument, f.section, f.rule, f.cycle, f.leg, f.side)
-        <> (o.strategy, o.instrument, o.section, o.rule, o.cycle, o.leg, o.side)""",
+    OR f.strategy NOT IN (o.strategy, {UNOWNED!r})
+    OR (f.instrument, f.section, f.rule, f.cycle, f.leg, f.side)
+        <> (o.instrument, o.section, o.rule, o.cycle, o.leg, o.side)""",
     ),
     Check(
         id="S6.filled",
@@ -268,12 +270,14 @@ WHERE (o.filled_qty <> fills_qty AND decimal_differs(o.filled_qty, fills_qty))
     ),
     Check(
         id="S6.overfilled",
-        statement="an order has filled no more than its quantity",
+        statement="an order has filled no more than its quantity, or an alert says so",
         table="orders",
         sql="""
 SELECT o.session_id, o.seq, o.client_order_id, o.status, o.working_qty, o.filled_qty
 FROM lineage l CROSS JOIN orders o ON o.session_id = l.session_id AND o.seq > l.since
-WHERE o.filled_qty <> o.working_qty AND decimal_above(o.filled_qty, o.working_qty)""",
+WHERE o.filled_qty <> o.working_qty AND decimal_above(o.filled_qty, o.working_qty) AND NOT EXISTS (
+    SELECT 1 FROM lineage e JOIN alerts a ON a.session_id = e.session_id AND a.type = 'overfill'
+    WHERE e.root = l.root AND instr(a.message, ' ' || o.client_order_id || ',') > 0)""",
     ),
 )
 

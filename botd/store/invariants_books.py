@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from botd.core.events import OrderType, Section, TimeInForce
+from botd.core.portfolio import UNOWNED
 from botd.core.records import OrderStatus
 from botd.store.invariants import (
     CURRENCY,
@@ -108,7 +109,7 @@ SELECT t.session_id, t.seq, t.strategy, t.instrument, t.cycle, t.realized_pnl,
 FROM flows w JOIN lineage l ON l.root = w.root
 JOIN trades t ON t.session_id = l.session_id AND t.strategy = w.strategy
     AND t.instrument = w.instrument AND t.cycle = w.cycle
-WHERE w.left_qty = '0' AND decimal_differs(t.realized_pnl, w.realized)""",
+WHERE w.left_qty = '0' AND w.strategy <> '{UNOWNED}' AND decimal_differs(t.realized_pnl, w.realized)""",
     ),
 )
 
@@ -176,7 +177,7 @@ FROM lineage l CROSS JOIN orders o ON o.session_id = l.session_id AND o.seq > l.
 WHERE (o.status = '{OrderStatus.FILLED}') <> (o.filled_us IS NOT NULL)
     OR (o.in_doubt AND o.status NOT IN {_SENT}) OR o.updated_seq < o.seq
     OR CASE WHEN o.status = '{OrderStatus.FILLED}'
-            THEN o.filled_qty <> o.working_qty AND decimal_differs(o.filled_qty, o.working_qty)
+            THEN o.filled_qty <> o.working_qty AND decimal_above(o.working_qty, o.filled_qty)
         WHEN o.status IN {_UNFILLED} THEN decimal_differs(o.filled_qty, '0')
         WHEN o.status = '{OrderStatus.PARTIALLY_FILLED}'
             THEN NOT (decimal_above(o.filled_qty, '0') AND decimal_above(o.working_qty, o.filled_qty))
@@ -192,9 +193,9 @@ WITH said AS (
     SELECT l.root, json_extract(a.value, '$[1].client_order_id') AS client_order_id,
         CASE WHEN json_extract(a.value, '$[0]') = 'OrderRejected' THEN '{OrderStatus.REJECTED}'
             WHEN json_extract(a.value, '$[1].canceled') THEN '{OrderStatus.CANCELED}' END AS status
-    FROM lineage l CROSS JOIN journal_events e ON e.session_id = l.session_id
-    CROSS JOIN json_each(
-        CASE WHEN e.kind = 'answers' AND json_valid(e.payload) THEN e.payload ELSE '[]' END) a
+    FROM lineage l CROSS JOIN journal_events e ON e.session_id = l.session_id AND e.kind = 'answers'
+        AND (e.payload LIKE '%["OrderEnded"%' OR e.payload LIKE '%["OrderRejected"%')
+    CROSS JOIN json_each(CASE WHEN json_valid(e.payload) THEN e.payload ELSE '[]' END) a
     WHERE json_extract(a.value, '$[0]') IN ('OrderEnded', 'OrderRejected'))
 SELECT o.session_id, o.seq, o.client_order_id, o.strategy, o.instrument, o.status, o.status_reason
 FROM lineage l CROSS JOIN orders o ON o.session_id = l.session_id AND o.seq > l.since
@@ -241,8 +242,9 @@ held AS (
     SELECT m.*, decimal_sum(m.change) OVER (
         PARTITION BY m.root, m.strategy, m.instrument ORDER BY m.seq) AS held_after FROM moves m)
 SELECT session_id, seq, client_order_id, trade_id, strategy, instrument, section, side, qty, held_after
-FROM held WHERE section <> '{Section.Z1}' AND CASE side WHEN 'sell' THEN held_after LIKE '-%'
-    ELSE held_after NOT LIKE '-%' AND held_after <> '0' END""",
+FROM held WHERE section <> '{Section.Z1}' AND strategy <> '{UNOWNED}'
+    AND CASE side WHEN 'sell' THEN held_after LIKE '-%'
+        ELSE held_after NOT LIKE '-%' AND held_after <> '0' END""",
     ),
     Check(
         id="S13.reduce_only",

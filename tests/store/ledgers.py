@@ -56,7 +56,7 @@ class Keeper(Bench):
         super().die(session, journal)
 
     def _record(self, session: Session, journal: SqliteJournal) -> None:
-        group = session.loop.job("books")
+        group = session.loop.record_books()
         journal.commit(
             Batch(session_id=session.id, records=group.records, events=group.events, cursor=group.cursor)
         )
@@ -84,7 +84,7 @@ def round_trips(count: int) -> Iterator[Record]:
         times = {"cycle": k + 1, "ts_us": ts_us}
         place = {**times, "row": 100 + k}
         out = {"section": Section.ZE1, "rule": "out", "side": Side.SELL}
-        filled = {"filled_qty": Decimal("0.050"), "avg_price": Decimal(20010), "fee": fee, "ts_us": ts_us}
+        filled = {"filled_lots": 50, "cost": 50 * 2_001_000, "fee": fee, "ts_us": ts_us}
         yield samples.signal(seq + 1, **place)
         yield samples.intent(seq + 2, **place)
         yield samples.risk(seq + 3, seq + 2, row=100 + k, ts_us=ts_us)
@@ -99,9 +99,7 @@ def round_trips(count: int) -> Iterator[Record]:
         yield samples.update(seq + 10, OrderStatus.FILLED, client_order_id=sold, **filled)
         price = {"price": Decimal(20030), "realized_pnl": gain}
         yield samples.fill(seq + 11, trade_id=f"v-{2 * k + 1}", client_order_id=sold, **price, **out, **times)
-        yield samples.position(
-            seq + 12, qty=Decimal("0.000"), realized_pnl=gain, fees=2 * fee, opened_us=ts_us, **times
-        )
+        yield samples.position(seq + 12, lots=0, realized=100_000, fees=2 * fee, opened_us=ts_us, **times)
         yield replace(TRADE, seq=seq + 13, cycle=k + 1, realized_pnl=gain, fees=2 * fee)
 
 
