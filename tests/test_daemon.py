@@ -339,7 +339,7 @@ def test_shipped_bot_trades_within_a_minute_and_survives_a_kill(shipped: Path) -
     for one in (warmup, session):
         before = killed.of(killed.fills, one)
         assert books.of(books.fills, one)[: len(before)] == before
-    books.check(START, whole=False)
+    books.check(START)
 
 
 @pytest.mark.skipif(os.environ.get("BOTD_PARITY") != "full", reason="two warm-ups; BOTD_PARITY=full runs it")

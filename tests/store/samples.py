@@ -156,7 +156,7 @@ def update(seq: int, status: OrderStatus, **changes: Any) -> OrderUpdate:
         "ts_us": T0 + seq,
         "traded": TRADED,
     }
-    return OrderUpdate(**(values | in_lots(changes, {"qty": "lots", "filled_qty": "filled_lots"})))
+    return OrderUpdate(**(values | changes))
 
 
 def fill(seq: int, **changes: Any) -> FillRecord:
@@ -196,20 +196,7 @@ def position(seq: int, **changes: Any) -> PositionUpdate:
         "opened_us": T0 + 2,
         "ts_us": T0 + 2,
     }
-    return PositionUpdate(**(values | in_lots(changes, {"qty": "lots"})))
-
-
-def in_lots(changes: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """Return terms in which quantities are whole lots of the instrument, under the names they have there."""
-    return {
-        "realized" if name == "realized_pnl" else names.get(name, name): int(
-            value / (TRADED.lot_size if name in names else TRADED.tick_size * TRADED.lot_size)
-        )
-        if name in names or name == "realized_pnl"
-        else value
-        for name, value in changes.items()
-        if name != "avg_price"
-    }
+    return PositionUpdate(**(values | changes))
 
 
 def alert(seq: int, **changes: Any) -> AlertRecord:
