@@ -270,13 +270,13 @@ def loads(daemon: Running, library: str) -> Callable[[], bool]:
     return lambda: library in maps.read_text()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
-def test_signal_while_it_loads_is_silent(bot: Path, number: signal.Signals, code: int) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_while_it_loads_is_silent(bot: Path, number: signal.Signals) -> None:
     with Running(bot, "run") as daemon:
         wait_until(loads(daemon, "_multiarray_umath"))
         daemon.signal(number)
         done = daemon.end()
-    assert done.code == code
+    assert done.code == -number  # a shell says 128 + number
     assert (done.out, done.err) == ("", "")
     assert not (bot / "state").exists()
     assert run(bot).code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,9 @@ SpeedOption = Annotated[
 
 def run(config: ConfigOption = Path(), data: DataOption = None, speed: SpeedOption = None) -> int:
     """Run the daemon until Ctrl-C, SIGTERM or the end of the data."""
+    # Until the daemon listens there is nothing to stop in order, and Ctrl-C ends the process as SIGTERM does:
+    # what it would raise into a library that loads may be dropped there, and the signal with it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     from botd.config.loader import load_plan
     from botd.errors import InputInvalid
     from botd.failpoints import VARIABLE, arm

@@ -96,7 +96,7 @@ def _exit_filled(
     exit.exit_filled(runner, order, own)
     if order.type is _STOP_MARKET:  # what was hit closes everything
         desk.cancel(runner.memory.entry_id, own.ts_us)
-    if effect.closed is not None:
+    if position.qty == 0:
         _flat(desk, runner, own.ts_us)
         desk.snapshot(desk.portfolio, own.ts_us, desk.marks(desk.place), (runner.lane.instrument.quote,))
         return None

@@ -167,29 +167,25 @@ class Bot:
 
     def apply(self, heard: Sequence[Answer]) -> list[Command]:
         """Book what the venue answered at one place; return what it makes us ask."""
+        desk = self.desk
         for answer in heard:
             if answer.ts_us > self._next_snapshot_us > 0:
                 self._take_snapshot(answer.ts_us)
-            self._apply(answer)
-        if self.desk.entered:
-            answers.protect_entered(self.desk)
+            order = desk.orders.get(answer.client_order_id)
+            if order is None:
+                text = f"the venue reports order {answer.client_order_id}, which is not ours"
+                desk.alert("critical", "unknown_order", text, answer.ts_us)
+                continue
+            change = desk.orders.book(order, answer)
+            if change is not _DUPLICATE:
+                self._follow(order, answer, change)
+        if desk.entered:
+            answers.protect_entered(desk)
         return self.take_commands()
 
-    def _apply(self, answer: Answer) -> None:
-        desk = self.desk
-        order = desk.orders.get(answer.client_order_id)
-        if order is None:
-            desk.alert(
-                "critical",
-                "unknown_order",
-                f"the venue reports order {answer.client_order_id}, which is not ours",
-                answer.ts_us,
-            )
-            return
-        change = desk.orders.book(order, answer)
-        if change is _DUPLICATE:
-            return
-        runner = self._runner_of[order.owner]
+    def _follow(self, order: Order, answer: Answer, change: Change) -> None:
+        """Do what an answer asks for that has been booked."""
+        desk, runner = self.desk, self._runner_of[order.owner]
         if isinstance(answer, OrderFilled):
             answers.filled(desk, runner, order, answer)
         elif order.is_terminal:

@@ -24,7 +24,7 @@ from botd.core.lanes import Lane
 from botd.core.orders import Order, OrderTable
 from botd.core.portfolio import Portfolio
 from botd.core.recorder import Recorder
-from botd.core.records import OrderStatus
+from botd.core.records import IntentRecord, OrderStatus
 from botd.core.risk import TradingState
 from botd.core.runner import Runner
 from botd.core.settings import CoreSettings, Limits
@@ -62,6 +62,7 @@ class Desk(Recorder):
         "submitted_us",
         "trading_state",
         "working",
+        "worst_prices",
     )
 
     def __init__(
@@ -82,6 +83,8 @@ class Desk(Recorder):
         self.trading_state = TradingState.ACTIVE
         self.runners = runners
         self._limits = {r.strategy.id: _overridden(settings.limits, r.strategy) for r in runners}
+        # the limit of a market entry as a share of the top, numerator and denominator
+        self.worst_prices = {r.strategy.id: _worst_price(settings, r.strategy, r.sign) for r in runners}
         self.working: list[Runner] = []  # those with a live entry order, in the order of entry
         self.commands: list[Command] = []
 
@@ -153,7 +156,7 @@ class Desk(Recorder):
         lots: int,
         kind: OrderType,
         decision_price: int,
-        intent_seq: int | None,
+        intent: IntentRecord | None,
         limit: int | None = None,
         stop: int | None = None,
         reduce_only: bool = False,
@@ -175,10 +178,10 @@ class Desk(Recorder):
             reduce_only,
             expire_us,
         )
-        order = Order(command, row, decision_price, intent_seq)
+        order = Order(command, row, decision_price, intent.seq if intent else None)
         self.orders.add(order)
         self.commands.append(command)
-        self.submitted(order)
+        self.submitted(order, intent)
         return order
 
     def cancel(self, client_order_id: ClientOrderId | None, ts_us: int) -> None:
@@ -231,3 +234,9 @@ def _overridden(limits: Limits, strategy: Strategy) -> Limits:
         for name, value in strategy.limits
     }
     return replace(limits, **own) if own else limits
+
+
+def _worst_price(settings: CoreSettings, strategy: Strategy, sign: int) -> tuple[int, int]:
+    own = strategy.entry.order.slippage_max
+    slippage = settings.execution.slippage_max if own is None else own
+    return (1 + sign * slippage).as_integer_ratio()

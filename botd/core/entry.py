@@ -10,7 +10,7 @@ from typing import Final
 from botd.core.desk import Desk
 from botd.core.events import DecisionKey, OrderType, Section, Side
 from botd.core.instrument import InstrumentId
-from botd.core.money import ZERO, ceil_share, floor_share
+from botd.core.money import ZERO
 from botd.core.risk import EntryIntent, RiskView, check_entry
 from botd.core.runner import Runner
 from botd.core.sizing import Sized, size_entry
@@ -48,17 +48,17 @@ def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
     equity = desk.portfolio.observe(lane.instrument.quote, marks, ts_us)
     sized = _size(runner, top, equity)
     key = _decision_key(strategy.id, lane.instrument.id, runner.memory.cycle, _Z1, "")
-    intent_seq = desk.intent(lane.instrument, key, row_number, ts_us, side, sized.lots, top, sized.text)
+    asked = desk.intent(lane.instrument, key, row_number, ts_us, side, sized.lots, top, sized.text)
     view = _view(desk, runner, equity, marks, ts_us)
     kind, limit, expire_us = _terms(desk, runner, row, side, top, ts_us)
     intent = _entry_intent(side, sized.lots, top if limit else None)
     denial = check_entry(intent, view, desk.limits_of(strategy), lane.instrument)
-    desk.risk(key, intent_seq, row_number, ts_us, denial)
+    desk.risk(asked, denial)
     if denial is not None:
         runner.become_idle()
         return
     order = desk.submit(
-        key, row_number, ts_us, side, sized.lots, kind, top, intent_seq, limit, expire_us=expire_us
+        key, row_number, ts_us, side, sized.lots, kind, top, asked, limit, expire_us=expire_us
     )
     runner.memory.entry_id = order.client_order_id
     desk.working.append(runner)
@@ -139,7 +139,7 @@ def _terms(
         near = price * 1e-14  # what float arithmetic may be off a whole tick
         ticks = math.floor(price + near) if side is _BUY else math.ceil(price - near)
         return OrderType.LIMIT, max(1, ticks), ts_us + ttl
-    slippage = desk.settings.execution.slippage_max if spec.slippage_max is None else spec.slippage_max
+    numerator, denominator = desk.worst_prices[runner.strategy.id]
     if side is _BUY:
-        return _MARKET, floor_share(top, 1 + slippage), None
-    return _MARKET, max(1, ceil_share(top, 1 - slippage)), None
+        return _MARKET, top * numerator // denominator, None
+    return _MARKET, max(1, -(-top * numerator // denominator)), None

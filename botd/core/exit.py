@@ -7,7 +7,7 @@ from typing import Final
 
 from botd.core.desk import Desk
 from botd.core.events import ClientOrderId, DecisionKey, OrderFilled, OrderType, Section
-from botd.core.money import ceil_share, floor_share
+from botd.core.money import floor_share
 from botd.core.orders import Order
 from botd.core.portfolio import Position
 from botd.core.records import OrderStatus
@@ -131,10 +131,10 @@ def _send(
     ts_us, row_number = values[T] if at_us is None else at_us, lane.row0 + row
     leg = memory.next_leg(goal.section, goal.rule)
     key = _decision_key(runner.strategy.id, lane.instrument.id, memory.cycle, goal.section, goal.rule, leg)
-    intent_seq = desk.intent(lane.instrument, key, row_number, ts_us, runner.exit_side, lots, price, "exit")
-    desk.risk(key, intent_seq, row_number, ts_us, None)  # an exit is never refused, and says so in its row
+    asked = desk.intent(lane.instrument, key, row_number, ts_us, runner.exit_side, lots, price, "exit")
+    desk.risk(asked, None)  # an exit is never refused, and says so in its row
     order = desk.submit(
-        key, row_number, ts_us, runner.exit_side, lots, _MARKET, price, intent_seq, reduce_only=True
+        key, row_number, ts_us, runner.exit_side, lots, _MARKET, price, asked, reduce_only=True
     )
     memory.exit_ids.append(order.client_order_id)
 
@@ -202,12 +202,11 @@ def _send_now(desk: Desk, runner: Runner, goal: ExitGoal, position: Position, ts
 
 def keep_stop(desk: Desk, runner: Runner, position: Position, ts_us: int) -> None:
     """Have the stop at the venue cover exactly what is held, at its distance from the average entry."""
-    ratio = runner.strategy.protect.stop_loss
-    if ratio is None:
+    if runner.stop_ratio is None:
         return
     memory = runner.memory
     order = desk.orders.get(memory.stop_id) if memory.stop_id else None
-    price = _stop_price(position, ratio)
+    price = _stop_price(position, *runner.stop_ratio)
     if order is None or order.is_terminal:
         if memory.goal is None or memory.goal.rule != STOP_LOSS:  # else it was hit: the rest is being closed
             _send_stop(desk, runner, position, price, ts_us)
@@ -234,14 +233,13 @@ def adopt_stop(desk: Desk, runner: Runner, ts_us: int) -> None:
         desk.cancel(order.client_order_id, ts_us)
 
 
-def _stop_price(position: Position, ratio: Decimal) -> int:
+def _stop_price(position: Position, numerator: int, denominator: int) -> int:
     """Return the stop in ticks, on the near side of the exact price: never further away than the file says.
 
     It is measured from the average of all entries, which exits leave as it is.
     """
-    if position.sign > 0:
-        return max(1, ceil_share(position.entry_cost, 1 - ratio, position.entry_qty))
-    return max(1, floor_share(position.entry_cost, 1 + ratio, position.entry_qty))
+    cost, lots = position.entry_cost * numerator, denominator * position.entry_qty
+    return max(1, -(-cost // lots) if position.sign > 0 else cost // lots)
 
 
 def _send_stop(desk: Desk, runner: Runner, position: Position, price: int, ts_us: int) -> None:

@@ -30,10 +30,14 @@ def fee(notional: Decimal, rate: Decimal) -> Decimal:
 
 
 def average_price(cost: int, qty: int, tick_size: Decimal) -> Decimal:
-    """Return the average price of `qty` lots that cost so many tick-lots, half-even to 1e-12."""
+    """Return the average price of `qty` lots that cost so many tick-lots.
+
+    Exact where it is a whole number of ticks, else half-even to 1e-12.
+    """
     whole, rest = divmod(cost, qty)
-    ticks: Decimal | int = EXACT.divide(cost, qty) if rest else whole
-    return EXACT.multiply(ticks, tick_size).quantize(_PRICE_STEP, ROUND_HALF_EVEN, EXACT)
+    if not rest:
+        return whole * tick_size
+    return EXACT.multiply(EXACT.divide(cost, qty), tick_size).quantize(_PRICE_STEP, ROUND_HALF_EVEN, EXACT)
 
 
 def slippage_bps(side: Side, decision_price: int, fill_price: int) -> Decimal:
@@ -51,16 +55,10 @@ def _fraction(ratio: Decimal) -> tuple[int, int]:
     return ratio.as_integer_ratio()
 
 
-def floor_share(amount: int, ratio: Decimal, divisor: int = 1) -> int:
-    """Return amount x ratio / divisor exactly, rounded down to a whole number."""
+def floor_share(amount: int, ratio: Decimal) -> int:
+    """Return amount x ratio exactly, rounded down to a whole number."""
     numerator, denominator = _fraction(ratio)
-    return amount * numerator // (denominator * divisor)
-
-
-def ceil_share(amount: int, ratio: Decimal, divisor: int = 1) -> int:
-    """Return amount x ratio / divisor exactly, rounded up to a whole number."""
-    numerator, denominator = _fraction(ratio)
-    return -(-amount * numerator // (denominator * divisor))
+    return amount * numerator // denominator
 
 
 def floor_to_lots(amount: Decimal, step: Decimal) -> int:

@@ -64,27 +64,13 @@ class Position:
             return average_price(self.entry_cost, self.entry_qty, tick_size)
         return average_price(self.cost, self.qty, tick_size)
 
+    def exit_price(self, tick_size: Decimal) -> Decimal:
+        """Return the average price of all exits, once there is one."""
+        return average_price(self.exit_cost, self.exit_qty, tick_size)
+
     def unrealized(self, mark: int) -> int:
         """Return the tick-lots that closing at `mark` ticks would realize."""
         return self.sign * (mark * self.qty - self.cost)
-
-
-@value(frozen=True, slots=True)
-class ClosedTrade:
-    """A round trip that has just become flat."""
-
-    strategy: str
-    instrument: InstrumentId
-    cycle: int
-    side: str  # long | short
-    qty_max: int  # lots
-    entry_price: Decimal  # average over all entries, half-even to 1e-12
-    exit_price: Decimal
-    opened_us: int
-    closed_us: int
-    realized: Decimal  # without fees
-    fees: Decimal
-    confidence: float | None
 
 
 @value(frozen=True, slots=True)
@@ -93,7 +79,6 @@ class FillEffect:
 
     position: Position
     realized: Decimal  # of this fill, without its fee; 0 for entries
-    closed: ClosedTrade | None
 
 
 @dataclass(slots=True)
@@ -110,7 +95,6 @@ class Account:
 
 
 _position = maker(Position)
-_closed_trade = maker(ClosedTrade)
 _fill_effect = maker(FillEffect)
 
 
@@ -165,7 +149,7 @@ class Portfolio:
         position.entry_qty += qty
         position.entry_cost += price * qty
         position.qty_max = max(position.qty_max, position.qty)
-        return _fill_effect(position, ZERO, None)
+        return _fill_effect(position, ZERO)
 
     def apply_unowned(
         self, instrument: Instrument, side: Side, qty: int, price: int, fee: Decimal, ts_us: int, cycle: int
@@ -209,29 +193,15 @@ class Portfolio:
         account = self._charge(position, instrument, fee)
         account.balance += realized
         account.realized += realized
-        closed = self._close(position, instrument, ts_us) if position.qty == 0 else None
-        return _fill_effect(position, realized, closed)
+        if position.qty == 0:
+            self._close(position, instrument, ts_us)
+        return _fill_effect(position, realized)
 
-    def _close(self, position: Position, instrument: Instrument, ts_us: int) -> ClosedTrade:
+    def _close(self, position: Position, instrument: Instrument, ts_us: int) -> None:
         del self._positions[position.strategy, position.instrument]
-        realized = instrument.money(position.realized)
-        day = ts_us // DAY_US
         streak = self.losing_streak(position.strategy, ts_us)
-        self._streaks[position.strategy] = (day, streak + 1 if realized < position.fees else 0)
-        return _closed_trade(
-            position.strategy,
-            position.instrument,
-            position.cycle,
-            position.side,
-            position.qty_max,
-            average_price(position.entry_cost, position.entry_qty, instrument.tick_size),
-            average_price(position.exit_cost, position.exit_qty, instrument.tick_size),
-            position.opened_us,
-            ts_us,
-            realized,
-            position.fees,
-            position.confidence,
-        )
+        lost = instrument.money(position.realized) < position.fees
+        self._streaks[position.strategy] = (ts_us // DAY_US, streak + 1 if lost else 0)
 
     def positions(self) -> list[Position]:
         """Return the positions held, in the order they were opened."""

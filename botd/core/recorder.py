@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Final
 
 from botd.core.events import ClientOrderId, DecisionKey, OrderFilled, Section, Side
 from botd.core.instrument import Instrument, InstrumentId
-from botd.core.money import EXACT, ZERO
+from botd.core.money import ZERO
 from botd.core.orders import Order
-from botd.core.portfolio import ClosedTrade, FillEffect, Marks, Portfolio, Position
+from botd.core.portfolio import FillEffect, Marks, Portfolio, Position
 from botd.core.records import (
     AlertRecord,
     FillRecord,
@@ -28,8 +27,6 @@ from botd.core.risk import Denial
 from botd.core.runner import Runner
 from botd.core.values import maker
 from botd.engine.layout import P, T
-
-_DRAWDOWN_STEP: Final = Decimal("1e-12")
 
 _PROTECT: Final = Section.PROTECT
 
@@ -105,34 +102,27 @@ class Recorder:
         lots: int,
         price: int,
         sizing: str,
-    ) -> int:
-        """Record a request and return its seq."""
+    ) -> IntentRecord:
+        """Record a request and return its record."""
         self.seq += 1
-        self.records.append(
-            _intent_record(
-                self.seq,
-                key,
-                row,
-                ts_us,
-                side,
-                lots * instrument.lot_size,
-                price * instrument.tick_size,
-                sizing,
-            )
+        record = _intent_record(
+            self.seq, key, row, ts_us, side, lots * instrument.lot_size, price * instrument.tick_size, sizing
         )
-        return self.seq
+        self.records.append(record)
+        return record
 
-    def risk(self, key: DecisionKey, intent_seq: int, row: int, ts_us: int, denial: Denial | None) -> None:
+    def risk(self, intent: IntentRecord, denial: Denial | None) -> None:
         """Record what risk said to an intent."""
+        key = intent.key
         self.seq += 1
         self.records.append(
             _risk_record(
                 self.seq,
-                intent_seq,
+                intent.seq,
                 key.strategy,
                 key.instrument,
-                row,
-                ts_us,
+                intent.row,
+                intent.ts_us,
                 denial is None,
                 denial.reason if denial else None,
                 denial.limit if denial else None,
@@ -140,8 +130,8 @@ class Recorder:
             )
         )
 
-    def submitted(self, order: Order) -> None:
-        """Record an order as it was submitted."""
+    def submitted(self, order: Order, intent: IntentRecord | None = None) -> None:
+        """Record an order as it was submitted, with the amounts of the intent that it carries out."""
         key, instrument, command = order.key, self.instruments[order.instrument], order.command
         tick, limit, stop = instrument.tick_size, command.limit, command.stop
         self.seq += 1
@@ -156,11 +146,11 @@ class Recorder:
                 order.side,
                 order.type,
                 command.tif,
-                order.qty * instrument.lot_size,
+                intent.qty if intent else order.qty * instrument.lot_size,
                 None if limit is None else limit * tick,
                 None if stop is None else stop * tick,
                 command.reduce_only,
-                order.decision_price * tick,
+                intent.price if intent else order.decision_price * tick,
             )
         )
 
@@ -177,15 +167,16 @@ class Recorder:
 
     def settle(self) -> None:
         """Record every position and order that has changed, once, in the order in which they first did."""
+        seq, record, instruments = self.seq, self.records.append, self.instruments
         if self._moved:
             for position, ts_us in self._moved.items():
                 held = position.qty  # 0 lots is flat
-                self.seq += 1
-                self.records.append(
+                seq += 1
+                record(
                     _position_update(
-                        self.seq,
+                        seq,
                         position.strategy,
-                        self.instruments[position.instrument],
+                        instruments[position.instrument],
                         position.cycle,
                         position.sign,
                         held,
@@ -199,12 +190,12 @@ class Recorder:
                 )
             self._moved.clear()
         if self.changed:
-            for order in self.changed.values():
-                self.seq += 1
-                self.records.append(
+            for client_order_id, order in self.changed.items():
+                seq += 1
+                record(
                     _order_update(
-                        self.seq,
-                        order.client_order_id,
+                        seq,
+                        client_order_id,
                         order.status,
                         order.in_doubt,
                         order.qty,
@@ -213,10 +204,11 @@ class Recorder:
                         order.fee,
                         order.reason,
                         order.updated_us,
-                        self.instruments[order.instrument],
+                        instruments[order.instrument],
                     )
                 )
             self.changed.clear()
+        self.seq = seq
 
     def fill(self, order: Order, key: DecisionKey, fill: OrderFilled, effect: FillEffect) -> None:
         """Record an execution and the round trip that it ends; note the position it leaves."""
@@ -238,10 +230,10 @@ class Recorder:
             )
         )
         self._moved[effect.position] = fill.ts_us
-        if effect.closed is not None:
-            self._trade(effect.closed, key, instrument)
+        if effect.position.qty == 0:
+            self._trade(effect.position, key, instrument, fill.ts_us)
 
-    def _trade(self, closed: ClosedTrade, key: DecisionKey, instrument: Instrument) -> None:
+    def _trade(self, closed: Position, key: DecisionKey, instrument: Instrument, ts_us: int) -> None:
         self.seq += 1
         self.records.append(
             _trade_record(
@@ -251,11 +243,11 @@ class Recorder:
                 closed.cycle,
                 closed.side,
                 closed.qty_max * instrument.lot_size,
-                closed.entry_price,
-                closed.exit_price,
+                closed.entry_price(instrument.tick_size),
+                closed.exit_price(instrument.tick_size),
                 closed.opened_us,
-                closed.closed_us,
-                closed.realized,
+                ts_us,
+                instrument.money(closed.realized),
                 closed.fees,
                 key.section,
                 key.rule,
@@ -280,20 +272,16 @@ class Recorder:
                 equity = portfolio.observe(currency, marks, ts_us)
             else:
                 equity = portfolio.equity(currency, marks)
-            balance, peak = account.balance, max(equity, account.peak)
-            fall = peak - equity
             self.seq += 1
             self.records.append(
                 _portfolio_snapshot(
                     self.seq,
                     ts_us,
                     currency,
-                    balance,
-                    equity - balance,
+                    account.balance,
                     equity,
-                    portfolio.exposure_total(currency, marks),
-                    peak,
-                    EXACT.divide(fall, peak).quantize(_DRAWDOWN_STEP) if fall else ZERO,
+                    ZERO if portfolio.is_flat else portfolio.exposure_total(currency, marks),
+                    max(equity, account.peak),
                     portfolio.count,
                 )
             )

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section, Side, TimeInForce
 from botd.core.instrument import Instrument, InstrumentId
-from botd.core.money import average_price
+from botd.core.money import EXACT, ZERO, average_price
 from botd.core.values import value
+
+_RATIO_STEP: Final = Decimal("1e-12")
 
 
 class OrderStatus(StrEnum):
@@ -279,12 +282,20 @@ class PortfolioSnapshot:
     ts_us: int
     currency: str
     balance: Decimal  # cash: start + realized PnL - fees
-    unrealized_pnl: Decimal
     equity: Decimal
     exposure_gross: Decimal
     peak_equity: Decimal
-    drawdown: Decimal
     positions_count: int
+
+    @property
+    def unrealized_pnl(self) -> Decimal:
+        return self.equity - self.balance
+
+    @property
+    def drawdown(self) -> Decimal:
+        """Return how far the equity is below its peak, a ratio rounded to 1e-12."""
+        fall = self.peak_equity - self.equity
+        return EXACT.divide(fall, self.peak_equity).quantize(_RATIO_STEP) if fall else ZERO
 
 
 @value(frozen=True, slots=True, kw_only=True)

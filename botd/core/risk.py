@@ -9,7 +9,7 @@ from typing import Final
 
 from botd.core.events import Side
 from botd.core.instrument import Instrument, InstrumentKind
-from botd.core.money import EXACT, ZERO, fee, is_dollar
+from botd.core.money import EXACT, ZERO, is_dollar
 from botd.core.records import DenyReason
 from botd.core.settings import Limits
 from botd.core.values import value
@@ -99,8 +99,9 @@ def check_entry(intent: EntryIntent, view: RiskView, limits: Limits, instrument:
         return Denial(DenyReason.POSITION_UNEXPLAINED)
     if intent.qty <= 0:
         return Denial(DenyReason.SIZE_ZERO)
-    notional = instrument.money(intent.price * intent.qty)
-    if intent.price * intent.qty > TICK_LOTS_MAX:
+    tick_lots = intent.price * intent.qty
+    notional = instrument.money(tick_lots)
+    if tick_lots > TICK_LOTS_MAX:
         return Denial(DenyReason.SIZE_TOO_LARGE, instrument.money(TICK_LOTS_MAX), notional)
     if notional < instrument.min_notional:
         return Denial(DenyReason.BELOW_MIN_NOTIONAL, instrument.min_notional, notional)
@@ -185,10 +186,10 @@ def _check_cash(
     *,
     spot: bool,
 ) -> Denial | None:
-    """Compare with the free balance: all of the notional on spot, the margin on a perpetual."""
+    """Compare with the free balance: all of the notional on spot, the margin on a perpetual; and the fee."""
     ungeared = spot or instrument.leverage == 1
     margin = notional if ungeared else EXACT.divide(notional, instrument.leverage)
-    cost = margin + fee(notional, instrument.taker_fee)
+    cost = margin + notional * instrument.taker_fee  # a fill rounds it
     if not cost <= view.balance_free:
         return Denial(DenyReason.BALANCE, view.balance_free, cost)
     if spot:

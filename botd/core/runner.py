@@ -119,6 +119,7 @@ class Runner:
         "machine",
         "memory",
         "sign",
+        "stop_ratio",
         "strategy",
     )
 
@@ -131,6 +132,9 @@ class Runner:
         self.entry_side = Side.BUY if self.sign > 0 else Side.SELL
         self.exit_side = Side.SELL if self.sign > 0 else Side.BUY
         self.memory = Memory()
+        loss = strategy.protect.stop_loss
+        # what the resting stop is of the entry price, as numerator and denominator
+        self.stop_ratio = None if loss is None else (1 - self.sign * loss).as_integer_ratio()
         stride = lane.engine.block_max
         lets = [
             (place, name, slot * stride, is_bool)
@@ -152,16 +156,20 @@ class Runner:
 
     def named_values(self, row: int) -> tuple[tuple[str, float], ...]:
         """Return the strategy's `let` values at a row of the block; NaN where not ready."""
-        lane = self.lane
-        if lane.row0 + row == self._values_row:
-            return self._values
-        floats = self._floats
-        values: list[tuple[str, float]] = [(name, floats[start + row]) for name, start in self._lets]
+        at = self.lane.row0 + row
+        if at != self._values_row:
+            floats = self._floats
+            values: list[tuple[str, float]] = [(name, floats[start + row]) for name, start in self._lets]
+            if self._truth_lets:
+                self._insert_truths(values, row)
+            self._values = tuple(values)
+            self._values_row = at
+        return self._values
+
+    def _insert_truths(self, values: list[tuple[str, float]], row: int) -> None:
         for place, name, start in self._truth_lets:
             truth = self._truths[start + row]
             values.insert(place, (name, float(truth) if truth < 2 else math.nan))
-        self._values, self._values_row = tuple(values), lane.row0 + row
-        return self._values
 
     def recall(self, memory: Memory) -> None:
         """Continue with what a snapshot kept."""

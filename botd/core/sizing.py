@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from botd.core.instrument import Instrument
 from botd.core.money import EXACT, ZERO, floor_to_lots
-from botd.core.values import value
+from botd.core.values import maker, value
 from botd.errors import InvariantBroken
 from botd.language.typed import SizeKind, SizeSpec
 
@@ -19,6 +19,9 @@ class Sized:
     lots: int  # 0 is for the caller to deny
     notional: Decimal  # quote currency
     text: str
+
+
+_sized = maker(Sized)
 
 
 def size_entry(
@@ -47,7 +50,7 @@ def size_entry(
     if instrument.qty_max_lots is not None and lots > instrument.qty_max_lots:
         lots = instrument.qty_max_lots
         text = f"{text}, venue takes {lots} lots at most"
-    return Sized(lots, lots * lot_value, text)
+    return _sized(lots, lots * lot_value, text)
 
 
 def _notional_wanted(

@@ -71,9 +71,9 @@ def upsert_sql(table: Table, names: Sequence[str], *, keep: Sequence[str] = (), 
 
 
 class RecordTable:
-    """One record type and the table that holds it."""
+    """One record type and the table that holds it; `derived` are columns that follow from its fields."""
 
-    def __init__(self, record: type[Any], table: Table) -> None:
+    def __init__(self, record: type[Any], table: Table, derived: Sequence[str] = ()) -> None:
         self.record = record
         self.table = table
         self.keyed = issubclass(record, Keyed)
@@ -83,13 +83,14 @@ class RecordTable:
             for name in (DecisionKey.__slots__ if self.keyed and field.name == "key" else (field.name,))
         )
         self.columns = tuple(table.c[COLUMN_OF.get(name, name)] for name in self.field_names)
-        self._values = attrgetter(*self.field_names)
-        encoders = [encoder(column) for column in self.columns]
+        self._written = (*self.columns, *(table.c[name] for name in derived))
+        self._values = attrgetter(*self.field_names, *derived)
+        encoders = [encoder(column) for column in self._written]
         self._encoders = tuple((i, e) for i, e in enumerate(encoders) if e is not None)
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        return ("session_id", *(column.name for column in self.columns))
+        return ("session_id", *(column.name for column in self._written))
 
     def encode(self, session_id: str, record: Any) -> list[Any]:
         """Return a record as the driver's values, in the order of `column_names`."""
@@ -112,7 +113,9 @@ RISK_DECISIONS: Final = RecordTable(RiskRecord, tables.risk_decisions)
 ORDERS: Final = RecordTable(OrderRecord, tables.orders)
 FILLS: Final = RecordTable(FillRecord, tables.fills)
 TRADES: Final = RecordTable(TradeRecord, tables.trades)
-PORTFOLIO_SNAPSHOTS: Final = RecordTable(PortfolioSnapshot, tables.portfolio_snapshots)
+PORTFOLIO_SNAPSHOTS: Final = RecordTable(
+    PortfolioSnapshot, tables.portfolio_snapshots, derived=("unrealized_pnl", "drawdown")
+)
 ALERTS: Final = RecordTable(AlertRecord, tables.alerts)
 
 DECISIONS: Final = (SIGNALS, INTENTS, RISK_DECISIONS, ORDERS, FILLS, TRADES)

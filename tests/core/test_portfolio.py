@@ -119,7 +119,7 @@ def test_entry_against_the_position_breaks_an_invariant_and_charges_nothing() ->
 def test_late_entry_fill_after_the_close_opens_a_position_again() -> None:
     account = books()
     buy(account, 5, 1000, ts_us=1)
-    assert sell(account, 5, 1000, reducing=True, ts_us=2).closed is not None
+    assert sell(account, 5, 1000, reducing=True, ts_us=2).position.qty == 0
     effect = buy(account, 2, 1000, ts_us=3)
     assert (effect.position.qty, effect.position.opened_us) == (2, 3)
 
@@ -218,8 +218,8 @@ def test_state_survives_json() -> None:
     assert again.equity("USDT", marks) == account.equity("USDT", marks)
     assert again.losing_streak("c", 10) == 1
     assert [vars_of(p) for p in again.positions()] == [vars_of(p) for p in account.positions()]
-    closed = sell(again, 3, 1000, strategy="a", reducing=True, ts_us=11).closed
-    assert closed == sell(account, 3, 1000, strategy="a", reducing=True, ts_us=11).closed
+    closed, twin = (sell(one, 3, 1000, strategy="a", reducing=True, ts_us=11) for one in (again, account))
+    assert (vars_of(closed.position), closed.realized) == (vars_of(twin.position), twin.realized)
 
 
 def vars_of(position: Position) -> dict[str, object]:
@@ -266,7 +266,7 @@ def test_equity_is_start_plus_realized_less_fees_plus_unrealized(
         side = Side.BUY if buys else Side.SELL
         effect = account.apply_fill(strategy, instrument, side, qty, price, charged, 0, 1, reducing=reducing)
         held[strategy, instrument.id] = have + sign * qty
-        assert (effect.closed is not None) == (reducing and have + sign * qty == 0)
+        assert (effect.position.qty == 0) == (reducing and have + sign * qty == 0)
         quote = instrument.quote
         cash[quote] -= sign * qty * price * instrument.tick_size * instrument.lot_size + charged
         fees[quote] += charged

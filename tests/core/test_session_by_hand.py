@@ -21,7 +21,7 @@ from botd.core.events import (
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
 from botd.core.money import fee
 from botd.core.orders import Change, Order, OrderTable
-from botd.core.portfolio import ClosedTrade, FillEffect, Portfolio
+from botd.core.portfolio import FillEffect, Portfolio, Position
 from botd.core.records import OrderStatus
 
 D = Decimal
@@ -139,7 +139,7 @@ def test_twelve_orders_by_hand() -> None:  # allow: one story, told in the order
     session.fill(first, PERP, 60, 500_000)
     effect = session.fill(first, PERP, 40, 500_001)
     assert (first.status, first.cost, first.fee) == (OrderStatus.FILLED, 50_000_040, D("2.500002"))
-    assert (effect.realized, effect.closed) == (D(0), None)
+    assert (effect.realized, effect.position.qty) == (D(0), 100)
     assert books.balance("USDT") == D("9997.499998")
     assert books.entry_price(effect.position) == D("50000.04")  # 500,000.4 ticks
 
@@ -151,7 +151,7 @@ def test_twelve_orders_by_hand() -> None:  # allow: one story, told in the order
     #    realized 16,830,000 - 16,500,013 = 329,987 tick-lots = 32.9987; fee 1,683 x 0.0005 = 0.8415
     third = session.submit(3, "s1", PERP, Section.ZE1, Side.SELL, 33)
     effect = session.fill(third, PERP, 33, 510_000)
-    assert (effect.realized, effect.closed) == (D("32.9987"), None)
+    assert effect.realized == D("32.9987")
     assert (effect.position.qty, effect.position.cost) == (67, 33_500_027)
     assert books.balance("USDT") == D("10029.657198")  # 9,997.499998 + 32.9987 - 0.8415
     # the stop shrinks to what is held and fills: 67 x 490,000 = 32,830,000
@@ -160,20 +160,26 @@ def test_twelve_orders_by_hand() -> None:  # allow: one story, told in the order
     effect = session.fill(stop, PERP, 67, 490_000)
     assert stop.status is OrderStatus.FILLED
     assert effect.realized == D("-67.0027")
-    assert effect.closed == ClosedTrade(
+    closed = Position(
         strategy="s1",
         instrument=PERP.id,
         cycle=1,
-        side="long",
-        qty_max=100,
-        entry_price=D("50000.04"),
-        exit_price=D("49660"),  # (33 x 510,000 + 67 x 490,000) / 100 = 496,600 ticks
+        sign=1,
         opened_us=2 * SECOND,  # acceptance at 1 s, first fill at 2 s
-        closed_us=session.now_us,
-        realized=D("-34.0040"),  # 32.9987 - 67.0027 = 4,966.0000 - 5,000.0040
-        fees=D("4.983002"),  # 1.5 + 1.000002 + 0.8415 + 1.6415
         confidence=0.75,
+        qty=0,
+        cost=0,
+        realized=-340_040,  # 32.9987 - 67.0027 = 4,966.0000 - 5,000.0040 = -34.0040
+        fees=D("4.983002"),  # 1.5 + 1.000002 + 0.8415 + 1.6415
+        qty_max=100,
+        entry_qty=100,
+        entry_cost=50_000_040,
+        exit_qty=100,
+        exit_cost=33 * 510_000 + 67 * 490_000,
     )
+    assert all(getattr(effect.position, name) == getattr(closed, name) for name in Position.__slots__)
+    assert effect.position.entry_price(PERP.tick_size) == D("50000.04")
+    assert effect.position.exit_price(PERP.tick_size) == D("49660")  # 496,600 ticks
     assert books.balance("USDT") == D("9961.012998")  # 10,000 - 34.004 - 4.983002
     assert books.losing_streak("s1", session.now_us) == 1
 
@@ -222,14 +228,13 @@ def test_twelve_orders_by_hand() -> None:  # allow: one story, told in the order
     ninth = session.submit(9, "s2", PERP, Section.E1, Side.BUY, 15)
     effect = session.fill(ninth, PERP, 15, 505_002)
     assert effect.realized == D("-7.4954")
-    closed = effect.closed
-    assert closed is not None
-    assert (closed.side, closed.qty_max) == ("short", 50)
-    assert closed.realized == D("37.5148")  # 2,500.0253 - (1,200.0075 + 505.0000 + 757.5030)
+    closed = effect.position
+    assert (closed.side, closed.qty, closed.qty_max) == ("short", 0, 50)
+    assert PERP.money(closed.realized) == D("37.5148")  # 2,500.0253 - (1,200.0075 + 505.0000 + 757.5030)
     # 0.21000042 + 0.7250116 + 0.60000375 + 0.2525 + 0.3787515
     assert closed.fees == D("2.16626727")
-    assert str(closed.entry_price) == "50000.506000000000"  # 25,000,253 / 50 = 500,005.06 ticks
-    assert str(closed.exit_price) == "49250.210000000000"  # 24,625,105 / 50 = 492,502.1 ticks
+    assert closed.entry_price(PERP.tick_size) == D("50000.506")  # 25,000,253 / 50 = 500,005.06 ticks
+    assert closed.exit_price(PERP.tick_size) == D("49250.21")  # 24,625,105 / 50 = 492,502.1 ticks
     assert books.losing_streak("s2", session.now_us) == 0
     assert books.balance("USDT") == D("9996.36153073")  # 9,961.012998 + 37.5148 - 2.16626727
 

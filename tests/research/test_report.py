@@ -105,11 +105,9 @@ def snapshot(hour: int, equity: str, currency: str = "BTC") -> PortfolioSnapshot
         ts_us=T0 + hour * HOUR,
         currency=currency,
         balance=Decimal(equity),
-        unrealized_pnl=zero,
         equity=Decimal(equity),
         exposure_gross=zero,
         peak_equity=Decimal(equity),
-        drawdown=zero,
         positions_count=0,
     )
 

@@ -26,11 +26,9 @@ def snapshot(seq: int, currency: str, equity: str) -> PortfolioSnapshot:
         ts_us=samples.T0 + seq,
         currency=currency,
         balance=amount,
-        unrealized_pnl=Decimal(0),
         equity=amount,
         exposure_gross=Decimal(0),
         peak_equity=amount,
-        drawdown=Decimal(0),
         positions_count=0,
     )
 

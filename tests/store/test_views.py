@@ -66,7 +66,7 @@ def test_views_tell_the_story_of_an_entry(path: Path) -> None:
         "SELECT status, filled_quantity, average_fill_price, slippage, requested_price FROM live_orders"
     ).fetchall()
     # 10 on 20000, worse for us
-    assert order == ("filled", "0.050", "20010.000000000000", pytest.approx(5.0), None)
+    assert order == ("filled", "0.050", "20010.00", pytest.approx(5.0), None)
     (position,) = connection.execute("SELECT status, quantity, current_price FROM live_positions").fetchall()
     assert position == ("open", "0.050", None)
     (event,) = connection.execute("SELECT event_id, severity, event_type FROM risk_events").fetchall()
