@@ -17,10 +17,10 @@ def decisions(state: StateOption = None, config: ConfigOption = None, session: S
     lines: list[str] = []
     with (
         open_books(state, config) as reader,
-        closing(reader.decision_records(reader.session(session).id)) as records,
+        closing(reader.decisions(reader.session(session).id)) as records,
     ):
-        for record in records:
-            line = canonical_line(record)
+        for kind, record in records:
+            line = canonical_line(record, kind)
             if line is not None:
                 lines.append(f"{line}\n")
             if len(lines) >= _LINES_AT_ONCE:

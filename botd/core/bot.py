@@ -17,8 +17,9 @@ from botd.core.events import Answer, Command, OrderFilled, OrderType, Section
 from botd.core.instrument import Instrument
 from botd.core.lanes import I64, Block, Lane, load_block
 from botd.core.orders import Change, Order
+from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import Position
-from botd.core.records import OrderStatus, Record
+from botd.core.records import Record
 from botd.core.runner import Memory, Runner
 from botd.core.settings import CoreSettings
 from botd.engine import machine as m

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from typing import Any, Final
 
 from botd.core.events import DecisionKey
 from botd.core.money import plain_text
 from botd.core.records import (
     FillRecord,
     IntentRecord,
+    Keyed,
     OrderRecord,
     Record,
     RiskRecord,
@@ -22,27 +24,17 @@ from botd.core.records import (
 _Fields = dict[str, object]
 
 
-def canonical_line(record: Record) -> str | None:
+def canonical_line(record: Any, kind: type[Record] | None = None) -> str | None:
     """Return the record's line, without a newline; None for a record that is no decision.
 
-    Compact JSON with sorted keys. Floats are `float.hex()` text, Decimals plain text that depends on
-    the amount only. Client ids, venue trade ids, sequence numbers and texts for people are left out.
+    `record` is one, or anything that has its fields when `kind` says which: a row of its table. Compact
+    JSON with sorted keys. Floats are `float.hex()` text, Decimals plain text that depends on the amount
+    only. Client ids, venue trade ids, sequence numbers and texts for people are left out.
     """
-    match record:
-        case SignalRecord():
-            fields = _signal(record)
-        case IntentRecord():
-            fields = _intent(record)
-        case RiskRecord():
-            fields = _risk(record)
-        case OrderRecord():
-            fields = _order(record)
-        case FillRecord():
-            fields = _fill(record)
-        case TradeRecord():
-            fields = _trade(record)
-        case _:
-            return None
+    fields_of = _FIELDS_OF.get(kind or type(record))
+    if fields_of is None:
+        return None
+    fields = fields_of(record)
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
@@ -55,8 +47,8 @@ def digest(lines: Iterable[str]) -> str:
     return total.hexdigest()
 
 
-def _key(key: DecisionKey) -> _Fields:
-    return {name: getattr(key, name) for name in DecisionKey.__slots__}
+def _key(record: Keyed) -> _Fields:
+    return {name: getattr(record, name) for name in DecisionKey.__slots__}
 
 
 def _signal(record: SignalRecord) -> _Fields:
@@ -81,7 +73,7 @@ def _signal(record: SignalRecord) -> _Fields:
 def _intent(record: IntentRecord) -> _Fields:
     return {
         "kind": "intent",
-        **_key(record.key),
+        **_key(record),
         "row": record.row,
         "ts_us": record.ts_us,
         "side": record.side,
@@ -107,7 +99,7 @@ def _risk(record: RiskRecord) -> _Fields:
 def _order(record: OrderRecord) -> _Fields:
     return {
         "kind": "order",
-        **_key(record.key),
+        **_key(record),
         "row": record.row,
         "ts_us": record.ts_us,
         "side": record.side,
@@ -124,7 +116,7 @@ def _order(record: OrderRecord) -> _Fields:
 def _fill(record: FillRecord) -> _Fields:
     return {
         "kind": "fill",
-        **_key(record.key),
+        **_key(record),
         "ts_us": record.ts_us,
         "side": record.side,
         "qty": plain_text(record.qty),
@@ -161,3 +153,13 @@ def _text(amount: Decimal | None) -> str | None:
 
 def _hex(value: float | None) -> str | None:
     return None if value is None else float(value).hex()
+
+
+_FIELDS_OF: Final[Mapping[type[Record], Callable[[Any], _Fields]]] = {
+    SignalRecord: _signal,
+    IntentRecord: _intent,
+    RiskRecord: _risk,
+    OrderRecord: _order,
+    FillRecord: _fill,
+    TradeRecord: _trade,
+}

@@ -22,9 +22,9 @@ from botd.core.events import (
 from botd.core.instrument import InstrumentId
 from botd.core.lanes import Lane
 from botd.core.orders import Order, OrderTable
+from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import Portfolio
 from botd.core.recorder import Recorder
-from botd.core.records import IntentRecord, OrderStatus
 from botd.core.risk import TradingState
 from botd.core.runner import Runner
 from botd.core.settings import CoreSettings, Limits
@@ -156,7 +156,7 @@ class Desk(Recorder):
         lots: int,
         kind: OrderType,
         decision_price: int,
-        intent: IntentRecord | None,
+        intent_seq: int | None,
         limit: int | None = None,
         stop: int | None = None,
         reduce_only: bool = False,
@@ -178,10 +178,10 @@ class Desk(Recorder):
             reduce_only,
             expire_us,
         )
-        order = Order(command, row, decision_price, intent.seq if intent else None)
+        order = Order(command, row, decision_price, intent_seq)
         self.orders.add(order)
         self.commands.append(command)
-        self.submitted(order, intent)
+        self.submitted(order)
         return order
 
     def cancel(self, client_order_id: ClientOrderId | None, ts_us: int) -> None:

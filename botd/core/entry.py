@@ -58,7 +58,7 @@ def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
         runner.become_idle()
         return
     order = desk.submit(
-        key, row_number, ts_us, side, sized.lots, kind, top, asked, limit, expire_us=expire_us
+        key, row_number, ts_us, side, sized.lots, kind, top, asked.seq, limit, expire_us=expire_us
     )
     runner.memory.entry_id = order.client_order_id
     desk.working.append(runner)

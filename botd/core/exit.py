@@ -9,8 +9,8 @@ from botd.core.desk import Desk
 from botd.core.events import ClientOrderId, DecisionKey, OrderFilled, OrderType, Section
 from botd.core.money import floor_share
 from botd.core.orders import Order
+from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import Position
-from botd.core.records import OrderStatus
 from botd.core.runner import ExitGoal, Runner
 from botd.core.values import maker
 from botd.engine.layout import ASK, BID, P, T
@@ -134,7 +134,7 @@ def _send(
     asked = desk.intent(lane.instrument, key, row_number, ts_us, runner.exit_side, lots, price, "exit")
     desk.risk(asked, None)  # an exit is never refused, and says so in its row
     order = desk.submit(
-        key, row_number, ts_us, runner.exit_side, lots, _MARKET, price, asked, reduce_only=True
+        key, row_number, ts_us, runner.exit_side, lots, _MARKET, price, asked.seq, reduce_only=True
     )
     memory.exit_ids.append(order.client_order_id)
 

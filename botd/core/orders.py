@@ -22,7 +22,7 @@ from botd.core.events import (
 )
 from botd.core.instrument import InstrumentId
 from botd.core.money import ZERO
-from botd.core.records import OrderStatus
+from botd.core.outcomes import OrderStatus
 from botd.errors import InvariantBroken
 
 _S = OrderStatus

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from botd.core.events import ClientOrderId, Side
 from botd.core.instrument import InstrumentId
 from botd.core.orders import Order
-from botd.core.records import OrderStatus
+from botd.core.outcomes import OrderStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

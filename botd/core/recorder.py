@@ -105,9 +105,7 @@ class Recorder:
     ) -> IntentRecord:
         """Record a request and return its record."""
         self.seq += 1
-        record = _intent_record(
-            self.seq, key, row, ts_us, side, lots * instrument.lot_size, price * instrument.tick_size, sizing
-        )
+        record = _intent_record(self.seq, key, row, ts_us, side, lots, price, sizing, instrument)
         self.records.append(record)
         return record
 
@@ -130,27 +128,19 @@ class Recorder:
             )
         )
 
-    def submitted(self, order: Order, intent: IntentRecord | None = None) -> None:
-        """Record an order as it was submitted, with the amounts of the intent that it carries out."""
-        key, instrument, command = order.key, self.instruments[order.instrument], order.command
-        tick, limit, stop = instrument.tick_size, command.limit, command.stop
+    def submitted(self, order: Order) -> None:
+        """Record an order as it was submitted."""
+        instrument = self.instruments[order.instrument]
         self.seq += 1
         self.records.append(
             _order_record(
                 self.seq,
-                order.client_order_id,
+                order.key,
+                order.command,
                 order.intent_seq,
-                key,
                 order.row,
-                command.ts_us,
-                order.side,
-                order.type,
-                command.tif,
-                intent.qty if intent else order.qty * instrument.lot_size,
-                None if limit is None else limit * tick,
-                None if stop is None else stop * tick,
-                command.reduce_only,
-                intent.price if intent else order.decision_price * tick,
+                order.decision_price,
+                instrument,
             )
         )
 
@@ -214,46 +204,13 @@ class Recorder:
         """Record an execution and the round trip that it ends; note the position it leaves."""
         instrument = self.instruments[order.instrument]
         self.seq += 1
-        self.records.append(
-            _fill_record(
-                self.seq,
-                order.client_order_id,
-                fill.trade_id,
-                key,
-                fill.ts_us,
-                order.side,
-                fill.qty * instrument.lot_size,
-                fill.price * instrument.tick_size,
-                fill.fee,
-                fill.maker,
-                effect.realized,
-            )
-        )
+        self.records.append(_fill_record(self.seq, key, order.side, fill, effect.realized, instrument))
         self._moved[effect.position] = fill.ts_us
         if effect.position.qty == 0:
-            self._trade(effect.position, key, instrument, fill.ts_us)
-
-    def _trade(self, closed: Position, key: DecisionKey, instrument: Instrument, ts_us: int) -> None:
-        self.seq += 1
-        self.records.append(
-            _trade_record(
-                self.seq,
-                closed.strategy,
-                closed.instrument,
-                closed.cycle,
-                closed.side,
-                closed.qty_max * instrument.lot_size,
-                closed.entry_price(instrument.tick_size),
-                closed.exit_price(instrument.tick_size),
-                closed.opened_us,
-                ts_us,
-                instrument.money(closed.realized),
-                closed.fees,
-                key.section,
-                key.rule,
-                closed.confidence,
+            self.seq += 1
+            self.records.append(
+                _trade_record(self.seq, effect.position, fill.ts_us, key.section, key.rule, instrument)
             )
-        )
 
     # ---- the account ----------------------------------------------------------------------------
 

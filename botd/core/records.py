@@ -3,61 +3,34 @@
 `seq` rises by one over all records of a session, so the order of decisions is the order of `seq`.
 `row` is the instrument's row number in the session (market and timer rows, from 0); `ts_us` its time.
 Records marked (decision) make a line of `botd decisions`.
+
+What an order leaves behind is kept in whole lots and ticks, as the core has it: the amounts are made when
+somebody reads them, which most are by the thread that writes.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
-from enum import StrEnum
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
-from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section, Side, TimeInForce
+from botd.core.events import (
+    ClientOrderId,
+    DecisionKey,
+    OrderFilled,
+    OrderType,
+    Section,
+    Side,
+    SubmitOrder,
+    TimeInForce,
+)
 from botd.core.instrument import Instrument, InstrumentId
 from botd.core.money import EXACT, ZERO, average_price
+from botd.core.outcomes import DenyReason, OrderStatus
+from botd.core.portfolio import Position
 from botd.core.values import value
 
 _RATIO_STEP: Final = Decimal("1e-12")
-
-
-class OrderStatus(StrEnum):
-    INTENT = "intent"
-    SUBMITTED = "submitted"
-    ACCEPTED = "accepted"
-    PARTIALLY_FILLED = "partially_filled"
-    PENDING_CANCEL = "pending_cancel"
-    FILLED = "filled"
-    CANCELED = "canceled"
-    EXPIRED = "expired"
-    REJECTED = "rejected"
-    NEVER_ARRIVED = "never_arrived"
-    DENIED = "denied"
-
-
-class DenyReason(StrEnum):
-    """Why risk refused an intent, or sizing came to nothing."""
-
-    SIZE_ZERO = "size_zero"
-    SIZE_TOO_LARGE = "size_too_large"
-    BELOW_MIN_NOTIONAL = "below_min_notional"
-    PRICE_UNKNOWN = "price_unknown"
-    DATA_UNCONFIRMED = "data_unconfirmed"
-    POSITION_UNEXPLAINED = "position_unexplained"
-    TRADING_HALTED = "trading_halted"
-    POSITIONS_MAX = "positions_max"
-    POSITION_MAX = "position_max"
-    SYMBOL_EXPOSURE_MAX = "symbol_exposure_max"
-    TOTAL_EXPOSURE_MAX = "total_exposure_max"
-    LEVERAGE_MAX = "leverage_max"
-    CONCENTRATION_MAX = "concentration_max"
-    MARGIN_USE_MAX = "margin_use_max"
-    DAILY_LOSS_MAX = "daily_loss_max"
-    DRAWDOWN_MAX = "drawdown_max"
-    EQUITY_MIN = "equity_min"
-    BALANCE = "balance"
-    LOSING_STREAK_MAX = "losing_streak_max"
-    ORDERS_PER_MINUTE = "orders_per_minute"
-    REJECTS_IN_A_ROW = "rejects_in_a_row"
-    SHORT_ON_SPOT = "short_on_spot"
+_ONE: Final = Decimal(1)
 
 
 @value(frozen=True, slots=True)
@@ -120,9 +93,18 @@ class IntentRecord(Keyed):
     row: int
     ts_us: int
     side: Side
-    qty: Decimal
-    price: Decimal  # the price the size was made from
+    lots: int
+    ticks: int  # the price the size was made from
     sizing: str  # the arithmetic, for people: "kelly: 1 BTC x 0.25 x 0.62 ..."
+    traded: Instrument
+
+    @property
+    def qty(self) -> Decimal:
+        return self.traded.qty(self.lots)
+
+    @property
+    def price(self) -> Decimal:
+        return self.traded.price(self.ticks)
 
 
 @value(frozen=True, slots=True)
@@ -146,28 +128,59 @@ class OrderRecord(Keyed):
     """An order as it was submitted (decision)."""
 
     seq: int
-    client_order_id: ClientOrderId
-    intent_seq: int | None
     key: DecisionKey
+    command: SubmitOrder
+    intent_seq: int | None
     row: int
-    ts_us: int
-    side: Side
-    type: OrderType
-    tif: TimeInForce
-    qty: Decimal
-    limit_price: Decimal | None
-    stop_price: Decimal | None
-    reduce_only: bool
-    decision_price: Decimal  # the top it was decided at, for slippage
+    ticks: int  # the top it was decided at, for slippage
+    traded: Instrument
+
+    @property
+    def client_order_id(self) -> ClientOrderId:
+        return self.command.client_order_id
+
+    @property
+    def ts_us(self) -> int:
+        return self.command.ts_us
+
+    @property
+    def side(self) -> Side:
+        return self.command.side
+
+    @property
+    def type(self) -> OrderType:
+        return self.command.type
+
+    @property
+    def tif(self) -> TimeInForce:
+        return self.command.tif
+
+    @property
+    def qty(self) -> Decimal:
+        return self.traded.qty(self.command.qty)
+
+    @property
+    def limit_price(self) -> Decimal | None:
+        limit = self.command.limit
+        return None if limit is None else self.traded.price(limit)
+
+    @property
+    def stop_price(self) -> Decimal | None:
+        stop = self.command.stop
+        return None if stop is None else self.traded.price(stop)
+
+    @property
+    def reduce_only(self) -> bool:
+        return self.command.reduce_only
+
+    @property
+    def decision_price(self) -> Decimal:
+        return self.traded.price(self.ticks)
 
 
 @value(frozen=True, slots=True)
 class OrderUpdate:
-    """An order's new state; not a decision, it updates the order's row.
-
-    Whole lots and tick-lots, as the order table keeps them: most updates are overtaken before anyone
-    reads their amounts.
-    """
+    """An order's new state; not a decision, it updates the order's row."""
 
     seq: int
     client_order_id: ClientOrderId
@@ -201,16 +214,39 @@ class FillRecord(Keyed):
     """One execution of our order (decision)."""
 
     seq: int
-    client_order_id: ClientOrderId
-    trade_id: str
     key: DecisionKey
-    ts_us: int
     side: Side
-    qty: Decimal
-    price: Decimal
-    fee: Decimal
-    maker: bool
+    fill: OrderFilled
     realized_pnl: Decimal  # of this fill, without fee; 0 for entries
+    traded: Instrument
+
+    @property
+    def client_order_id(self) -> ClientOrderId:
+        return self.fill.client_order_id
+
+    @property
+    def trade_id(self) -> str:
+        return self.fill.trade_id
+
+    @property
+    def ts_us(self) -> int:
+        return self.fill.ts_us
+
+    @property
+    def qty(self) -> Decimal:
+        return self.traded.qty(self.fill.qty)
+
+    @property
+    def price(self) -> Decimal:
+        return self.traded.price(self.fill.price)
+
+    @property
+    def fee(self) -> Decimal:
+        return self.fill.fee
+
+    @property
+    def maker(self) -> bool:
+        return self.fill.maker
 
 
 @value(frozen=True, slots=True)
@@ -218,20 +254,58 @@ class TradeRecord:
     """One round trip, from first fill to flat (decision)."""
 
     seq: int
-    strategy: str
-    instrument: InstrumentId
-    cycle: int
-    side: str  # long | short
-    qty: Decimal  # largest held
-    entry_price: Decimal  # average, quantized to 1e-12
-    exit_price: Decimal
-    opened_us: int
+    position: Position  # flat, and nobody's to change any more
     closed_us: int
-    realized_pnl: Decimal  # without fees
-    fees: Decimal
     exit_section: Section
     exit_rule: str
-    confidence: float | None
+    traded: Instrument
+
+    @property
+    def strategy(self) -> str:
+        return self.position.strategy
+
+    @property
+    def instrument(self) -> InstrumentId:
+        return self.position.instrument
+
+    @property
+    def cycle(self) -> int:
+        return self.position.cycle
+
+    @property
+    def side(self) -> str:
+        """Return `long` or `short`."""
+        return self.position.side
+
+    @property
+    def qty(self) -> Decimal:
+        """Return the most that was held at one time."""
+        return self.traded.qty(self.position.qty_max)
+
+    @property
+    def entry_price(self) -> Decimal:
+        return self.position.entry_price(self.traded.tick_size)
+
+    @property
+    def exit_price(self) -> Decimal:
+        return self.position.exit_price(self.traded.tick_size)
+
+    @property
+    def opened_us(self) -> int:
+        return self.position.opened_us
+
+    @property
+    def realized_pnl(self) -> Decimal:
+        """Return the profit without fees."""
+        return self.traded.money(self.position.realized)
+
+    @property
+    def fees(self) -> Decimal:
+        return self.position.fees
+
+    @property
+    def confidence(self) -> float | None:
+        return self.position.confidence
 
 
 @value(frozen=True, slots=True)
@@ -293,9 +367,11 @@ class PortfolioSnapshot:
 
     @property
     def drawdown(self) -> Decimal:
-        """Return how far the equity is below its peak, a ratio rounded to 1e-12."""
+        """Return how far the equity is below its peak, a ratio to 1e-12; 1 below a peak of nothing."""
         fall = self.peak_equity - self.equity
-        return EXACT.divide(fall, self.peak_equity).quantize(_RATIO_STEP) if fall else ZERO
+        if not fall or self.peak_equity <= 0:
+            return _ONE if fall else ZERO
+        return EXACT.divide(fall, self.peak_equity).quantize(_RATIO_STEP, ROUND_HALF_EVEN, EXACT)
 
 
 @value(frozen=True, slots=True, kw_only=True)

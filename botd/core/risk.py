@@ -10,7 +10,7 @@ from typing import Final
 from botd.core.events import Side
 from botd.core.instrument import Instrument, InstrumentKind
 from botd.core.money import EXACT, ZERO, is_dollar
-from botd.core.records import DenyReason
+from botd.core.outcomes import DenyReason
 from botd.core.settings import Limits
 from botd.core.values import value
 

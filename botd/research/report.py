@@ -360,11 +360,26 @@ def _figures(result: Result) -> dict[str, object]:
 
 
 def _trade(report: RunReport, trade: TradeRecord) -> dict[str, object]:
-    fields = _plain(asdict(trade))
-    del fields["seq"]
+    fields = _plain({name: getattr(trade, name) for name in _TRADE_FIELDS})
     fields["file"] = report.run.name
     fields["pnl"] = plain_text(trade.realized_pnl - trade.fees)
     return fields
+
+
+_TRADE_FIELDS: Final = (
+    *(
+        "strategy",
+        "instrument",
+        "cycle",
+        "side",
+        "qty",
+        "entry_price",
+        "exit_price",
+        "opened_us",
+        "closed_us",
+    ),
+    *("closed_us", "realized_pnl", "fees", "exit_section", "exit_rule", "confidence"),
+)
 
 
 def _plain(fields: Mapping[str, object]) -> dict[str, object]:

@@ -17,7 +17,8 @@ _ALLOWED: Final = frozenset(
         ("botd.core.events", "Side"),
         ("botd.core.events", "OrderType"),
         ("botd.core.events", "TimeInForce"),
-        ("botd.core.records", "OrderStatus"),
+        ("botd.core.outcomes", "OrderStatus"),
+        ("botd.core.records", "OrderStatus"),  # where it was until 2026-11
         ("numpy", "ndarray"),
         ("numpy", "dtype"),
         ("numpy._core.multiarray", "_reconstruct"),

@@ -19,8 +19,8 @@ from typing import Final
 
 from botd.core.events import OrderType, Section
 from botd.core.orders import TERMINAL
+from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import UNOWNED
-from botd.core.records import OrderStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

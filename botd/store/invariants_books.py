@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from botd.core.events import OrderType, Section, TimeInForce
+from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import UNOWNED
-from botd.core.records import OrderStatus
 from botd.store.invariants import (
     CURRENCY,
     LIVE,

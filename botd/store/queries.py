@@ -9,25 +9,17 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Select, and_, create_engine, exc, func, or_, select
+from sqlalchemy import Connection, Row, Select, and_, create_engine, exc, func, or_, select
 
 from botd.core.events import OrderType, Section, Side
 from botd.core.instrument import InstrumentId
-from botd.core.records import (
-    AlertRecord,
-    DenyReason,
-    OrderStatus,
-    PortfolioSnapshot,
-    Record,
-    SignalRecord,
-    TradeRecord,
-)
+from botd.core.outcomes import DenyReason, OrderStatus
+from botd.core.records import AlertRecord, PortfolioSnapshot, Record, SignalRecord
 from botd.errors import InputInvalid
 from botd.ports import Cursor, SessionInfo
 from botd.store import rows
@@ -235,8 +227,11 @@ class StateReader:
             for row in found
         )
 
-    def trades(self, session_id: str, *, limit: int | None = None) -> tuple[TradeRecord, ...]:
-        """Return the closed round trips, oldest first; with a limit, the newest of them."""
+    def trades(self, session_id: str, *, limit: int | None = None) -> tuple[Row[Any], ...]:
+        """Return the closed round trips, oldest first; with a limit, the newest of them.
+
+        Each has what a `TradeRecord` has, by the same names.
+        """
         return self._newest(rows.TRADES, session_id, limit)
 
     def profits(self, session_id: str) -> tuple[ProfitView, ...]:
@@ -269,7 +264,8 @@ class StateReader:
 
     def equity_curve(self, session_id: str, *, limit: int | None = None) -> tuple[PortfolioSnapshot, ...]:
         """Return the account's snapshots, oldest first; with a limit, the newest of them."""
-        return self._newest(rows.PORTFOLIO_SNAPSHOTS, session_id, limit)
+        found = self._newest(rows.PORTFOLIO_SNAPSHOTS, session_id, limit)
+        return tuple(map(rows.PORTFOLIO_SNAPSHOTS.decode, found))
 
     def equity(self, session_id: str) -> tuple[PortfolioSnapshot, ...]:
         """Return the latest snapshot of each currency's account, by currency."""
@@ -285,19 +281,22 @@ class StateReader:
 
     def recent_alerts(self, session_id: str, *, limit: int = 50) -> tuple[AlertRecord, ...]:
         """Return the newest alerts, oldest first."""
-        return self._newest(rows.ALERTS, session_id, limit)
+        return tuple(map(rows.ALERTS.decode, self._newest(rows.ALERTS, session_id, limit)))
 
-    def decision_records(self, session_id: str) -> Generator[Record, None, None]:
-        """Yield every signal, intent, risk decision, order, fill and trade as recorded, by `seq`."""
+    def decisions(self, session_id: str) -> Generator[tuple[type[Record], Row[Any]], None, None]:
+        """Yield every signal, intent, risk decision, order, fill and trade as recorded, by `seq`.
+
+        Each is the type of the record, and a row that has the record's values by the same names.
+        """
         with self._connect() as connection:
             connection.exec_driver_sql("BEGIN")  # one state of the file for all six tables
             try:
                 streams = [_stream(connection, kind, session_id) for kind in rows.DECISIONS]
-                yield from heapq.merge(*streams, key=attrgetter("seq"))
+                yield from heapq.merge(*streams, key=lambda found: found[1].seq)
             finally:
                 connection.exec_driver_sql("ROLLBACK")
 
-    def _newest(self, kind: RecordTable, session_id: str, limit: int | None) -> tuple[Any, ...]:
+    def _newest(self, kind: RecordTable, session_id: str, limit: int | None) -> tuple[Row[Any], ...]:
         query = (
             select(*kind.columns)
             .where(kind.table.c.session_id == session_id)
@@ -305,7 +304,7 @@ class StateReader:
             .limit(limit)
         )
         with self._connect() as connection:
-            return tuple(kind.decode(row) for row in reversed(connection.execute(query).all()))
+            return tuple(reversed(connection.execute(query).all()))
 
     def _check_revision(self) -> None:
         with self._connect() as connection:
@@ -356,10 +355,10 @@ def reading_uri(path: Path) -> str:
     return f"file:{quote(str(path.absolute()))}?{how}"
 
 
-def _stream(connection: Connection, kind: RecordTable, session_id: str) -> Iterator[Any]:
+def _stream(connection: Connection, kind: RecordTable, session_id: str) -> Iterator[tuple[Any, Any]]:
     query = select(*kind.columns).where(kind.table.c.session_id == session_id).order_by(kind.table.c.seq)
     for row in connection.execute(query):
-        yield kind.decode(row)
+        yield kind.record, row
 
 
 def _signals_with_outcome(session_id: str, limit: int) -> Select[Any]:
@@ -387,6 +386,6 @@ def _signals_with_outcome(session_id: str, limit: int) -> Select[Any]:
         .outerjoin(risk_decisions, and_(r.session_id == i.session_id, r.intent_seq == i.seq))
         .outerjoin(orders, and_(o.session_id == i.session_id, o.intent_seq == i.seq))
     )
-    columns = [n[column.name] for column in rows.SIGNALS.columns]
+    columns = [n[rows.COLUMN_OF.get(name, name)] for name in rows.SIGNALS.field_names]
     outcome = (i.qty, r.approved, r.reason, o.client_order_id, o.status)
     return select(*columns, *outcome).select_from(joined).order_by(n.seq.desc())

@@ -14,14 +14,12 @@ from typing import Any, Final
 from sqlalchemy import Boolean, Column, Table
 from sqlalchemy.dialects import sqlite
 
-from botd.core.events import DecisionKey
+from botd.core.outcomes import OrderStatus
 from botd.core.records import (
     AlertRecord,
     FillRecord,
     IntentRecord,
-    Keyed,
     OrderRecord,
-    OrderStatus,
     OrderUpdate,
     PortfolioSnapshot,
     PositionUpdate,
@@ -42,6 +40,7 @@ COLUMN_OF: Final = {
     "limit": "limit_value",
     "actual": "actual_value",
 }
+_NAME_OF: Final = {column: name for name, column in COLUMN_OF.items()}
 
 _DIALECT: Final = sqlite.dialect()
 
@@ -71,26 +70,19 @@ def upsert_sql(table: Table, names: Sequence[str], *, keep: Sequence[str] = (), 
 
 
 class RecordTable:
-    """One record type and the table that holds it; `derived` are columns that follow from its fields."""
+    """One record type and the table that holds it: every column that a record has a value for."""
 
-    def __init__(self, record: type[Any], table: Table, derived: Sequence[str] = ()) -> None:
+    def __init__(self, record: type[Any], table: Table) -> None:
         self.record = record
         self.table = table
-        self.keyed = issubclass(record, Keyed)
-        self.field_names = tuple(
-            name
-            for field in fields(record)
-            for name in (DecisionKey.__slots__ if self.keyed and field.name == "key" else (field.name,))
-        )
-        self.columns = tuple(table.c[COLUMN_OF.get(name, name)] for name in self.field_names)
-        self._written = (*self.columns, *(table.c[name] for name in derived))
-        self._values = attrgetter(*self.field_names, *derived)
-        encoders = [encoder(column) for column in self._written]
+        found = [(column, _NAME_OF.get(column.name, column.name)) for column in table.columns]
+        kept = [(column, name) for column, name in found if hasattr(record, name)]
+        self.field_names = tuple(name for _, name in kept)
+        self.columns = tuple(column.label(name) for column, name in kept)
+        self.column_names = ("session_id", *(column.name for column, _ in kept))
+        self._values = attrgetter(*self.field_names)
+        encoders = [encoder(column) for column, _ in kept]
         self._encoders = tuple((i, e) for i, e in enumerate(encoders) if e is not None)
-
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        return ("session_id", *(column.name for column in self._written))
 
     def encode(self, session_id: str, record: Any) -> list[Any]:
         """Return a record as the driver's values, in the order of `column_names`."""
@@ -100,11 +92,9 @@ class RecordTable:
         return row
 
     def decode(self, row: Sequence[Any]) -> Any:
-        """Return the record of a row read through `columns`."""
+        """Return the record of a row read through `columns`, for a record that is made of what it says."""
         terms = dict(zip(self.field_names, row, strict=True))
-        if self.keyed:
-            terms["key"] = DecisionKey(*(terms.pop(name) for name in DecisionKey.__slots__))
-        return self.record(**terms)
+        return self.record(**{field.name: terms[field.name] for field in fields(self.record)})
 
 
 SIGNALS: Final = RecordTable(SignalRecord, tables.signals)
@@ -113,9 +103,7 @@ RISK_DECISIONS: Final = RecordTable(RiskRecord, tables.risk_decisions)
 ORDERS: Final = RecordTable(OrderRecord, tables.orders)
 FILLS: Final = RecordTable(FillRecord, tables.fills)
 TRADES: Final = RecordTable(TradeRecord, tables.trades)
-PORTFOLIO_SNAPSHOTS: Final = RecordTable(
-    PortfolioSnapshot, tables.portfolio_snapshots, derived=("unrealized_pnl", "drawdown")
-)
+PORTFOLIO_SNAPSHOTS: Final = RecordTable(PortfolioSnapshot, tables.portfolio_snapshots)
 ALERTS: Final = RecordTable(AlertRecord, tables.alerts)
 
 DECISIONS: Final = (SIGNALS, INTENTS, RISK_DECISIONS, ORDERS, FILLS, TRADES)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.schema import SchemaItem
 
 from botd.core.events import OrderType, Section, Side, TimeInForce
-from botd.core.records import DenyReason, OrderStatus
+from botd.core.outcomes import DenyReason, OrderStatus
 from botd.store.columns import DecimalText, FloatText, ValuesJson, Word
 
 metadata = MetaData(

@@ -11,16 +11,9 @@ import pytest
 from botd.core.codec import answers_of, answers_text, command_of, command_text
 from botd.core.events import CancelOrder, ClientOrderId, OrderAccepted, RequestRefused
 from botd.core.instrument import InstrumentId
+from botd.core.outcomes import DenyReason, OrderStatus
 from botd.core.portfolio import Portfolio
-from botd.core.records import (
-    AlertRecord,
-    DenyReason,
-    OrderRecord,
-    OrderStatus,
-    PortfolioSnapshot,
-    PositionUpdate,
-    RiskRecord,
-)
+from botd.core.records import AlertRecord, OrderRecord, PortfolioSnapshot, PositionUpdate, RiskRecord
 from botd.engine import machine
 from botd.engine.layout import N_INPUT
 from botd.errors import InvariantBroken, StateCorrupt

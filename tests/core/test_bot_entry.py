@@ -8,16 +8,8 @@ from decimal import Decimal
 import pytest
 
 from botd.core.events import CancelOrder, DecisionKey, OrderType, Section, Side, TimeInForce
-from botd.core.records import (
-    AlertRecord,
-    DenyReason,
-    IntentRecord,
-    OrderRecord,
-    OrderStatus,
-    OrderUpdate,
-    RiskRecord,
-    SignalRecord,
-)
+from botd.core.outcomes import DenyReason, OrderStatus
+from botd.core.records import AlertRecord, IntentRecord, OrderRecord, OrderUpdate, RiskRecord, SignalRecord
 from botd.core.risk import TradingState
 from botd.core.settings import ExecutionSettings
 from botd.engine.machine import ENTERING, IDLE, IN_POSITION, SIGNALLED

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from botd.core.decisions import canonical_line, digest
-from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section, Side, TimeInForce
+from botd.core.events import ClientOrderId, OrderType, Section, Side, TimeInForce
 from botd.core.instrument import InstrumentId
+from botd.core.outcomes import DenyReason, OrderStatus
 from botd.core.records import (
     AlertRecord,
-    DenyReason,
-    FillRecord,
-    IntentRecord,
-    OrderRecord,
-    OrderStatus,
     OrderUpdate,
     PortfolioSnapshot,
     PositionUpdate,
     Record,
     RiskRecord,
     SignalRecord,
-    TradeRecord,
 )
-from tests.core.keyed import keyed
+from botd.store.rows import DECISIONS as TABLES
+from tests.core.amounts import fill_of, intent_of, order_of, trade_of
 from tests.core.scene import PERP
 
 D = Decimal
 BTC = InstrumentId("BTC/USDT")
+TRADED = replace(PERP, id=BTC, tick_size=D("0.05"), lot_size=D("0.002"))
 WHERE: dict[str, Any] = {"strategy": "s", "instrument": BTC, "row": 41, "ts_us": 1_000_000}
 
 SIGNAL = SignalRecord(
@@ -47,8 +45,8 @@ SIGNAL = SignalRecord(
     values=(("z", 1.5), ("a", float("nan")), ("minus", -0.0), ("far", float("inf"))),
     acted=True,
 )
-INTENT = keyed(
-    IntentRecord,
+INTENT = intent_of(
+    TRADED,
     seq=2,
     **WHERE,
     section=Section.Z1,
@@ -69,8 +67,8 @@ RISK = RiskRecord(
     limit=D("1E+3"),
     actual=D("5000.010"),
 )
-ORDER = keyed(
-    OrderRecord,
+ORDER = order_of(
+    TRADED,
     seq=4,
     client_order_id=ClientOrderId("x-1"),
     intent_seq=2,
@@ -88,8 +86,8 @@ ORDER = keyed(
     reduce_only=False,
     decision_price=D("50000.10"),
 )
-FILL = keyed(
-    FillRecord,
+FILL = fill_of(
+    TRADED,
     seq=5,
     client_order_id=ClientOrderId("x-1"),
     trade_id="t-9",
@@ -107,15 +105,15 @@ FILL = keyed(
     maker=False,
     realized_pnl=D("0E-12"),
 )
-TRADE = TradeRecord(
+TRADE = trade_of(
+    TRADED,
     seq=6,
     strategy="s",
-    instrument=BTC,
     cycle=3,
     side="long",
     qty=D("0.100"),
-    entry_price=D("50000.200000000000"),
-    exit_price=D("49000.000000000000"),
+    entry_price=D("50000.20"),
+    exit_price=D("49000.00"),
     opened_us=1_200_000,
     closed_us=9_000_000,
     realized_pnl=D("-100.0200"),
@@ -161,33 +159,37 @@ def test_line_of_each_decision(place: int) -> None:
     assert canonical_line(DECISIONS[place]) == LINES[place]
 
 
+def names_of(record: Record) -> tuple[str, ...]:
+    """Return everything that a decision says: it is what its row says."""
+    (table,) = (one for one in TABLES if one.record is type(record))
+    return table.field_names
+
+
 @pytest.mark.parametrize("record", DECISIONS, ids=lambda record: type(record).__name__)
-def test_every_field_of_a_decision_is_in_its_line_or_left_out_on_purpose(record: Record) -> None:
+def test_everything_a_decision_says_is_in_its_line_or_left_out_on_purpose(record: Record) -> None:
     line = canonical_line(record)
     assert line is not None
     names = {"exit_section": "section", "exit_rule": "rule"}
-    own = {names.get(field.name, field.name) for field in fields(record)}
-    expected = (own | set(DecisionKey.__slots__) - {"key"} if "key" in own else own) - LEFT_OUT - {"key"}
-    assert set(json.loads(line)) == expected | {"kind"}
+    own = {names.get(name, name) for name in names_of(record)}
+    assert set(json.loads(line)) == own - LEFT_OUT | {"kind"}
 
 
 @pytest.mark.parametrize("record", DECISIONS, ids=lambda record: type(record).__name__)
 def test_what_is_left_out_changes_nothing_and_all_else_does(record: Record) -> None:
     line = canonical_line(record)
-    for field in fields(record):
-        if field.name == "key":
-            key = getattr(record, "key")  # noqa: B009 - not every record has one
-            for part in fields(key):
-                changed_key = replace(key, **{part.name: other_than(getattr(key, part.name))})
-                assert canonical_line(replace(record, key=changed_key)) != line, part.name
-            continue
-        other = (("z", 2.0),) if field.name == "values" else other_than(getattr(record, field.name))
-        changed = canonical_line(replace(record, **{field.name: other}))
-        assert (changed == line) == (field.name in LEFT_OUT), field.name
+    said = {name: getattr(record, name) for name in names_of(record)}
+    assert canonical_line(SimpleNamespace(**said), type(record)) == line  # as its row says it
+    for name, value in said.items():
+        other = (("z", 2.0),) if name == "values" else other_than(value)
+        changed = canonical_line(SimpleNamespace(**{**said, name: other}), type(record))
+        assert (changed == line) == (name in LEFT_OUT), name
 
 
 def test_amounts_give_the_same_line_whatever_exponent_they_carry() -> None:
-    twin = replace(FILL, qty=D("1E-1"), price=D("5.00002E+4"), fee=D("2.50001"), realized_pnl=D("-0"))
+    fine = replace(PERP, id=BTC, tick_size=D("0.0001"), lot_size=D("1E-5"))
+    said = {name: getattr(FILL, name) for name in names_of(FILL)}
+    twin = fill_of(fine, **{**said, "fee": D("2.50001"), "realized_pnl": D("-0")})
+    assert str(twin.price) != str(FILL.price)
     assert canonical_line(twin) == canonical_line(FILL)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from botd.core.records import DenyReason, RiskRecord
+from botd.core.outcomes import DenyReason
+from botd.core.records import RiskRecord
 from tests.core.scene import PERP, D, Scene, strategy, submitted
 
 

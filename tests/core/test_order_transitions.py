@@ -7,7 +7,7 @@ import pytest
 from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section, Side, SubmitOrder, TimeInForce
 from botd.core.instrument import InstrumentId
 from botd.core.orders import TERMINAL, TRANSITIONS, Order
-from botd.core.records import OrderStatus
+from botd.core.outcomes import OrderStatus
 from botd.errors import InvariantBroken
 
 S = OrderStatus

@@ -25,7 +25,7 @@ from botd.core.events import (
 )
 from botd.core.instrument import InstrumentId
 from botd.core.orders import TERMINAL, Change, Order, OrderTable
-from botd.core.records import OrderStatus
+from botd.core.outcomes import OrderStatus
 from botd.errors import InvariantBroken
 
 D = Decimal

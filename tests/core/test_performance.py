@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -22,16 +23,18 @@ from botd.core.performance import (
     summarize,
 )
 from botd.core.records import TradeRecord
+from tests.core.amounts import trade_of
+from tests.core.scene import PERP
 
 D = Decimal
 BTC = InstrumentId("BTC/USDT")
 
 
 def trade(pnl: str, fees: str = "0", *, opened: int = 0, closed: int = 10, cycle: int = 1) -> TradeRecord:
-    return TradeRecord(
+    return trade_of(
+        replace(PERP, id=BTC, lot_size=D("0.0001")),
         seq=1,
         strategy="s",
-        instrument=BTC,
         cycle=cycle,
         side="long",
         qty=D(1),

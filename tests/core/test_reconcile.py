@@ -9,6 +9,7 @@ import pytest
 from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section, Side, SubmitOrder, TimeInForce
 from botd.core.instrument import InstrumentId
 from botd.core.orders import Order
+from botd.core.outcomes import OrderStatus
 from botd.core.reconcile import (
     FillDisputed,
     FillMissed,
@@ -21,7 +22,6 @@ from botd.core.reconcile import (
     confirmed,
     diff,
 )
-from botd.core.records import OrderStatus
 
 # ruff: noqa: N802 - tests of a catalogued fault carry its id
 BTC = InstrumentId("BTC/USDT")

@@ -10,7 +10,7 @@ import pytest
 
 from botd.core.events import Side
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
-from botd.core.records import DenyReason
+from botd.core.outcomes import DenyReason
 from botd.core.risk import Denial, EntryIntent, RiskView, TradingState, check_entry
 from botd.core.settings import Limits
 

@@ -21,8 +21,8 @@ from botd.core.events import (
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
 from botd.core.money import fee
 from botd.core.orders import Change, Order, OrderTable
+from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import FillEffect, Portfolio, Position
-from botd.core.records import OrderStatus
 
 D = Decimal
 

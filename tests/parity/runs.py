@@ -63,7 +63,8 @@ def state_lines(bot: Path) -> list[str]:
     assert examine(path).findings == ()
     with StateReader(path) as reader:
         session = reader.session()
-        return lines_of(list(reader.decision_records(session.id)))
+        found = [canonical_line(row, kind) for kind, row in reader.decisions(session.id)]
+        return [line for line in found if line is not None]
 
 
 def start_daemon(bot: Path, data: Path, speed: str) -> subprocess.Popen[str]:

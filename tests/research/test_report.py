@@ -10,20 +10,14 @@ import pytest
 
 from botd.core.events import Section, Side
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
-from botd.core.records import (
-    DenyReason,
-    PortfolioSnapshot,
-    PositionUpdate,
-    Record,
-    RiskRecord,
-    SignalRecord,
-    TradeRecord,
-)
+from botd.core.outcomes import DenyReason
+from botd.core.records import PortfolioSnapshot, PositionUpdate, Record, RiskRecord, SignalRecord, TradeRecord
 from botd.engine import layout as col
 from botd.engine.layout import N_INPUT
 from botd.ports import Chunk
 from botd.research.report import DataSpan, Report, Run, make_report, to_json
 from botd.research.report_text import to_markdown
+from tests.core.amounts import trade_of
 
 HOUR = 3_600_000_000
 T0 = 1_640_995_200_000_000  # 2022-01-01 00:00 UTC
@@ -61,10 +55,10 @@ def span(
 
 
 def trade(name: InstrumentId, cycle: int, opened: int, closed: int, pnl: str, fees: str) -> TradeRecord:
-    return TradeRecord(
+    return trade_of(
+        instrument(name, "0.0001"),
         seq=cycle,
         strategy="pump",
-        instrument=name,
         cycle=cycle,
         side="long",
         qty=Decimal(10),

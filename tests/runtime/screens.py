@@ -6,18 +6,11 @@ from typing import Any
 from botd.core.bot import Bot
 from botd.core.events import ClientOrderId, OrderType, Section, Side, TimeInForce
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
-from botd.core.records import (
-    AlertRecord,
-    DenyReason,
-    IntentRecord,
-    OrderRecord,
-    RiskRecord,
-    SignalRecord,
-    TradeRecord,
-)
+from botd.core.outcomes import DenyReason
+from botd.core.records import AlertRecord, IntentRecord, OrderRecord, RiskRecord, SignalRecord, TradeRecord
 from botd.language.strategy import read_strategy
 from botd.language.typed import Strategy
-from tests.core.keyed import keyed
+from tests.core.amounts import intent_of, order_of, trade_of
 
 D = Decimal
 SECOND = 1_000_000
@@ -80,7 +73,8 @@ class Records:
     def intent(self, section: Section = Section.Z1, **values: Any) -> IntentRecord:
         base = {"section": section, "rule": "", "cycle": 1, "leg": 0, "row": 7, "side": Side.BUY}
         rest = {"qty": D("0.010"), "price": D("50000.1"), "sizing": "percent: 5%"}
-        return keyed(IntentRecord, **self._common(**(base | rest | values)))
+        terms = self._common(**(base | rest | values))
+        return intent_of(instrument(terms["instrument"]), **terms)
 
     def risk(self, intent: IntentRecord, **values: Any) -> RiskRecord:
         base = {"intent_seq": intent.seq, "row": 7, "approved": False, "reason": DenyReason.POSITION_MAX}
@@ -92,10 +86,10 @@ class Records:
         rest = {"cycle": 1, "leg": 0, "row": 7, "side": Side.BUY, "type": OrderType.MARKET}
         last = {"qty": D(1), "limit_price": None, "stop_price": None, "reduce_only": False}
         more = {"tif": TimeInForce.IOC, "decision_price": D(1)}
-        return keyed(OrderRecord, **self._common(**(base | rest | last | more | values)))
+        return order_of(instrument(), **self._common(**(base | rest | last | more | values)))
 
     def trade(self, pnl: str, fees: str, **values: Any) -> TradeRecord:
-        base = {"cycle": 1, "side": "long", "qty": D("0.010"), "entry_price": D("50000.100000000000")}
+        base = {"cycle": 1, "side": "long", "qty": D("0.010"), "entry_price": D("50000.1")}
         rest = {
             "exit_price": D("50500"),
             "opened_us": T0,
@@ -105,7 +99,7 @@ class Records:
         last = {"realized_pnl": D(pnl), "fees": D(fees), "exit_section": Section.E1, "confidence": None}
         common = self._common(**(base | rest | last | values))
         del common["ts_us"]
-        return TradeRecord(**common)
+        return trade_of(instrument(common.pop("instrument"), lot="0.0000001"), **common)
 
     def alert(self, severity: str = "critical", kind: str = "order_rejected") -> AlertRecord:
         return AlertRecord(**self._common(severity=severity, type=kind, message="the venue rejected t-1"))

@@ -12,10 +12,8 @@ import pytest
 from rich.console import Console
 
 from botd.core.bot import Bot
-from botd.core.records import (
-    DenyReason,
-    Record,
-)
+from botd.core.outcomes import DenyReason
+from botd.core.records import Record
 from botd.core.risk import TradingState
 from botd.runtime.panels import Frame, Heading, draw
 from botd.runtime.tally import Tally, money

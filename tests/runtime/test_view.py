@@ -4,12 +4,8 @@ import pytest
 
 from botd.core.bot import Bot, LaneSpec
 from botd.core.events import Section, Side
-from botd.core.records import (
-    DenyReason,
-    Record,
-    RiskRecord,
-    SignalRecord,
-)
+from botd.core.outcomes import DenyReason
+from botd.core.records import Record, RiskRecord, SignalRecord
 from botd.core.risk import TradingState
 from botd.core.settings import CoreSettings
 from botd.runtime.tally import Tally, money, number, percent, span, why

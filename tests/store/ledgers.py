@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ import pytest
 
 from botd import sessions
 from botd.core.events import Section, Side
-from botd.core.records import OrderStatus, Record
+from botd.core.outcomes import OrderStatus
+from botd.core.records import Record
 from botd.ports import Batch, Cursor
 from botd.sessions import Session
 from botd.store.journal import SqliteJournal, open_state
 from tests.session_scene import HOLDER, MINUTE_US, Bench
 from tests.store import samples
-from tests.store.test_queries import TRADE
 
 # enters on the same bursts as the holder, and leaves again in two steps
 QUICK = """strategy: quick
@@ -100,7 +99,7 @@ def round_trips(count: int) -> Iterator[Record]:
         price = {"price": Decimal(20030), "realized_pnl": gain}
         yield samples.fill(seq + 11, trade_id=f"v-{2 * k + 1}", client_order_id=sold, **price, **out, **times)
         yield samples.position(seq + 12, lots=0, realized=100_000, fees=2 * fee, opened_us=ts_us, **times)
-        yield replace(TRADE, seq=seq + 13, cycle=k + 1, realized_pnl=gain, fees=2 * fee)
+        yield samples.trade(seq + 13, cycle=k + 1, realized_pnl=gain, fees=2 * fee)
 
 
 def write_round_trips(path: Path, count: int) -> None:

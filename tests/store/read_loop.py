@@ -15,7 +15,7 @@ def main() -> None:
         print("ready", flush=True)
         while True:
             finished = reader.session("s1").status == "finished"
-            seqs = [record.seq for record in reader.decision_records("s1")]
+            seqs = [row.seq for _, row in reader.decisions("s1")]
             if seqs != list(range(1, len(seqs) + 1)) or len(seqs) % 10:
                 sys.exit(f"not whole batches: {len(seqs)} records, the last is {seqs[-1:]}")
             if finished:

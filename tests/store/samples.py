@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 
-from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section, Side, TimeInForce
+from botd.core.events import (
+    ClientOrderId,
+    DecisionKey,
+    OrderFilled,
+    OrderType,
+    Section,
+    Side,
+    SubmitOrder,
+    TimeInForce,
+)
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
+from botd.core.outcomes import DenyReason, OrderStatus
+from botd.core.portfolio import Position
 from botd.core.records import (
     AlertRecord,
-    DenyReason,
     FillRecord,
     IntentRecord,
     OrderRecord,
-    OrderStatus,
     OrderUpdate,
     PortfolioSnapshot,
     PositionUpdate,
@@ -28,7 +38,8 @@ from botd.core.records import (
 from botd.ports import Batch, Cursor, SessionInfo
 from botd.store.journal import SqliteJournal, open_state
 from botd.store.queries import StateReader
-from tests.core.keyed import keyed
+from botd.store.rows import DECISIONS
+from tests.core.amounts import fill_of, intent_of, order_of, trade_of
 
 BTC = InstrumentId("BTC/USDT")
 TRADED = Instrument(
@@ -98,7 +109,7 @@ def intent(seq: int, **changes: Any) -> IntentRecord:
         "price": Decimal("20000.20"),
         "sizing": "fixed 1000 USDT",
     }
-    return keyed(IntentRecord, **(values | changes))
+    return intent_of(TRADED, **(values | changes))
 
 
 def risk(seq: int, intent_seq: int, **changes: Any) -> RiskRecord:
@@ -139,7 +150,7 @@ def order(seq: int, **changes: Any) -> OrderRecord:
         "reduce_only": False,
         "decision_price": Decimal("20000"),
     }
-    return keyed(OrderRecord, **(values | changes))
+    return order_of(TRADED, **(values | changes))
 
 
 def update(seq: int, status: OrderStatus, **changes: Any) -> OrderUpdate:
@@ -178,7 +189,27 @@ def fill(seq: int, **changes: Any) -> FillRecord:
         "maker": False,
         "realized_pnl": Decimal("0"),
     }
-    return keyed(FillRecord, **(values | changes))
+    return fill_of(TRADED, **(values | changes))
+
+
+def trade(seq: int, **changes: Any) -> TradeRecord:
+    values: dict[str, Any] = {
+        "seq": seq,
+        "strategy": "dip",
+        "cycle": 1,
+        "side": "long",
+        "qty": Decimal("0.050"),
+        "entry_price": Decimal("20010"),
+        "exit_price": Decimal("20110"),
+        "opened_us": T0 + 2,
+        "closed_us": T0 + 30,
+        "realized_pnl": Decimal("5.000"),
+        "fees": Decimal("2.00600000"),
+        "exit_section": Section.ZE1,
+        "exit_rule": "out",
+        "confidence": None,
+    }
+    return trade_of(TRADED, **(values | changes))
 
 
 def position(seq: int, **changes: Any) -> PositionUpdate:
@@ -225,55 +256,87 @@ def journal_with(path: Path, *records: Record, session: str = "s1") -> SqliteJou
     return journal
 
 
-def decisions(path: Path, session: str = "s1") -> list[Record]:
+def decisions(path: Path, session: str = "s1") -> list[Any]:
+    """Return the rows of a session's decisions."""
     with StateReader(path) as reader:
-        return list(reader.decision_records(session))
+        return [row for _, row in reader.decisions(session)]
+
+
+def said(record: Any, kind: type[Record] | None = None) -> dict[str, str]:
+    """Return everything that a decision says, a record's or its row's.
+
+    `repr` tells 1.0 from 1.00 and -0.0 from 0.0, and NaN is itself.
+    """
+    (table,) = (one for one in DECISIONS if one.record is (kind or type(record)))
+    return {"kind": table.table.name, **{n: repr(getattr(record, n)) for n in table.field_names}}
+
+
+def all_said(path: Path, session: str = "s1") -> list[dict[str, str]]:
+    """Return what each row of a session's decisions says."""
+    with StateReader(path) as reader:
+        return [said(row, kind) for kind, row in reader.decisions(session)]
 
 
 INT64 = st.integers(min_value=-(2**63), max_value=2**63 - 1)
+LOTS = st.integers(min_value=1, max_value=2**62)
 WORDS = st.text(max_size=12)
 MONEY = st.decimals(allow_nan=False, allow_infinity=False)
+AMOUNTS = st.decimals(min_value=-(10**12), max_value=10**12, places=8)
+STEPS = st.sampled_from([Decimal(text) for text in ("0.01", "1E-8", "0.00000001", "5", "0.10", "1")])
 FLOATS = st.floats()
 VALUES = st.lists(st.tuples(WORDS, FLOATS), max_size=5, unique_by=lambda pair: pair[0]).map(tuple)
+KEYS = st.builds(
+    DecisionKey,
+    strategy=WORDS,
+    instrument=WORDS,
+    cycle=INT64,
+    section=st.sampled_from(Section),
+    rule=WORDS,
+    leg=st.integers(min_value=0, max_value=2**31 - 1),
+)
 
 # Any value a field's type allows, by the field's name; the rest are texts.
 BY_NAME: dict[str, st.SearchStrategy[Any]] = {
-    **dict.fromkeys(("cycle", "row", "ts_us", "opened_us", "closed_us"), INT64),
-    **dict.fromkeys(("price", "qty", "fee", "fees", "realized_pnl", "entry_price", "exit_price"), MONEY),
-    **dict.fromkeys(("decision_price", "balance", "unrealized_pnl", "equity", "exposure_gross"), MONEY),
-    **dict.fromkeys(("peak_equity", "drawdown"), MONEY),
-    **dict.fromkeys(("limit", "actual", "limit_price", "stop_price"), st.none() | MONEY),
-    **dict.fromkeys(("acted", "approved", "reduce_only", "maker"), st.booleans()),
+    **dict.fromkeys(("cycle", "row", "ts_us", "opened_us", "closed_us", "lots", "ticks", "price"), INT64),
+    **dict.fromkeys(("realized", "entry_cost", "exit_cost"), INT64),
+    **dict.fromkeys(("qty", "qty_max", "entry_qty", "exit_qty"), LOTS),
+    **dict.fromkeys(("limit", "stop", "intent_seq", "expire_us"), st.none() | INT64),
+    **dict.fromkeys(("fee", "fees", "realized_pnl"), MONEY),
+    **dict.fromkeys(("balance", "equity", "exposure_gross", "peak_equity"), AMOUNTS),
+    **dict.fromkeys(("acted", "reduce_only", "maker"), st.booleans()),
     **dict.fromkeys(("section", "exit_section"), st.sampled_from(Section)),
     "positions_count": st.integers(min_value=0, max_value=2**31 - 1),
     "confidence": st.none() | FLOATS,
     "values": VALUES,
+    "side": st.sampled_from(Side),
+    "sign": st.sampled_from((1, -1)),
     "type": st.sampled_from(OrderType),
     "tif": st.sampled_from(TimeInForce),
-    "intent_seq": st.none() | INT64,
-    "key": st.builds(
-        DecisionKey,
-        strategy=WORDS,
-        instrument=WORDS,
-        cycle=INT64,
-        section=st.sampled_from(Section),
-        rule=WORDS,
-        leg=st.integers(min_value=0, max_value=2**31 - 1),
-    ),
+    "key": KEYS,
+    "traded": st.builds(replace, st.just(TRADED), tick_size=STEPS, lot_size=STEPS),
 }
 EXCEPTIONS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
-    RiskRecord: {"reason": st.none() | st.sampled_from(DenyReason)},
-    TradeRecord: {"side": st.sampled_from(("long", "short"))},
+    SignalRecord: {"price": MONEY},
+    RiskRecord: {
+        "approved": st.booleans(),
+        "reason": st.none() | st.sampled_from(DenyReason),
+        **dict.fromkeys(("limit", "actual"), st.none() | MONEY),
+    },
+    Position: {"qty": st.just(0), "cost": st.just(0), "unexplained": st.just(False)},
     AlertRecord: {"type": WORDS, "strategy": st.none() | WORDS, "instrument": st.none() | WORDS},
 }
+PARTS: dict[str, type[Any]] = {"command": SubmitOrder, "fill": OrderFilled, "position": Position}
 
 
-def any_record(kind: type[Any], seq: int, **fixed: Any) -> st.SearchStrategy[Any]:
-    """Draw a record of this type with every field at its strangest."""
-    sides = {"side": st.sampled_from(Side)}
-    known = BY_NAME | sides | EXCEPTIONS.get(kind, {}) | {"seq": st.just(seq)}
+def any_record(kind: type[Any], seq: int = 1, **fixed: Any) -> st.SearchStrategy[Any]:
+    """Draw a record of this type, or a part of one, with every field at its strangest."""
+    known = BY_NAME | EXCEPTIONS.get(kind, {}) | {"seq": st.just(seq)}
     known |= {name: st.just(value) for name, value in fixed.items()}
-    return st.builds(kind, **{name: known.get(name, WORDS) for name in kind.__dataclass_fields__})
+    own = {
+        name: any_record(PARTS[name]) if name in PARTS else known.get(name, WORDS)
+        for name in kind.__dataclass_fields__
+    }
+    return st.builds(kind, **own)
 
 
 EVERY_PLAIN_KIND = (SignalRecord, IntentRecord, OrderRecord, FillRecord, TradeRecord)

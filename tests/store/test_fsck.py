@@ -6,14 +6,14 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from botd.core.events import OrderType, Section, Side, TimeInForce
-from botd.core.records import OrderStatus, Record
+from botd.core.outcomes import OrderStatus
+from botd.core.records import Record
 from botd.errors import InputInvalid, NewerSchema, StateCorrupt
 from botd.ports import Batch
 from botd.store.fsck import CHECKS, ELSEWHERE, ROWS_MAX, Report, examine
@@ -249,7 +249,7 @@ def test_order_taken_over_that_lacks_a_fill_is_found(tmp_path: Path) -> None:
 
 
 def test_session_is_judged_with_those_it_took_over_from_and_no_others(tmp_path: Path) -> None:
-    wrong = tuple(replace(one, qty=Decimal(9)) if one.seq == 7 else one for one in samples.entry())
+    wrong = tuple(samples.fill(7, qty=Decimal(9)) if one.seq == 7 else one for one in samples.entry())
     path = told(tmp_path / "s.sqlite3", {**handed_over(Decimal("0.030")), "s0": wrong}, finished="s1")
     assert set(broken(examine(path))) >= {"S6.filled", "S1.client_order_id"}
     assert broken(examine(path, session_id="s2")) == {}

@@ -23,7 +23,9 @@ OUT = "{ name: out, when: price > 120, close: 100% }"
 def write(path: Path, scene: Scene, session: str, *, finished: bool = False) -> None:
     """Write what a bot recorded since the last time; the journal keeps one fill of a trade id."""
     records: tuple[Record, ...] = tuple(
-        replace(one, trade_id=f"{one.client_order_id}/{one.trade_id}") if isinstance(one, FillRecord) else one
+        replace(one, fill=replace(one.fill, trade_id=f"{one.client_order_id}/{one.trade_id}"))
+        if isinstance(one, FillRecord)
+        else one
         for one in scene.records
     )
     journal = open_state(path)

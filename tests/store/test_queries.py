@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
 from botd.core.events import Section
-from botd.core.records import DenyReason, OrderStatus, PortfolioSnapshot, TradeRecord
+from botd.core.outcomes import DenyReason, OrderStatus
+from botd.core.records import PortfolioSnapshot, TradeRecord
 from botd.errors import InputInvalid
 from botd.ports import Batch
 from botd.store.journal import open_state
@@ -33,23 +34,7 @@ def snapshot(seq: int, currency: str, equity: str) -> PortfolioSnapshot:
     )
 
 
-TRADE = TradeRecord(
-    seq=30,
-    strategy="dip",
-    instrument=samples.BTC,
-    cycle=1,
-    side="long",
-    qty=Decimal("0.050"),
-    entry_price=Decimal("20010"),
-    exit_price=Decimal("20110"),
-    opened_us=samples.T0 + 2,
-    closed_us=samples.T0 + 30,
-    realized_pnl=Decimal("5.000"),
-    fees=Decimal("2.00600000"),
-    exit_section=Section.ZE1,
-    exit_rule="half",
-    confidence=0.75,
-)
+TRADE = samples.trade(30)
 DENIED = (
     samples.signal(10, cycle=2, row=200),
     samples.intent(11, cycle=2, section=Section.S1, row=200),
@@ -173,7 +158,8 @@ def test_orders_positions_and_alerts(reader: StateReader) -> None:
 
 
 def test_trades_and_equity(reader: StateReader) -> None:
-    assert reader.trades("s1") == (TRADE,)
+    (trade,) = reader.trades("s1")
+    assert samples.said(trade, TradeRecord) == samples.said(TRADE)
     assert reader.equity_curve("s1") == BOOKS[:3]
     assert reader.equity_curve("s1", limit=2) == BOOKS[1:3]
     assert reader.equity("s1") == (BOOKS[1], BOOKS[2])
@@ -181,10 +167,11 @@ def test_trades_and_equity(reader: StateReader) -> None:
 
 
 def test_decision_records_may_be_left_half_way(reader: StateReader) -> None:
-    records = reader.decision_records("s1")
-    assert next(records) == samples.signal(1)
+    records = reader.decisions("s1")
+    kind, row = next(records)
+    assert samples.said(row, kind) == samples.said(samples.signal(1))
     records.close()
-    assert [record.seq for record in reader.decision_records("s1")] == [1, 2, 3, 4, 5, 7, 10, 11, 12, 13, 30]
+    assert [row.seq for _, row in reader.decisions("s1")] == [1, 2, 3, 4, 5, 7, 10, 11, 12, 13, 30]
 
 
 def test_reader_cannot_write(reader: StateReader) -> None:

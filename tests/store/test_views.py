@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from botd.core.events import Section
-from botd.core.records import DenyReason
+from botd.core.outcomes import DenyReason
 from botd.store.journal import open_state
 from botd.store.views import VIEWS
 from tests.store import samples

@@ -33,7 +33,7 @@ def batch(n: int, session: str = "s1") -> Batch:
 
 def seqs(path: Path) -> list[int]:
     with StateReader(path) as reader:
-        return [record.seq for record in reader.decision_records("s1")]
+        return [row.seq for _, row in reader.decisions("s1")]
 
 
 async def test_commit_returns_when_others_can_read_it(path: Path) -> None:
