@@ -15,7 +15,7 @@ from botd.feeds.folder import open_data
 from botd.feeds.merged import MergedFeed
 from botd.feeds.recorded import RecordedFeed
 from botd.feeds.sidecar import SIDECAR_NAME
-from botd.language.checks import clauses_needing_trades, clauses_off_bars
+from botd.language.checks import clauses_unfit_for_bars
 from botd.ports import Chunk, Clock, Feed
 from botd.research.report import DataSpan, Run
 from botd.runtime.batch import run_batch
@@ -70,11 +70,7 @@ def build_loop(
 
 def refuse_on_bars(plan: Plan, bar_length_us: int) -> None:
     """Raise ConfigInvalid naming every clause that bars of one length cannot answer."""
-    found = [
-        fault
-        for strategy in plan.strategies
-        for fault in (*clauses_needing_trades(strategy), *clauses_off_bars(strategy, bar_length_us))
-    ]
+    found = [fault for one in plan.strategies for fault in clauses_unfit_for_bars(one, bar_length_us)]
     if found:
         raise ConfigInvalid(found)
 

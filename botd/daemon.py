@@ -87,7 +87,7 @@ class Daemon:
                 f"{path}: the daemon runs on one data file, this folder has {len(feeds)}; name one"
             )
         feed = feeds[0]
-        fitted = fit_to_data(plan, feed.instruments, bars_only=feed.bar_length_us is not None)
+        fitted = fit_to_data(plan, feed.instruments, bar_length_us=feed.bar_length_us)
         for warning in fitted.warnings[len(plan.warnings) :]:  # the others have been said
             self._say(warning.render())
         return fitted, feed

@@ -225,9 +225,8 @@ class SessionOpener:
         if isinstance(self._feed, SyntheticFeed):
             feed = SyntheticFeed(plan.instruments, seed=plan.feed.seed, clock=self._clock)
             return plan, feed
-        return fit_to_data(
-            plan, self._feed.instruments, bars_only=self._feed.bar_length_us is not None
-        ), self._feed
+        fitted = fit_to_data(plan, self._feed.instruments, bar_length_us=self._feed.bar_length_us)
+        return fitted, self._feed
 
     # ---- what cannot go on ----------------------------------------------------------------------
 

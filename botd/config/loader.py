@@ -25,7 +25,7 @@ from botd.config.reading import Document
 from botd.config.strategies import check_traded
 from botd.core.instrument import Instrument
 from botd.errors import ConfigInvalid, Diagnostic, InputInvalid, InvariantBroken, Severity
-from botd.language.checks import clauses_needing_trades
+from botd.language.checks import clauses_unfit_for_bars
 from botd.language.document import Source, read_document
 from botd.language.typed import Strategy
 
@@ -129,8 +129,8 @@ def on_instruments(plan: Plan, instruments: Sequence[Instrument]) -> Plan:
     return _placed(plan, plan.strategies, instruments)
 
 
-def fit_to_data(plan: Plan, instruments: Sequence[Instrument], *, bars_only: bool) -> Plan:
-    """Return the plan with the strategies that can trade these instruments; the others are left out.
+def fit_to_data(plan: Plan, instruments: Sequence[Instrument], *, bar_length_us: int | None) -> Plan:
+    """Return the plan with the strategies that can trade these data; the others are left out.
 
     For a bot whose strategies are made for several kinds of data. Each one left out is one warning of
     one line, with the reason. Raises ConfigInvalid when none can trade them.
@@ -140,8 +140,8 @@ def fit_to_data(plan: Plan, instruments: Sequence[Instrument], *, bars_only: boo
     left_out: list[Diagnostic] = []
     for strategy in plan.strategies:
         faults = _unfit(strategy, plan, instruments)
-        if bars_only:
-            faults += clauses_needing_trades(strategy)
+        if bar_length_us is not None:
+            faults += clauses_unfit_for_bars(strategy, bar_length_us)
         found += faults
         if faults:
             left_out.append(_left_out(strategy, faults))

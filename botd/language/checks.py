@@ -75,6 +75,11 @@ def _place(root: MapNode, *path: str) -> Span:
     return span
 
 
+def clauses_unfit_for_bars(strategy: Strategy, bar_length_us: int) -> list[Diagnostic]:
+    """Return an error for every clause that data of bars of this length cannot answer."""
+    return [*clauses_needing_trades(strategy), *clauses_off_bars(strategy, bar_length_us)]
+
+
 def clauses_needing_trades(strategy: Strategy) -> list[Diagnostic]:
     """Return an error for every clause that reads trades or the book, for data that has bars only."""
     faults = Faults(Source(strategy.file, strategy.text))

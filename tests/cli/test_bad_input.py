@@ -274,6 +274,17 @@ def test_run_on_bars_says_in_one_line_each_which_strategies_it_leaves_out(tmp_pa
     assert lines[0].endswith(" more)")
 
 
+def test_run_on_bars_leaves_out_a_strategy_of_bars_that_they_cannot_make(tmp_path: Path) -> None:
+    fine = CROSS.replace("strategy: cross", "strategy: fine").replace("close(1m)", "close(30s)")
+    bot = make_bot(tmp_path / "two", fine=fine, cross=CROSS)
+    write_bars(bot / "data/sol.parquet", [100.0 + i for i in range(20)])
+    done = botd(bot, "run", "--data", "data/sol.parquet")
+    assert done.code == 0, done
+    (line,) = [line for line in done.out.splitlines() if "left out" in line]
+    assert "strategies/fine.yaml:" in line
+    assert "uses bars of 30s, and these data are bars of 1m" in line
+
+
 def test_run_on_data_that_no_strategy_can_trade_names_the_clauses(bot: Path) -> None:
     write_bars(bot / "data/sol.parquet", [100.0 + i for i in range(20)])
     done = botd(bot, "run", "--data", "data/sol.parquet")

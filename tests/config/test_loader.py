@@ -369,7 +369,7 @@ def test_data_in_another_currency_than_the_size_is_refused(bot: Path) -> None:
 def test_strategies_that_cannot_trade_the_data_are_left_out_with_a_warning(bot: Path) -> None:
     plan = load_plan(bot)
 
-    fitted = fit_to_data(plan, [perpetual()], bars_only=False)
+    fitted = fit_to_data(plan, [perpetual()], bar_length_us=None)
 
     assert [s.id for s in fitted.strategies] == ["fade"]
     assert fitted.instruments_of("fade") == ("XRP/USDT:USDT",)
@@ -379,5 +379,5 @@ def test_strategies_that_cannot_trade_the_data_are_left_out_with_a_warning(bot: 
 
 def test_data_that_no_strategy_can_trade_are_refused(bot: Path) -> None:
     with pytest.raises(ConfigInvalid) as raised:
-        fit_to_data(load_plan(bot), [perpetual()], bars_only=True)
+        fit_to_data(load_plan(bot), [perpetual()], bar_length_us=60_000_000)
     assert any("'change', which needs" in d.message for d in raised.value.diagnostics)
