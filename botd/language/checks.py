@@ -77,10 +77,10 @@ def _place(root: MapNode, *path: str) -> Span:
 
 def clauses_unfit_for_bars(strategy: Strategy, bar_length_us: int) -> list[Diagnostic]:
     """Return an error for every clause that data of bars of this length cannot answer."""
-    return [*clauses_needing_trades(strategy), *clauses_off_bars(strategy, bar_length_us)]
+    return [*_needing_trades(strategy), *_off_bars(strategy, bar_length_us)]
 
 
-def clauses_needing_trades(strategy: Strategy) -> list[Diagnostic]:
+def _needing_trades(strategy: Strategy) -> list[Diagnostic]:
     """Return an error for every clause that reads trades or the book, for data that has bars only."""
     faults = Faults(Source(strategy.file, strategy.text))
     seen: set[Expr] = set()
@@ -98,7 +98,7 @@ def clauses_needing_trades(strategy: Strategy) -> list[Diagnostic]:
     return faults.diagnostics()
 
 
-def clauses_off_bars(strategy: Strategy, bar_length_us: int) -> list[Diagnostic]:
+def _off_bars(strategy: Strategy, bar_length_us: int) -> list[Diagnostic]:
     """Return an error for every clause whose bars cannot be made of the data's bars of this length."""
     faults = Faults(Source(strategy.file, strategy.text))
     seen: set[Expr] = set()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from botd.language.checks import clauses_needing_trades, clauses_off_bars
+from botd.language.checks import clauses_unfit_for_bars
 from botd.language.strategy import read_strategy
 from botd.language.typed import (
     CancelSection,
@@ -287,7 +287,7 @@ def test_clauses_needing_trades_are_named() -> None:
         ("fast > slow", "fast > slow and volume(10s) > 3"),
         ("  when: always", "  when: mark_price > slow"),
     )
-    found = clauses_needing_trades(strategy)
+    found = clauses_unfit_for_bars(strategy, MINUTE)
     assert [f"{d.line}:{d.column}: {d.message}" for d in found] == [
         "5:9: let.fast uses 'twpa', which needs trades, "
         "and these data are bars only; write sma(close(1m), 5)",
@@ -300,7 +300,7 @@ def test_bar_strategy_needs_no_trades() -> None:
     text = (ROOT / "strategies" / "sma_cross.yaml").read_text(encoding="utf-8")
     strategy, _ = read_strategy(text, "sma_cross.yaml")
     assert strategy is not None
-    assert clauses_needing_trades(strategy) == []
+    assert clauses_unfit_for_bars(strategy, MINUTE) == []
 
 
 def test_bars_that_are_no_multiple_of_the_data_are_named() -> None:
@@ -310,9 +310,9 @@ def test_bars_that_are_no_multiple_of_the_data_are_named() -> None:
         strategy, _ = read_strategy(text.replace("close(1m)", f"close({length})"), "sma_cross.yaml")
         assert strategy is not None
         if length == "61m":
-            assert clauses_off_bars(strategy, MINUTE) == []
+            assert clauses_unfit_for_bars(strategy, MINUTE) == []
             continue
-        found = clauses_off_bars(strategy, MINUTE)
+        found = clauses_unfit_for_bars(strategy, MINUTE)
         assert found
         assert found[0].line == 1 + text[: text.index("close(1m)")].count("\n")
         shown = {"30s": "30s", "90s": "1m30s"}[length]
