@@ -26,7 +26,8 @@ def canonical_line(record: Record) -> str | None:
     """Return the record's line, without a newline; None for a record that is no decision.
 
     Compact JSON with sorted keys. Floats are `float.hex()` text, Decimals plain text that depends on
-    the amount only. Client ids, venue trade ids, sequence numbers and texts for people are left out.
+    the amount only. Client ids, venue trade ids, sequence numbers, texts for people and what halted trading
+    are left out.
     """
     match record:
         case SignalRecord():

@@ -137,6 +137,8 @@ class Recorder:
                 denial.reason if denial else None,
                 denial.limit if denial else None,
                 denial.actual if denial else None,
+                denial.cause if denial else None,
+                denial.since_us if denial else None,
             )
         )
 

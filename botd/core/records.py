@@ -13,6 +13,7 @@ from enum import StrEnum
 from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section, Side, TimeInForce
 from botd.core.instrument import Instrument, InstrumentId
 from botd.core.money import average_price
+from botd.core.restraint import Cause, TradingState, Verb
 from botd.core.values import value
 
 
@@ -40,6 +41,7 @@ class DenyReason(StrEnum):
     DATA_UNCONFIRMED = "data_unconfirmed"
     POSITION_UNEXPLAINED = "position_unexplained"
     TRADING_HALTED = "trading_halted"
+    TRADING_REDUCING = "trading_reducing"
     POSITIONS_MAX = "positions_max"
     POSITION_MAX = "position_max"
     SYMBOL_EXPOSURE_MAX = "symbol_exposure_max"
@@ -53,7 +55,7 @@ class DenyReason(StrEnum):
     BALANCE = "balance"
     LOSING_STREAK_MAX = "losing_streak_max"
     ORDERS_PER_MINUTE = "orders_per_minute"
-    REJECTS_IN_A_ROW = "rejects_in_a_row"
+    REJECTS_IN_A_ROW = "rejects_in_a_row"  # in older state files: it is a halt now
     SHORT_ON_SPOT = "short_on_spot"
 
 
@@ -136,6 +138,8 @@ class RiskRecord:
     reason: DenyReason | None
     limit: Decimal | None
     actual: Decimal | None
+    cause: Cause | None = None  # of the halt or hold that denied it
+    since_us: int | None = None
 
 
 @value(frozen=True, slots=True)
@@ -298,6 +302,21 @@ class AlertRecord:
     instrument: InstrumentId | None = None
 
 
+@value(frozen=True, slots=True, kw_only=True)
+class TradingStateRecord:
+    """A halt or a hold began, or was lifted. What stands is what began and was not lifted."""
+
+    seq: int
+    ts_us: int
+    scope: str  # account
+    verb: Verb
+    state: TradingState  # of the scope, after it
+    cause: Cause
+    who: str
+    reason: str
+    since_us: int  # when the restraint that began or was lifted began
+
+
 Record = (
     SignalRecord
     | IntentRecord
@@ -309,4 +328,5 @@ Record = (
     | PositionUpdate
     | PortfolioSnapshot
     | AlertRecord
+    | TradingStateRecord
 )

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Select, and_, create_engine, exc, func, or_, select
 
 from botd.core.events import OrderType, Section, Side
+from botd.core.halts import standing
 from botd.core.instrument import InstrumentId
 from botd.core.records import (
     AlertRecord,
@@ -27,7 +28,9 @@ from botd.core.records import (
     Record,
     SignalRecord,
     TradeRecord,
+    TradingStateRecord,
 )
+from botd.core.restraint import Restraint
 from botd.errors import InputInvalid
 from botd.ports import Cursor, SessionInfo
 from botd.store import rows
@@ -289,6 +292,14 @@ class StateReader:
     def recent_alerts(self, session_id: str, *, limit: int = 50) -> tuple[AlertRecord, ...]:
         """Return the newest alerts, oldest first."""
         return self._newest(rows.ALERTS, session_id, limit)
+
+    def trading_states(self, session_id: str, *, limit: int | None = None) -> tuple[TradingStateRecord, ...]:
+        """Return every halt and hold that began or was lifted, oldest first; with a limit, the newest."""
+        return self._newest(rows.TRADING_STATES, session_id, limit)
+
+    def restraints(self, session_id: str) -> tuple[Restraint, ...]:
+        """Return what keeps new risk out now, oldest first."""
+        return standing(self.trading_states(session_id))
 
     def decision_records(self, session_id: str) -> Generator[Record, None, None]:
         """Yield every signal, intent, risk decision, order, fill and trade as recorded, by `seq`."""

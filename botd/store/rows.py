@@ -29,6 +29,7 @@ from botd.core.records import (
     RiskRecord,
     SignalRecord,
     TradeRecord,
+    TradingStateRecord,
 )
 from botd.store import tables
 
@@ -114,11 +115,12 @@ FILLS: Final = RecordTable(FillRecord, tables.fills)
 TRADES: Final = RecordTable(TradeRecord, tables.trades)
 PORTFOLIO_SNAPSHOTS: Final = RecordTable(PortfolioSnapshot, tables.portfolio_snapshots)
 ALERTS: Final = RecordTable(AlertRecord, tables.alerts)
+TRADING_STATES: Final = RecordTable(TradingStateRecord, tables.trading_states)
 
 DECISIONS: Final = (SIGNALS, INTENTS, RISK_DECISIONS, ORDERS, FILLS, TRADES)
 
 # A record of these is one row, written once.
-_PLAIN: Final = (SIGNALS, INTENTS, FILLS, TRADES, PORTFOLIO_SNAPSHOTS, ALERTS)
+_PLAIN: Final = (SIGNALS, INTENTS, FILLS, TRADES, PORTFOLIO_SNAPSHOTS, ALERTS, TRADING_STATES)
 
 
 class Statement:

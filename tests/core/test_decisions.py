@@ -145,8 +145,8 @@ LINES = [
     '"qty":"0.1","realized_pnl":"-100.02","rule":"crash","section":"E1","side":"long","strategy":"s"}',
 ]
 
-# What a second run may write differently, and what is text for people.
-LEFT_OUT = {"seq", "intent_seq", "client_order_id", "trade_id", "sizing"}
+# What a second run may write differently, what is text for people, and who halted it when.
+LEFT_OUT = {"seq", "intent_seq", "client_order_id", "trade_id", "sizing", "cause", "since_us"}
 
 
 def other_than(value: Any) -> Any:

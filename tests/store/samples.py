@@ -24,7 +24,9 @@ from botd.core.records import (
     RiskRecord,
     SignalRecord,
     TradeRecord,
+    TradingStateRecord,
 )
+from botd.core.restraint import Cause, TradingState, Verb
 from botd.ports import Batch, Cursor, SessionInfo
 from botd.store.journal import SqliteJournal, open_state
 from botd.store.queries import StateReader
@@ -217,6 +219,21 @@ def alert(seq: int, **changes: Any) -> AlertRecord:
     return AlertRecord(**(values | changes))  # type: ignore[arg-type]
 
 
+def trading_state(seq: int, **changes: Any) -> TradingStateRecord:
+    values: dict[str, Any] = {
+        "seq": seq,
+        "ts_us": T0 + seq,
+        "scope": "account",
+        "verb": Verb.HALT,
+        "state": TradingState.HALTED,
+        "cause": Cause.FILE,
+        "who": "ann",
+        "reason": "odd prices",
+        "since_us": T0 + seq,
+    }
+    return TradingStateRecord(**(values | changes))
+
+
 def entry() -> tuple[Record, ...]:
     """A signal, its entry, approved, sent and filled: seq 1 to 8."""
     return (
@@ -273,9 +290,17 @@ BY_NAME: dict[str, st.SearchStrategy[Any]] = {
         rule=WORDS,
         leg=st.integers(min_value=0, max_value=2**31 - 1),
     ),
+    "since_us": INT64,
+    "cause": st.sampled_from(Cause),
+    "verb": st.sampled_from(Verb),
+    "state": st.sampled_from(TradingState),
 }
 EXCEPTIONS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
-    RiskRecord: {"reason": st.none() | st.sampled_from(DenyReason)},
+    RiskRecord: {
+        "reason": st.none() | st.sampled_from(DenyReason),
+        "cause": st.none() | st.sampled_from(Cause),
+        "since_us": st.none() | INT64,
+    },
     TradeRecord: {"side": st.sampled_from(("long", "short"))},
     AlertRecord: {"type": WORDS, "strategy": st.none() | WORDS, "instrument": st.none() | WORDS},
 }
@@ -290,4 +315,4 @@ def any_record(kind: type[Any], seq: int, **fixed: Any) -> st.SearchStrategy[Any
 
 
 EVERY_PLAIN_KIND = (SignalRecord, IntentRecord, OrderRecord, FillRecord, TradeRecord)
-BOOK_KINDS = (PortfolioSnapshot, AlertRecord)
+BOOK_KINDS = (PortfolioSnapshot, AlertRecord, TradingStateRecord)

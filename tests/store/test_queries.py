@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from botd.core.events import Section
 from botd.core.records import DenyReason, OrderStatus, PortfolioSnapshot, TradeRecord
+from botd.core.restraint import Cause, TradingState, Verb
 from botd.errors import InputInvalid
 from botd.ports import Batch
 from botd.store.journal import open_state
@@ -172,6 +173,24 @@ def test_orders_positions_and_alerts(reader: StateReader) -> None:
     (position,) = reader.positions("s1")
     assert (position.qty, position.closed_us) == (Decimal("0.050"), None)
     assert reader.recent_alerts("s1") == (samples.alert(17),)
+
+
+def test_what_restrains_trading_is_what_began_and_was_not_lifted(tmp_path: Path) -> None:
+    halt = samples.trading_state(1)
+    hold = samples.trading_state(2, verb=Verb.HOLD, cause=Cause.LOOP_STALLED)
+    release = samples.trading_state(3, verb=Verb.RELEASE, cause=Cause.LOOP_STALLED, since_us=hold.since_us)
+    path = tmp_path / "botd.sqlite3"
+    samples.journal_with(path, halt, hold, release).close()
+    with StateReader(path) as reader:
+        assert reader.trading_states("s1", limit=2) == (hold, release)
+        (restraint,) = reader.restraints("s1")
+        assert (restraint.state, restraint.cause, restraint.who, restraint.since_us) == (
+            TradingState.HALTED,
+            Cause.FILE,
+            "ann",
+            halt.ts_us,
+        )
+        assert reader.restraints("none") == ()
 
 
 def test_trades_and_equity(reader: StateReader) -> None:
