@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +22,9 @@ SpeedOption = Annotated[
 
 def run(config: ConfigOption = Path(), data: DataOption = None, speed: SpeedOption = None) -> int:
     """Run the daemon until Ctrl-C, SIGTERM or the end of the data."""
+    # What the watchdog will hear must not end what is still loading: numpy alone takes a while.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGHUP})
+
     from botd.config.loader import load_plan
     from botd.errors import InputInvalid
     from botd.failpoints import VARIABLE, arm
@@ -36,6 +41,7 @@ def run(config: ConfigOption = Path(), data: DataOption = None, speed: SpeedOpti
     from botd.daemon import Daemon
     from botd.runtime.clock import WallClock
     from botd.runtime.terminal import Screen
+    from botd.runtime.watchdog import EXIT_S
     from botd.telemetry import configure_logging
 
     clock = WallClock()
@@ -44,7 +50,11 @@ def run(config: ConfigOption = Path(), data: DataOption = None, speed: SpeedOpti
         screen.say(warning.render())
     stream = screen.log_stream() if screen.live else sys.stderr
     configure_logging(level=plan.logging.level, form=plan.logging.format, stream=stream)
-    return Daemon(plan, data=data, speed=times, clock=clock, screen=screen).run()
+    code = Daemon(plan, data=data, speed=times, clock=clock, screen=screen, exit_s=EXIT_S).run()
+    if screen.stuck:  # Python would wait for its thread, and then abort
+        logging.shutdown()
+        os._exit(code)
+    return code
 
 
 def _speed(text: str | None) -> float | None:
