@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,25 +11,39 @@ from botd.app import open_feeds
 from botd.config.loader import fit_to_data
 from botd.config.plan import Plan
 from botd.core.records import Record
-from botd.errors import InputInvalid
+from botd.core.restraint import Cause, TradingCommand, Verb
+from botd.core.updates import TradingStateRecord
+from botd.engine.warm import main as load_kernels
+from botd.errors import BotdError, InputInvalid, InvariantBroken, UnresolvedOrders
 from botd.feeds.synthetic import SyntheticFeed
 from botd.ports import Batch, Cursor, Feed
 from botd.runtime.audit import Audit
+from botd.runtime.brake import Brake
 from botd.runtime.clock import WallClock
+from botd.runtime.control import ControlFiles
+from botd.runtime.lag import LagLimits
+from botd.runtime.listener import keep_for_listener
 from botd.runtime.live import LiveDriver
 from botd.runtime.lock import StateLock
 from botd.runtime.reconcile import Reconciler
 from botd.runtime.schedule import build_schedule
-from botd.runtime.shutdown import Stage, Stages, StopRequest, note_signals, stop_on_signals
+from botd.runtime.shutdown import Stage, Stages, StopReport, StopRequest, note_signals, stop_on_signals
 from botd.runtime.snapshot import encode
+from botd.runtime.starts import STARTS_MAX, StartLog
 from botd.runtime.supervisor import Supervisor
 from botd.runtime.terminal import Screen
-from botd.sessions import EXAMINED_RECORDS, Session, SessionOpener, read_before
+from botd.runtime.watchdog import Watchdog
+from botd.sessions import EXAMINED_RECORDS, READ_ROWS, Session, SessionOpener, read_before
 from botd.store.fsck import Report, examine
 from botd.store.journal import SqliteJournal, open_state
 from botd.store.writer import WriterThread
 
 SNAPSHOT_EVERY_US = 60_000_000
+NEEDED_TASKS = frozenset({"reconcile"})  # restartable, and still nothing new is traded without them
+
+log = logging.getLogger(__name__)
+
+Ended = tuple[StopReport, BotdError | None]  # how the stages went, and why the books cannot be trusted
 
 
 class SessionWriter:
@@ -62,12 +77,28 @@ class Daemon:
     """Runs a plan until its feed ends or a signal stops it."""
 
     def __init__(
-        self, plan: Plan, *, data: Path | None, speed: float | None, clock: WallClock, screen: Screen
+        self,
+        plan: Plan,
+        *,
+        data: Path | None,
+        speed: float | None,
+        clock: WallClock,
+        screen: Screen,
+        lag_limits: LagLimits | None = None,
+        exit_s: float | None = None,
     ) -> None:
-        """`data` replaces the plan's feed by a recorded file at `speed`, None as fast as it goes."""
+        """`data` replaces the plan's feed by a recorded file at `speed`, None as fast as it goes.
+
+        With `exit_s` a process that is still there so long after the daemon's end is ended.
+        """
         self._clock = clock
         self._screen = screen
         self._say = screen.say
+        self._brake = Brake()
+        self._lag_limits = lag_limits
+        self._exit_s = exit_s
+        # a hold for a stall is about rows that are late by the wall clock: recorded ones never are
+        self._in_real_time = data is None and plan.feed.kind == "synthetic" and plan.feed.speed == 1
         self.plan, self._feed = self._open_feed(plan, data, speed)
 
     def _open_feed(self, plan: Plan, data: Path | None, speed: float | None) -> tuple[Plan, Feed]:
@@ -94,33 +125,78 @@ class Daemon:
 
     def run(self) -> int:
         """Prepare the session, run it, and return the exit code."""
-        state, request = self.plan.state_path, StopRequest()
-        with StateLock(state.parent), note_signals(request):
-            journal = open_state(state)
-            try:
-                session = SessionOpener(
-                    self.plan,
-                    self._feed,
-                    journal,
-                    clock=self._clock,
-                    screen=self._screen,
-                    check_stop=request.check,
-                ).open()
-            except KeyboardInterrupt:
-                journal.close()
-                self._say("stopped before it traded")
-                return 0
-            except BaseException:
-                journal.close()
-                raise
-            try:
-                return asyncio.run(self._live(session, journal, request))
-            finally:
-                session.book.close()
+        folder, request = self.plan.state_path.parent, StopRequest()
+        with StateLock(folder), note_signals(request), keep_for_listener():
+            files = ControlFiles(folder)
+            watchdog = Watchdog(self._brake, files, self._clock, limits=self._lag_limits, exit_s=self._exit_s)
+            starts = StartLog(folder)
+            if files.resume() is not None:
+                starts.settle()  # a person has looked at what went wrong
+            with watchdog:
+                with self._screen:  # from here on nobody waits for who reads it
+                    self._judge_starts(starts.begin(self._clock.now_us()))
+                    ended = self._run(request, watchdog, starts)
+                if ended is None:
+                    self._say("stopped before it traded")
+                    starts.settle()
+                    return 0
+                report, refusal = ended
+                self._say(self._screen.summary())
+                self._say(report.describe())
+                if report.exit_code in (0, UnresolvedOrders.exit_code):
+                    starts.settle()
+                if refusal is not None:
+                    raise refusal
+                return report.exit_code
+
+    def _judge_starts(self, count: int) -> None:
+        """Begin in safe mode where the daemon has died again and again: exits and cancels, no entries."""
+        if count < STARTS_MAX:
+            return
+        reason = f"{count} starts within 10 minutes and no clean stop; see the log for what ended them"
+        halt = TradingCommand(verb=Verb.HALT, cause=Cause.CRASH_LOOP, who="botd", reason=reason)
+        self._brake.ask(halt)
+        log.critical("safe mode: no new entries until botd resume", extra={"reason": reason})
+        self._say(f"safe mode: {reason}; no new entries until 'botd resume'")
+
+    def _run(self, request: StopRequest, watchdog: Watchdog, starts: StartLog) -> Ended | None:
+        """Open a session and trade; return how it ended, None where a stop came before it traded."""
+        try:
+            session, journal = self._open(request)
+        except KeyboardInterrupt:
+            return None
+        except BotdError as error:
+            if not isinstance(error, InvariantBroken):
+                starts.settle()  # it refused to trade: that is no crash
+            raise
+        try:
+            return asyncio.run(self._live(session, journal, request, watchdog))
+        finally:
+            session.book.close()
+
+    def _open(self, request: StopRequest) -> tuple[Session, SqliteJournal]:
+        load_kernels()  # half a second that the event loop would stand still at its first row
+        journal = open_state(self.plan.state_path)
+        opener = SessionOpener(
+            self.plan,
+            self._feed,
+            journal,
+            clock=self._clock,
+            screen=self._screen,
+            brake=self._brake,
+            check_stop=request.check,
+        )
+        try:
+            return opener.open(), journal
+        except BaseException:
+            journal.close()
+            raise
 
     # ---- running --------------------------------------------------------------------------------
 
-    async def _live(self, session: Session, journal: SqliteJournal, request: StopRequest) -> int:
+    async def _live(
+        self, session: Session, journal: SqliteJournal, request: StopRequest, watchdog: Watchdog
+    ) -> Ended:
         writer = SessionWriter(journal, self.plan.config_hash)
         driver = LiveDriver(
             session.loop,
@@ -134,19 +210,17 @@ class Daemon:
         )
         audit = self._audit(session, journal, request)
         self._screen.begin(session=session.id, feed=session.feed.identity)
+        loop = asyncio.get_running_loop()
         try:
-            with stop_on_signals(request), self._screen:
-                await self._tasks(session, driver, request, audit)
+            with stop_on_signals(request), watchdog.follow(loop):
+                await self._tasks(session, driver, request, watchdog, audit)
                 report = await self._stages(session, driver, writer, request).run(
                     ceiling_s=self.plan.shutdown.ceiling_us / 1e6, request=request
                 )
         finally:
+            watchdog.leave()
             await writer.close()
-        self._say(self._screen.summary())
-        self._say(report.describe())
-        if audit.refusal is not None:
-            raise audit.refusal
-        return report.exit_code
+        return report, audit.refusal
 
     def _audit(self, session: Session, journal: SqliteJournal, request: StopRequest) -> Audit:
         def look(cancelled: Callable[[], bool]) -> Report:
@@ -154,7 +228,14 @@ class Daemon:
 
         return Audit(look, self._clock, self._alert, request.ask)
 
-    async def _tasks(self, session: Session, driver: LiveDriver, request: StopRequest, audit: Audit) -> None:
+    async def _tasks(
+        self,
+        session: Session,
+        driver: LiveDriver,
+        request: StopRequest,
+        watchdog: Watchdog,
+        audit: Audit,
+    ) -> None:
         """Trade until the feed ends or a stop is asked for; the helpers end with it."""
         schedule = build_schedule(self.plan.schedule, self._alert)
         reconciler = Reconciler(session.loop, self._clock, self._alert, self.plan.settings.execution)
@@ -162,17 +243,18 @@ class Daemon:
         async def trade() -> None:
             feed, loop = session.feed, session.loop
             if isinstance(feed, SyntheticFeed):
-                await driver.catch_up(feed.read(loop.feed_position))
+                await driver.catch_up(feed.read(loop.feed_position, rows_max=READ_ROWS))
             elif loop.recovery is not None:
                 end = loop.recovery.cursor.feed_position
                 await driver.catch_up(read_before(feed, loop.feed_position, end))
+            watchdog.hold_on_stall = self._in_real_time
             await driver.run(schedule.due)
 
         async def watch() -> None:
             await request.wait()
             driver.request_stop()
 
-        async with Supervisor(self._clock, self._alert) as supervisor:
+        async with Supervisor(self._clock, self._lost) as supervisor:
             supervisor.start("trading", trade)
             supervisor.start("stop", watch, restarts=1)
             supervisor.start("schedule", schedule.run, restarts=3)
@@ -193,6 +275,18 @@ class Daemon:
 
     def _heard(self, records: Sequence[Record]) -> None:
         self._screen.update(records)
+        for one in records:
+            if isinstance(one, TradingStateRecord):
+                level = logging.CRITICAL if one.verb is Verb.HALT else logging.WARNING
+                fields = {"state": str(one.state), "cause": str(one.cause), "who": one.who}
+                log.log(level, "trading state: %s", one.verb, extra={**fields, "reason": one.reason})
+
+    def _lost(self, task: str, message: str) -> None:
+        """Tell of a task that was given up; without some of them nothing new may be traded."""
+        self._alert(task, message)
+        if task in NEEDED_TASKS:
+            halt = TradingCommand(verb=Verb.HALT, cause=Cause.TASK_LOST, who="supervisor", reason=message)
+            self._brake.ask(halt)
 
     def _alert(self, source: str, message: str) -> None:
         self._say(f"{source}: {message}")

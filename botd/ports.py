@@ -91,6 +91,10 @@ class EventVenue(Protocol):
         """Take a request; a number seen before is ignored."""
         ...
 
+    def took(self, number: int) -> bool:
+        """Say whether a request of this number, or a later one, has been taken."""
+        ...
+
     def save(self) -> None:
         """Make everything taken so far durable."""
         ...
@@ -138,7 +142,7 @@ class JournalEvent:
 
     position: int  # merged row number before which it was applied
     ordinal: int  # order among events of one position
-    kind: str  # "answers", "job", "books", "stop", "abandon"
+    kind: str  # "answers", "withheld", "command", "job", "books", "stop", "abandon"
     payload: str  # JSON
 
 

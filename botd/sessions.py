@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +14,14 @@ import numpy as np
 from botd.app import build_loop
 from botd.config.loader import fit_to_data, load_plan
 from botd.config.plan import Plan
+from botd.core import halts
 from botd.core.records import Record
+from botd.core.restraint import Restraint
 from botd.errors import ConfigInvalid, InputInvalid, OtherAccount, StateCorrupt
 from botd.feeds.synthetic import SyntheticFeed
 from botd.ports import Batch, Chunk, Cursor, Feed, SessionInfo
 from botd.runtime.batch import run_batch
+from botd.runtime.brake import Brake
 from botd.runtime.clock import WallClock
 from botd.runtime.loop import Group, TradingLoop
 from botd.runtime.recovery import Recovery, event_place
@@ -30,6 +33,7 @@ from botd.venues.book import SqliteVenueBook
 
 DAY_US = 86_400_000_000
 WARM_UP_US = DAY_US
+READ_ROWS = 4_096  # at a time: whoever waits for an event loop gets its turn in between
 WARM_UP_GROUPS = 1_000  # per transaction: nothing depends on a warm-up's being durable at once
 ABSENCE_MAX_US = DAY_US
 EXAMINED_RECORDS = 50_000  # the newest, one by one, at a start and every hour; sums are over all
@@ -57,15 +61,19 @@ class SessionOpener:
         *,
         clock: WallClock,
         screen: Screen,
+        brake: Brake | None = None,
         check_stop: Callable[[], None] = lambda: None,
     ) -> None:
-        """`check_stop` is called now and then; what it raises breaks the opening off."""
+        """`brake` is that of every session of the account; `check_stop` is called now and then, and what
+        it raises breaks the opening off.
+        """
         self._plan = plan
         self._feed = feed
         self._journal = journal
         self._clock = clock
         self._screen = screen
         self._say = screen.say
+        self._brake = brake or Brake()
         self._check_stop = check_stop
 
     def open(self) -> Session:
@@ -111,12 +119,13 @@ class SessionOpener:
 
     # ---- a first start --------------------------------------------------------------------------
 
-    def _begin(self, plan: Plan, *, after: str | None = None) -> Session:
+    def _begin(self, plan: Plan, *, after: str | None = None, standing: Sequence[Restraint] = ()) -> Session:
         session_id = self._new_id(plan.mode)
         book = self._book(session_id)
         if isinstance(self._feed, SyntheticFeed):
             loop = self._warm_up(plan, self._feed)
             loop.bot.desk.id_prefix = session_id
+            halts.inherit(loop.bot.desk, standing)
             loop.bot.restate(loop.ts_us)
         else:
             loop = build_loop(plan, self._feed, session_id=session_id)
@@ -130,6 +139,7 @@ class SessionOpener:
         The session whose account it goes on with ends in the same transaction: a kill leaves one of them.
         """
         loop.venue.keep_in(book)
+        loop.brake = self._brake
         records, journal = tuple(loop.bot.take_records()), self._journal
         with journal.together():
             self._start(session_id, self._plan.mode)
@@ -139,7 +149,10 @@ class SessionOpener:
             )
             if after is not None:
                 journal.end_session(after, status="finished", ended_us=self._clock.now_us())
-        loop.send_unsent()
+        for group in loop.send_unsent():
+            journal.commit(
+                Batch(session_id=session_id, records=group.records, events=group.events, cursor=group.cursor)
+            )
         self._screen.update(records)
         self._say(f"session {session_id} begins")
         return Session(session_id, self._feed, loop, book)
@@ -184,6 +197,7 @@ class SessionOpener:
         events = self._journal.events(info.id, from_position=since)
         recovery = Recovery(cursor, [e for e in events if (e.position, e.ordinal) > known])
         loop = build_loop(plan, feed, session_id=info.id, book=book, recovery=recovery)
+        loop.brake = self._brake
         if state is not None:
             loop.restore(state)
         return loop, book
@@ -264,7 +278,7 @@ class SessionOpener:
         balances = {currency: portfolio.balance(currency) for currency in portfolio.currencies()}
         self._say(f"session {info.id} ended {_utc(cursor.ts_us)}, more than a day ago; its balances go on")
         plan = replace(self._plan, settings=replace(self._plan.settings, equity=balances))
-        return self._begin(plan, after=info.id)
+        return self._begin(plan, after=info.id, standing=old.bot.desk.restraints)
 
     # ---- small parts ----------------------------------------------------------------------------
 
@@ -336,7 +350,7 @@ class _Sink:
 
 def read_before(feed: Feed, position: int, end: int) -> Iterator[Chunk]:
     """Yield the feed's rows from a position up to another; they have been due and are not waited for."""
-    for chunk in feed.read(position):
+    for chunk in feed.read(position, rows_max=READ_ROWS):
         count = min(chunk.rows.shape[1], end - chunk.position)
         if count <= 0:
             return

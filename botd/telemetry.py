@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import re
+import select
 import sys
+import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TextIO
 
 HIDDEN: Final = "***"
+LINES_MAX: Final = 5_000  # of the log, waiting to be written
+FLUSH_S: Final = 1.0
 _CHATTY: Final = ("alembic", "apscheduler")  # what they do in passing is no news to an operator
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DEPTH_MAX: Final = 8
+_LOST: Final = "{} log lines were lost: the log could not be written fast enough, or at all"
 
 _SECRET_WORDS: Final = (
     r"secret|password|passwd|passphrase|token|credential|authorization|cookie|signature|"
@@ -114,9 +121,96 @@ class TextFormatter(logging.Formatter):
         return line
 
 
+def _own(text: str) -> logging.LogRecord:
+    """Return a record of the log's own."""
+    fields = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", "msg": text}
+    return logging.makeLogRecord(fields)
+
+
+class PatientHandler(logging.Handler):
+    """Writes to a file descriptor in a thread of its own: whoever logs never waits for a disk or a reader.
+
+    What does not fit into the queue, or cannot be written, is dropped and counted, and said once there is
+    room again.
+    """
+
+    def __init__(self, descriptor: int, *, lines_max: int = LINES_MAX) -> None:
+        super().__init__()
+        self.lost = 0  # lines, since that was last said
+        self._descriptor = descriptor
+        self._lines_max = lines_max
+        self._lines: deque[bytes] = deque()
+        self._writing = False
+        self._news = threading.Condition()
+        self._closed = False
+        # past Python's own buffers: a thread that hangs in one would hang the end of the process too
+        self._thread = threading.Thread(target=self._run, name="botd-log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record; never wait."""
+        try:
+            line = self._line(record)
+        except Exception as error:  # a bad call of the logger must not end who logs, nor wait for stderr
+            line = self._line(
+                _own(f"a log line of {record.name} cannot be made: {type(error).__name__}: {error}")
+            )
+        with self._news:
+            if self._closed or len(self._lines) >= self._lines_max:
+                self.lost += 1
+            else:
+                self._lines.append(line)
+                self._news.notify_all()
+
+    def flush(self) -> None:
+        """Wait until everything is written, or for a moment."""
+        with self._news:
+            self._news.wait_for(lambda: not self._lines and not self._writing, FLUSH_S)
+
+    def close(self) -> None:
+        """Write what can be written in a moment, and end."""
+        self.flush()
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
+        self._thread.join(FLUSH_S)
+        super().close()
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        return f"{self.format(record)}\n".encode("utf-8", "backslashreplace")
+
+    def _run(self) -> None:
+        going_on = True
+        while going_on:
+            with self._news:
+                self._writing = False
+                self._news.notify_all()
+                self._news.wait_for(lambda: self._lines or self._closed)
+                line = self._lines.popleft() if self._lines else None
+                self._writing = going_on = line is not None
+            written = line is None or self._write(line)
+            with self._news:
+                self.lost += not written
+                lost = self.lost if not self._lines else 0  # they came after what is waiting
+            if written and lost and self._write(self._line(_own(_LOST.format(lost)))):
+                with self._news:
+                    self.lost -= lost
+
+    def _write(self, data: bytes) -> bool:
+        """Write all of it, however long the reader takes; return False where it cannot be written."""
+        while data:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:  # somebody made it non-blocking
+                select.select([], [self._descriptor], [], FLUSH_S)
+            except OSError:
+                return False
+        return True
+
+
 def configure_logging(*, level: str = "info", form: str = "json", stream: TextIO | None = None) -> None:
     """Send everything logged to one stream, standard error by default, in place of what was set before."""
-    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    handler = _handler(sys.stderr if stream is None else stream)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     root = logging.getLogger()
     for old in list(root.handlers):
@@ -128,3 +222,11 @@ def configure_logging(*, level: str = "info", form: str = "json", stream: TextIO
         logging.getLogger(name).setLevel(logging.NOTSET if level == "debug" else logging.WARNING)
     logging.captureWarnings(True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # else a first start begins with its inner life
+
+
+def _handler(stream: TextIO) -> logging.Handler:
+    """Return what writes to a stream; one without a file descriptor takes lines without waiting itself."""
+    try:
+        return PatientHandler(stream.fileno())
+    except (OSError, ValueError):
+        return logging.StreamHandler(stream)

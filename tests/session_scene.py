@@ -13,6 +13,7 @@ from botd.config.loader import load_plan
 from botd.core.orders import Order
 from botd.feeds.synthetic import SyntheticFeed
 from botd.ports import Batch
+from botd.runtime.brake import Brake
 from botd.runtime.clock import WallClock
 from botd.runtime.terminal import Screen
 from botd.sessions import Session, SessionOpener
@@ -55,6 +56,7 @@ class Bench:
         self.folder = folder
         self.clock = HandClock(NOW_US)
         self.said: list[str] = []
+        self.brake = Brake()
         self.summary: Callable[[], str] = str
         shutil.copytree(ROOT / "configs", folder / "configs")
         shutil.copy(ROOT / "config.yaml", folder)
@@ -71,7 +73,8 @@ class Bench:
         screen = Screen(Console(file=io.StringIO()), self.clock, mode="paper", write=self.said.append)
         self.summary = screen.summary
         try:
-            return SessionOpener(plan, feed, journal, clock=self.clock, screen=screen).open(), journal
+            opener = SessionOpener(plan, feed, journal, clock=self.clock, screen=screen, brake=self.brake)
+            return opener.open(), journal
         except BaseException:
             journal.close()
             raise

@@ -3,11 +3,21 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from botd.telemetry import JsonFormatter, TextFormatter, configure_logging, redact, redact_value
+from botd.telemetry import (
+    JsonFormatter,
+    PatientHandler,
+    TextFormatter,
+    configure_logging,
+    redact,
+    redact_value,
+)
 
 
 def record(message: str, *arguments: object, **fields: object) -> logging.LogRecord:
@@ -115,3 +125,129 @@ def test_configured_logging_writes_once_to_its_stream(root_logger: logging.Logge
     logging.getLogger("botd.x").warning("loud", extra={"count": 3})
     assert first.getvalue() == ""
     assert [json.loads(line)["message"] for line in second.getvalue().splitlines()] == ["loud"]
+
+
+# ---- a log that cannot be written ---------------------------------------------------------------
+
+
+class Pipe:
+    """A pipe whose reader has gone to sleep, filled to the brim."""
+
+    def __init__(self) -> None:
+        self.out, self.into = os.pipe()
+        os.set_blocking(self.into, False)
+        self.filling = 0
+        with suppress(BlockingIOError):
+            while True:
+                self.filling += os.write(self.into, b"x" * 4096)
+        os.set_blocking(self.into, True)
+
+    def read_until(self, end: str) -> list[str]:
+        """Return the lines behind the filling, the last of them the first that ends so."""
+        text = ""
+        while not text.endswith(f"{end}\n"):
+            data = os.read(self.out, 65536)
+            skipped = min(self.filling, len(data))
+            self.filling -= skipped
+            text += data[skipped:].decode()
+        return text.splitlines()
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    pipe = Pipe()
+    yield pipe
+    for descriptor in (pipe.out, pipe.into):
+        os.close(descriptor)
+
+
+def test_H12_reader_that_does_not_read_holds_nobody_up(pipe: Pipe) -> None:  # noqa: N802 - the fault's id
+    handler = PatientHandler(pipe.into, lines_max=10)
+    for k in range(50):
+        handler.handle(record(f"line {k}"))  # returns
+    assert handler.lost in (39, 40)  # one may be on its way already
+    assert pipe.read_until("or at all")[:2] == ["line 0", "line 1"]
+    handler.close()
+
+
+def test_H12_lost_lines_are_said_once_there_is_room_again(pipe: Pipe) -> None:  # noqa: N802 - the fault's id
+    handler = PatientHandler(pipe.into, lines_max=3)
+    for k in range(9):
+        handler.handle(record(f"line {k}"))
+    *kept, said = pipe.read_until("or at all")
+    assert kept == [f"line {k}" for k in range(len(kept))]
+    assert said.startswith(f"{9 - len(kept)} log lines were lost")
+    handler.handle(record("later"))
+    assert pipe.read_until("later") == ["later"]
+    handler.close()
+    assert handler.lost == 0
+
+
+def test_H12_full_disk_loses_lines_and_says_how_many_later(tmp_path: Path) -> None:  # noqa: N802 - the id
+    full = os.open("/dev/full", os.O_WRONLY)
+    handler = PatientHandler(full)
+    for k in range(7):
+        handler.handle(record(f"line {k}"))
+    handler.flush()
+    assert handler.lost == 7
+    log = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    os.dup2(log, full)  # somebody has made room
+    handler.handle(record("and on"))
+    handler.close()
+    assert (tmp_path / "log").read_text().splitlines() == [
+        "and on",
+        "7 log lines were lost: the log could not be written fast enough, or at all",
+    ]
+    for descriptor in (full, log):
+        os.close(descriptor)
+
+
+def test_H12_lost_lines_are_said_at_the_end(tmp_path: Path) -> None:  # noqa: N802 - the fault's id
+    full = os.open("/dev/full", os.O_WRONLY)
+    handler = PatientHandler(full)
+    handler.handle(record("gone"))
+    handler.flush()
+    log = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    os.dup2(log, full)
+    handler.close()
+    assert (tmp_path / "log").read_text().startswith("1 log lines were lost")
+    handler.handle(record("after the end"))
+    assert handler.lost == 1
+    for descriptor in (full, log):
+        os.close(descriptor)
+
+
+def test_H12_end_does_not_wait_for_a_reader_that_does_not_read(pipe: Pipe) -> None:  # noqa: N802 - the id
+    handler = PatientHandler(pipe.into)
+    handler.handle(record("never read"))
+    handler.close()  # returns
+
+
+def test_non_blocking_stream_is_waited_for(pipe: Pipe) -> None:
+    os.set_blocking(pipe.into, False)
+    handler = PatientHandler(pipe.into)
+    for k in range(100):
+        handler.handle(record(f"line {k}"))
+    assert pipe.read_until("line 99") == [f"line {k}" for k in range(100)]
+    handler.close()
+
+
+def test_line_that_cannot_be_made_is_reported_and_breaks_nothing(tmp_path: Path) -> None:
+    log = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    handler = PatientHandler(log)
+    handler.handle(record("%d", "x"))
+    handler.handle(record("lone surrogate \ud800"))
+    handler.close()
+    os.close(log)
+    bad, odd = (tmp_path / "log").read_text().splitlines()
+    assert bad.startswith("a log line of botd.runtime cannot be made: TypeError: %d format")
+    assert odd == "lone surrogate \\ud800"
+
+
+def test_stream_with_a_descriptor_is_written_by_a_thread(root_logger: logging.Logger, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as stream:
+        configure_logging(form="text", stream=stream)
+        assert isinstance(root_logger.handlers[0], PatientHandler)
+        logging.getLogger("botd.x").warning("to disk")
+        configure_logging(form="text", stream=io.StringIO())  # closes the one before
+        assert (tmp_path / "log").read_text().endswith("to disk\n")

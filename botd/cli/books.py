@@ -37,9 +37,7 @@ def find_books(state: Path | None, config: Path | None) -> Path:
     """Return the path of that state file; raise InputInvalid where there is none."""
     from botd.errors import InputInvalid
 
-    if state is not None and config is not None:
-        raise InputInvalid("--state and --config both name the books; give one of them")
-    path = _find(config) if state is None else state
+    path = place_of_books(state, config)
     if not path.exists():
         start = f"botd run --config {config}" if config is not None else "botd run"
         advice = (
@@ -49,6 +47,15 @@ def find_books(state: Path | None, config: Path | None) -> Path:
         )
         raise InputInvalid(f"no state file at {path}; {advice}")
     return path
+
+
+def place_of_books(state: Path | None, config: Path | None) -> Path:
+    """Return the path of that state file, be it there yet or not."""
+    from botd.errors import InputInvalid
+
+    if state is not None and config is not None:
+        raise InputInvalid("--state and --config both name the books; give one of them")
+    return _find(config) if state is None else state
 
 
 def _find(config: Path | None) -> Path:

@@ -35,6 +35,8 @@ COMMANDS: Final[dict[str, Command]] = {
     "words": Command("botd.cli.words", "Explain the words and keys of the strategy language."),
     "schema": Command("botd.cli.schema", "Print the JSON Schema of a kind of file."),
     "backtest": Command("botd.cli.backtest", "Run strategies over recorded data and report."),
+    "halt": Command("botd.cli.halt", "Take no new entries, from now on and after every restart."),
+    "resume": Command("botd.cli.halt", "Lift every halt."),
     "decisions": Command("botd.cli.decisions", "Print a session's decisions, one canonical line each."),
     "status": Command("botd.cli.status", "Show what the state file knows."),
     "fsck": Command("botd.cli.fsck", "Check that the books agree with themselves; exit 0, 1, 6 or 7."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -21,6 +22,9 @@ SpeedOption = Annotated[
 
 def run(config: ConfigOption = Path(), data: DataOption = None, speed: SpeedOption = None) -> int:
     """Run the daemon until Ctrl-C, SIGTERM or the end of the data."""
+    # What the watchdog will hear must not end what is still loading: numpy alone takes a while.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGHUP})
+
     # Until the daemon listens there is nothing to stop in order, and Ctrl-C ends the process as SIGTERM does:
     # what it would raise into a library that loads may be dropped there, and the signal with it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -40,6 +44,7 @@ def run(config: ConfigOption = Path(), data: DataOption = None, speed: SpeedOpti
     from botd.daemon import Daemon
     from botd.runtime.clock import WallClock
     from botd.runtime.terminal import Screen
+    from botd.runtime.watchdog import EXIT_S
     from botd.telemetry import configure_logging
 
     clock = WallClock()
@@ -48,7 +53,11 @@ def run(config: ConfigOption = Path(), data: DataOption = None, speed: SpeedOpti
         screen.say(warning.render())
     stream = screen.log_stream() if screen.live else sys.stderr
     configure_logging(level=plan.logging.level, form=plan.logging.format, stream=stream)
-    return Daemon(plan, data=data, speed=times, clock=clock, screen=screen).run()
+    code = Daemon(plan, data=data, speed=times, clock=clock, screen=screen, exit_s=EXIT_S).run()
+    if screen.stuck:  # Python would wait for its thread, and then abort
+        logging.shutdown()
+        os._exit(code)
+    return code
 
 
 def _speed(text: str | None) -> float | None:

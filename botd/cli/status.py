@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from botd.cli.books import ConfigOption, SessionOption, StateOption, open_books
 from botd.cli.output import screen
 from botd.runtime.columns import Column, fitting
+from botd.runtime.control import ControlFiles
 from botd.runtime.lock import is_held
-from botd.runtime.tally import currency_of, feed_name, money, percent
+from botd.runtime.tally import currency_of, feed_name, money, percent, restraint_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +31,7 @@ def status(state: StateOption = None, config: ConfigOption = None, session: Sess
     with open_books(state, config) as reader, screen(soft_wrap=True) as console:
         shown = reader.session(session)
         _head(console, reader, shown)
+        _trading(console, reader, shown.id)
         _account(console, reader, shown)
         _positions(console, reader, shown.id)
         _signals(console, reader, shown.id)
@@ -78,6 +80,19 @@ def _records(reader: StateReader, session_id: str) -> str:
     counts = reader.counts(session_id)
     names = ("signals", "intents", "orders", "fills", "trades", "alerts")
     return "  ".join(f"{counts[name]} {name}" for name in names)
+
+
+def _trading(console: Console, reader: StateReader, session_id: str) -> None:
+    standing = reader.restraints(session_id)
+    for one in standing:
+        _print(console, f"trading  {restraint_text(one)}")
+    if not standing:
+        _print(console, "trading  active")
+    files = ControlFiles(reader.path.parent)
+    if (note := files.halt()) is not None and not any(one.cause is note.cause for one in standing):
+        _print(console, f"         a halt is asked for and not taken up yet ({files.halt_path})")
+    if files.resume() is not None:
+        _print(console, f"         a resume is asked for and not taken up yet ({files.resume_path})")
 
 
 def _how_it_is(reader: StateReader, session: SessionInfo) -> str:

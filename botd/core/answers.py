@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from botd.core import excess, exit
+from botd.core import excess, exit, halts
 from botd.core.desk import Desk
 from botd.core.events import Answer, OrderAmended, OrderFilled, OrderType, RequestRefused, Section
 from botd.core.orders import Order
@@ -138,11 +138,13 @@ def rejected(desk: Desk, runner: Runner, order: Order, ts_us: int, *, exposed: b
     """Count a rejected entry; cry out over an exit that leaves something held."""
     is_entry = order.key.section is _Z1
     if is_entry:
-        desk.count_reject(runner, ts_us)
+        halts.count_reject(desk, ts_us)
     elif not exposed:
         return  # another exit was faster: there was nothing left to reduce
     text = f"the venue rejected {order.side} {order.client_order_id}: {order.reason}"
     desk.alert("high" if is_entry else "critical", "order_rejected", text, ts_us, runner)
+    if is_entry:
+        halts.after_reject(desk, runner, ts_us)
 
 
 def stop_heard(desk: Desk, runner: Runner, order: Order, answer: Answer) -> None:

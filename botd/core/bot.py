@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from botd.core import answers, entry, exit
+from botd.core import answers, entry, exit, halts
 from botd.core.desk import Desk
 from botd.core.events import Answer, Command, OrderFilled, OrderType, Section
 from botd.core.instrument import Instrument
@@ -20,6 +20,7 @@ from botd.core.orders import Change, Order
 from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import Position
 from botd.core.records import Record
+from botd.core.restraint import TradingCommand
 from botd.core.runner import Memory, Runner
 from botd.core.settings import CoreSettings
 from botd.engine import machine as m
@@ -244,7 +245,8 @@ class Bot:
         desk.snapshot(portfolio, ts_us, desk.marks_now(), portfolio.currencies(), observe=False)
 
     def restate(self, ts_us: int) -> None:
-        """Record what is held and what works: a new session begins with it."""
+        """Record what is held, what works and what restrains it: a new session begins with it."""
+        halts.restate(self.desk, ts_us)
         for position in self.desk.portfolio.positions():
             self.desk.moved(position, ts_us)
             self.desk.settle()
@@ -268,7 +270,12 @@ class Bot:
             return commands
         return []
 
-    # ---- stopping -------------------------------------------------------------------------------
+    # ---- halting and stopping -------------------------------------------------------------------
+
+    def obey(self, command: TradingCommand, ts_us: int) -> list[Command]:
+        """Halt, hold, release or resume trading; return the cancels of entries that still wait."""
+        halts.obey(self.desk, command, ts_us)
+        return self.take_commands()
 
     def stop(self, ts_us: int) -> list[Command]:
         """Apply every strategy's `on_stop`: cancel entries, or close what is held, or leave all as it is."""

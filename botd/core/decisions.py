@@ -29,7 +29,8 @@ def canonical_line(record: Any, kind: type[Record] | None = None) -> str | None:
 
     `record` is one, or anything that has its fields when `kind` says which: a row of its table. Compact
     JSON with sorted keys. Floats are `float.hex()` text, Decimals plain text that depends on the amount
-    only. Client ids, venue trade ids, sequence numbers and texts for people are left out.
+    only. Client ids, venue trade ids, sequence numbers, texts for people and what halted trading are left
+    out.
     """
     fields_of = _FIELDS_OF.get(kind or type(record))
     if fields_of is None:

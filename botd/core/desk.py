@@ -25,14 +25,13 @@ from botd.core.orders import Order, OrderTable
 from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import Portfolio
 from botd.core.recorder import Recorder
-from botd.core.risk import TradingState
+from botd.core.restraint import Restraint, TradingState, gravest
 from botd.core.runner import Runner
 from botd.core.settings import CoreSettings, Limits
 from botd.core.values import maker
 from botd.language.typed import Strategy
 
 MINUTE_US: Final = 60_000_000
-REJECTS_KEPT_US: Final = 3_600_000_000
 
 _MARKET: Final = OrderType.MARKET
 _IOC: Final = TimeInForce.IOC
@@ -57,10 +56,11 @@ class Desk(Recorder):
         "portfolio",
         "rejected_us",
         "rejects",
+        "restraint",
+        "restraints",
         "runners",
         "settings",
         "submitted_us",
-        "trading_state",
         "working",
         "worst_prices",
     )
@@ -80,7 +80,8 @@ class Desk(Recorder):
         self.rejects = 0  # in a row
         self.rejected_us = 0  # the last of them
         self.submitted_us: deque[int] = deque()  # entries sent in the last minute
-        self.trading_state = TradingState.ACTIVE
+        self.restraints: list[Restraint] = []  # standing, in the order they began
+        self.restraint: Restraint | None = None  # the gravest of them
         self.runners = runners
         self._limits = {r.strategy.id: _overridden(settings.limits, r.strategy) for r in runners}
         # the limit of a market entry as a share of the top, numerator and denominator
@@ -110,6 +111,10 @@ class Desk(Recorder):
         held = {position.instrument for position in self.portfolio.positions()}
         return [lane for lane in self.lanes if lane.instrument.id in held]
 
+    @property
+    def trading_state(self) -> TradingState:
+        return TradingState.ACTIVE if self.restraint is None else self.restraint.state
+
     def limits_of(self, strategy: Strategy) -> Limits:
         """Return the account's limits with the strategy's own in their place."""
         return self._limits[strategy.id]
@@ -129,21 +134,6 @@ class Desk(Recorder):
         sent, since = self.submitted_us, ts_us - MINUTE_US
         while sent and sent[0] <= since:
             sent.popleft()
-
-    def rejects_in_a_row(self, ts_us: int) -> int:
-        """Return how many entries the venue rejected in a row; an hour after the last the row is over.
-
-        Nothing fills where every entry is denied: only time can end the row of an account that is flat.
-        """
-        return self.rejects if ts_us - self.rejected_us < REJECTS_KEPT_US else 0
-
-    def count_reject(self, runner: Runner, ts_us: int) -> None:
-        """Count an entry that the venue rejected; cry out when the row stops all further ones."""
-        self.rejects = self.rejects_in_a_row(ts_us) + 1
-        self.rejected_us = ts_us
-        if self.rejects == self.limits_of(runner.strategy).rejects_in_a_row_max:
-            text = f"the venue rejected {self.rejects} entries in a row: none is sent for an hour"
-            self.alert("critical", "rejects_in_a_row", text, ts_us, runner)
 
     # ---- commands -------------------------------------------------------------------------------
 
@@ -211,7 +201,7 @@ class Desk(Recorder):
             "rejects": self.rejects,
             "rejected_us": self.rejected_us,
             "submitted_us": list(self.submitted_us),
-            "trading_state": str(self.trading_state),
+            "restraints": [one.row() for one in self.restraints],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -224,7 +214,9 @@ class Desk(Recorder):
         self.rejects = state["rejects"]
         self.rejected_us = state["rejected_us"]
         self.submitted_us = deque(state["submitted_us"])
-        self.trading_state = TradingState(state["trading_state"])
+        # a snapshot of an older botd knows no restraints
+        self.restraints = [Restraint.of(row) for row in state.get("restraints", ())]
+        self.restraint = gravest(self.restraints)
 
 
 def _overridden(limits: Limits, strategy: Strategy) -> Limits:

@@ -117,8 +117,7 @@ def _view(
         count,
         portfolio.losing_streak(runner.strategy.id, ts_us),
         len(desk.submitted_us),
-        desk.rejects_in_a_row(ts_us) if desk.rejects else 0,
-        desk.trading_state,
+        desk.restraint,
         True,
         unexplained,
     )

@@ -29,6 +29,7 @@ class DenyReason(StrEnum):
     DATA_UNCONFIRMED = "data_unconfirmed"
     POSITION_UNEXPLAINED = "position_unexplained"
     TRADING_HALTED = "trading_halted"
+    TRADING_REDUCING = "trading_reducing"
     POSITIONS_MAX = "positions_max"
     POSITION_MAX = "position_max"
     SYMBOL_EXPOSURE_MAX = "symbol_exposure_max"
@@ -42,5 +43,5 @@ class DenyReason(StrEnum):
     BALANCE = "balance"
     LOSING_STREAK_MAX = "losing_streak_max"
     ORDERS_PER_MINUTE = "orders_per_minute"
-    REJECTS_IN_A_ROW = "rejects_in_a_row"
+    REJECTS_IN_A_ROW = "rejects_in_a_row"  # in older state files: it is a halt now
     SHORT_ON_SPOT = "short_on_spot"

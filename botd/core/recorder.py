@@ -11,13 +11,9 @@ from botd.core.money import ZERO
 from botd.core.orders import Order
 from botd.core.portfolio import FillEffect, Marks, Portfolio, Position
 from botd.core.records import (
-    AlertRecord,
     FillRecord,
     IntentRecord,
     OrderRecord,
-    OrderUpdate,
-    PortfolioSnapshot,
-    PositionUpdate,
     Record,
     RiskRecord,
     SignalRecord,
@@ -25,6 +21,7 @@ from botd.core.records import (
 )
 from botd.core.risk import Denial
 from botd.core.runner import Runner
+from botd.core.updates import AlertRecord, OrderUpdate, PortfolioSnapshot, PositionUpdate
 from botd.core.values import maker
 from botd.engine.layout import P, T
 
@@ -125,6 +122,8 @@ class Recorder:
                 denial.reason if denial else None,
                 denial.limit if denial else None,
                 denial.actual if denial else None,
+                denial.cause if denial else None,
+                denial.since_us if denial else None,
             )
         )
 

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from typing import Final
 
 from botd.core.events import Side
 from botd.core.instrument import Instrument, InstrumentKind
 from botd.core.money import EXACT, ZERO, is_dollar
 from botd.core.outcomes import DenyReason
+from botd.core.restraint import Cause, Restraint, TradingState
 from botd.core.settings import Limits
 from botd.core.values import value
-
-
-class TradingState(StrEnum):
-    """Whether new risk may be taken. Exits run in all three."""
-
-    ACTIVE = "active"
-    REDUCING = "reducing"  # released when its cause ends
-    HALTED = "halted"  # persisted, released only by command, or at day end for daily loss
-
 
 TICK_LOTS_MAX: Final = (
     1 << 62
 )  # the machine keeps an entry's cost in an int64; a fill may slip past its limit
 
 # names of their own: a member read through its class costs as much as a comparison of amounts
-_ACTIVE: Final = TradingState.ACTIVE
 _SELL: Final = Side.SELL
 _SPOT: Final = InstrumentKind.SPOT
 
@@ -40,6 +30,8 @@ class Denial:
     reason: DenyReason
     limit: Decimal | None = None
     actual: Decimal | None = None
+    cause: Cause | None = None  # of the halt or hold, with the event time it stands since
+    since_us: int | None = None
 
 
 @value(frozen=True, slots=True)
@@ -71,8 +63,7 @@ class RiskView:
     positions_count: int = 0  # positions other than the strategy's own on this instrument
     losing_streak: int = 0
     orders_last_minute: int = 0
-    rejects_in_a_row: int = 0
-    trading: TradingState = TradingState.ACTIVE
+    restraint: Restraint | None = None  # what halts or holds trading
     data_confirmed: bool = True  # no unconfirmed outlier on the instrument
     unexplained: bool = False  # the venue filled more on the instrument than was asked for
 
@@ -80,15 +71,11 @@ class RiskView:
 def check_entry(intent: EntryIntent, view: RiskView, limits: Limits, instrument: Instrument) -> Denial | None:
     """Return why the entry must not trade, or None. What we cannot know denies.
 
-    The first limit that fails answers, in the order in which they stand here: trading state, rates,
+    The first limit that fails answers, in the order in which they stand here: trading state, rate,
     price and data, size, account, number of positions, exposure, cash. A count denies once it stands
     at its limit, an amount once it is over it.
     """
-    if (
-        view.trading is not _ACTIVE
-        or view.rejects_in_a_row >= limits.rejects_in_a_row_max
-        or view.orders_last_minute >= limits.orders_per_minute_max
-    ):
+    if view.restraint is not None or view.orders_last_minute >= limits.orders_per_minute_max:
         return _closed_gate(view, limits)
     equity = view.equity
     if intent.price is None or intent.price <= 0 or equity is None:
@@ -120,11 +107,12 @@ def check_entry(intent: EntryIntent, view: RiskView, limits: Limits, instrument:
 
 
 def _closed_gate(view: RiskView, limits: Limits) -> Denial:
-    """Say which gate is closed: trading as a whole, or one of the rates."""
-    if view.trading is not _ACTIVE:
-        return Denial(DenyReason.TRADING_HALTED)
-    if view.rejects_in_a_row >= limits.rejects_in_a_row_max:
-        return _count(DenyReason.REJECTS_IN_A_ROW, limits.rejects_in_a_row_max, view.rejects_in_a_row)
+    """Say which gate is closed: trading as a whole, or the rate of orders."""
+    restraint = view.restraint
+    if restraint is not None:
+        halted = restraint.state is TradingState.HALTED
+        reason = DenyReason.TRADING_HALTED if halted else DenyReason.TRADING_REDUCING
+        return Denial(reason, cause=restraint.cause, since_us=restraint.since_us)
     return _count(DenyReason.ORDERS_PER_MINUTE, limits.orders_per_minute_max, view.orders_last_minute)
 
 

@@ -8,15 +8,8 @@ from dataclasses import dataclass
 
 from botd.core.events import ClientOrderId, Section
 from botd.core.orders import TERMINAL
-from botd.core.records import (
-    FillRecord,
-    OrderRecord,
-    OrderUpdate,
-    Record,
-    RiskRecord,
-    SignalRecord,
-    TradeRecord,
-)
+from botd.core.records import FillRecord, OrderRecord, Record, RiskRecord, SignalRecord, TradeRecord
+from botd.core.updates import OrderUpdate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

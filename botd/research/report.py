@@ -23,13 +23,8 @@ from botd.core.performance import (
     sortino,
     summarize,
 )
-from botd.core.records import (
-    PortfolioSnapshot,
-    PositionUpdate,
-    Record,
-    SignalRecord,
-    TradeRecord,
-)
+from botd.core.records import Record, SignalRecord, TradeRecord
+from botd.core.updates import PortfolioSnapshot, PositionUpdate
 from botd.engine import layout as col
 from botd.ports import Chunk
 from botd.research.funnel import Funnel, count_funnel, pool_funnels

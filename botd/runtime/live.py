@@ -53,6 +53,7 @@ class LiveDriver:
         self._committed_us = clock.now_us()
         self._snapshot_us = clock.now_us()
         self._stop = asyncio.Event()
+        self._asked = asyncio.Event()  # a trading command has come in
 
     def request_stop(self) -> None:
         """Ask for the end: the block being judged is finished, no other is begun."""
@@ -71,6 +72,8 @@ class LiveDriver:
         """Judge rows as the feed hands them out, until it ends or a stop is asked for."""
         stream = self._feed.stream(self.loop.feed_position)
         stopped = asyncio.create_task(self._stop.wait(), name="stop asked for")
+        events = asyncio.get_running_loop()
+        self.loop.brake.wake_by(lambda: events.call_soon_threadsafe(self._asked.set))
         told = False  # how the account stands at this start
         try:
             while not self._stop.is_set():
@@ -84,6 +87,7 @@ class LiveDriver:
                 while not jobs.empty() and self.loop.recovery is None and not self.loop.stopping:
                     await self.take(self.loop.job(jobs.get_nowait().name))
         finally:
+            self.loop.brake.wake_by(None)
             stopped.cancel()
             close = getattr(stream, "aclose", None)
             if close is not None:
@@ -96,12 +100,26 @@ class LiveDriver:
             return await anext(stream, None)
 
         coming = asyncio.create_task(read(), name="next rows")
-        await asyncio.wait([coming, stopped], return_when=asyncio.FIRST_COMPLETED)
+        while not coming.done() and not stopped.done():
+            self._asked.clear()
+            await self._obey()
+            asked = asyncio.create_task(self._asked.wait(), name="command asked for")
+            try:
+                await asyncio.wait([coming, stopped, asked], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                asked.cancel()
         if coming.done():
             return coming.result()
         coming.cancel()
         await asyncio.gather(coming, return_exceptions=True)
         return None
+
+    async def _obey(self) -> None:
+        """Obey what was asked while no rows come; before the first row there is no time to do it at."""
+        loop = self.loop
+        while loop.brake.asked and loop.recovery is None and loop.ts_us:
+            for group in loop.obey(loop.ts_us):
+                await self.take(group)
 
     async def _judge(self, chunk: Chunk) -> None:
         for group in self.loop.run(chunk):

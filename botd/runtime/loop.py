@@ -11,16 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from botd.core import halts
 from botd.core.bot import Bot
 from botd.core.carry import adopt_stops, carry
-from botd.core.codec import answers_of, command_of, command_text
+from botd.core.codec import answers_of, answers_text, command_of, command_text
 from botd.core.events import Answer, Command
 from botd.core.lanes import I64, Block, Lane
 from botd.core.records import Record
+from botd.core.restraint import trading_of, trading_text
 from botd.core.values import maker, value
 from botd.errors import InvariantBroken
 from botd.failpoints import Point, failpoint
 from botd.ports import AnswersEvent, Chunk, Cursor, EventVenue, JournalEvent
+from botd.runtime.brake import Brake, withhold
+from botd.runtime.due import next_due
 from botd.runtime.merge import RowMerger
 from botd.runtime.recovery import Recovery, event_place
 
@@ -58,6 +62,7 @@ class TradingLoop:
         self.venue = venue
         self._rows = RowMerger(lane_of, len(bot.lanes), bar_length_us)
         self.recovery = recovery
+        self.brake = Brake()
         self.stopping = False  # set by the driver: judge no further block
         self.ends_recovered = False  # set by the driver: judge nothing that was not judged before
         self.position = 0  # merged rows judged
@@ -111,18 +116,20 @@ class TradingLoop:
                     self.stopping = True
                     return
                 continue
-            due, lane = self._next_due(block, start, place)
+            while self.brake.asked:
+                yield from self.obey(self.ts_us or int(block.times[0]))
+            due, lane = next_due(self.venue, self.bot.lanes, block, start, place)
             place, commands = self.bot.advance(block, place, due)
             self._moved(block, start, place)
             if commands:
                 yield self._group(urgent=True)
-                self._send(commands)
+                yield from self._send(commands)
             elif place == due and due < block.n:
                 answers = self._answers(block, lane, start, place)
                 if answers:
                     events, commands = self._apply(answers)
                     yield self._group(events, urgent=True)
-                    self._send(commands)
+                    yield from self._send(commands)
         if self.bot.desk.records:
             yield self._group(urgent=False)
 
@@ -132,31 +139,6 @@ class TradingLoop:
             self.ts_us = int(block.times[place - 1])
 
     # ---- the venue ------------------------------------------------------------------------------
-
-    def _next_due(self, block: Block, start: int, place: int) -> tuple[int, Lane | None]:
-        """Return the first merged place at or after `place` before which the venue has to be asked."""
-        best, found = block.n, None
-        waiting = self.venue.waiting_position()
-        if waiting < start + best:
-            best = max(place, waiting - start)
-        for lane in self.bot.lanes:
-            name = lane.instrument.id
-            if not self.venue.busy(name):
-                continue
-            deadline = self.venue.deadline_us(name)
-            if block.times[block.n - 1] >= deadline:
-                at = place + int(block.times[place:].searchsorted(deadline))
-                if at < best:
-                    best, found = at, lane
-            if lane.n == 0:
-                continue
-            first = lane.base + lane.local(place)
-            stop = lane.base + lane.local(best)
-            if first < stop:
-                touch = self.venue.first_touch(name, lane.engine.ring, lane.engine.first_row, first, stop)
-                if touch < stop:
-                    best, found = lane.place(touch - lane.base), lane
-        return best, found
 
     def _answers(self, block: Block, lane: Lane | None, start: int, place: int) -> list[Answer]:
         late = self.venue.take_waiting(start + place)
@@ -187,14 +169,41 @@ class TradingLoop:
         self._ordinal = (self.position, count + 1 if position == self.position else 0)
         return self._ordinal[1]
 
-    def _send(self, commands: Sequence[Command]) -> None:
+    def _send(self, commands: Sequence[Command]) -> Iterator[Group]:
         failpoint(Point.SEND_BEFORE)
-        for command in commands:
-            self._commands += 1
-            self.venue.send(self._commands, command)
+        yield from self._hand_over(self._number(commands))
+        failpoint(Point.SEND_AFTER)
+
+    def _number(self, commands: Sequence[Command]) -> list[tuple[int, Command]]:
+        first = self._commands + 1
+        self._commands += len(commands)
+        return list(enumerate(commands, first))
+
+    def _hand_over(self, numbered: list[tuple[int, Command]]) -> Iterator[Group]:
+        """Send commands; while the brake is on, end what adds risk instead, and have that written first."""
+        if self.brake.on:
+            held, numbered = withhold(numbered, self.venue, self.ts_us)
+            if held:
+                event = self._event("withheld", answers_text(held))
+                numbered += self._number(self.bot.apply(held))
+                yield self._group([event], urgent=True)
+        for number, command in numbered:
+            self.venue.send(number, command)
             failpoint(Point.SEND_BETWEEN)
         self.venue.save()
-        failpoint(Point.SEND_AFTER)
+
+    def obey(self, ts_us: int) -> Iterator[Group]:
+        """Carry out the trading commands that wait, each at its place among the events."""
+        events: list[JournalEvent] = []
+        commands: list[Command] = []
+        for one in self.brake.take():
+            if halts.changes(self.bot.desk, one):
+                events.append(self._event("command", trading_text(one, ts_us)))
+                commands += self.bot.obey(one, ts_us)
+        if events:
+            yield self._group(events, urgent=True)
+            yield from self._send(commands)
+        self.brake.settle()
 
     def _group(self, events: Sequence[JournalEvent | AnswersEvent] = (), *, urgent: bool) -> Group:
         return _made_group(tuple(self.bot.take_records()), tuple(events), self.cursor(), urgent)
@@ -227,6 +236,13 @@ class TradingLoop:
             answers = answers_of(event.payload)
             self.venue_seq = max(self.venue_seq, answers[-1].seq)
             self._remember(self.bot.apply(answers))
+        elif event.kind == "withheld":
+            held = answers_of(event.payload)
+            never_sent = {answer.client_order_id for answer in held}
+            self._unsent = [one for one in self._unsent if one[1].client_order_id not in never_sent]
+            self._remember(self.bot.apply(held))
+        elif event.kind == "command":
+            self._remember(self.bot.obey(*trading_of(event.payload)))
         elif event.kind == "job":
             self.bot.close_books(int(event.payload.rpartition("|")[2]))
         elif event.kind == "books":
@@ -241,9 +257,7 @@ class TradingLoop:
         self._ordinal = (event.position, event.ordinal)
 
     def _remember(self, commands: Sequence[Command]) -> None:
-        for command in commands:
-            self._commands += 1
-            self._unsent.append((self._commands, command))
+        self._unsent += self._number(commands)
 
     def _recovered(self) -> Iterator[Group]:
         """Once everything committed is met again: hand the venue what it may have missed, and go on."""
@@ -262,7 +276,7 @@ class TradingLoop:
         if self.bot.desk.records:
             yield self._group(urgent=True)
         failpoint(Point.RECOVERY_BEFORE_SEND)
-        self.send_unsent()
+        yield from self.send_unsent()
 
     def end_recovery(self) -> Iterator[Group]:
         """Meet what was committed at the place where the loop stands: no further row is to be judged."""
@@ -272,12 +286,10 @@ class TradingLoop:
                 self._replay(event)
             yield from self._recovered()
 
-    def send_unsent(self) -> None:
+    def send_unsent(self) -> Iterator[Group]:
         """Hand the venue the commands kept back until they were on disk; it ignores those it has had."""
-        for number, command in self._unsent:
-            self.venue.send(number, command)
-        self._unsent = []
-        self.venue.save()
+        unsent, self._unsent = self._unsent, []
+        yield from self._hand_over(unsent)
         failpoint(Point.RECOVERY_AFTER)
 
     # ---- jobs -----------------------------------------------------------------------------------
@@ -311,7 +323,7 @@ class TradingLoop:
             yield self._group(urgent=False)
             return
         yield self._group([event], urgent=True)
-        self._send(commands)
+        yield from self._send(commands)
         while True:
             answers: list[Answer] = []
             for lane in self.bot.lanes:
@@ -324,7 +336,7 @@ class TradingLoop:
                 return
             events, commands = self._apply(answers)
             yield self._group(events, urgent=True)
-            self._send(commands)
+            yield from self._send(commands)
 
     # ---- another plan ---------------------------------------------------------------------------
 

@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from botd.core.events import Section
-from botd.core.records import AlertRecord, IntentRecord, RiskRecord, SignalRecord, TradeRecord
-from botd.core.risk import TradingState
+from botd.core.records import IntentRecord, RiskRecord, SignalRecord, TradeRecord
+from botd.core.restraint import Restraint, TradingState
+from botd.core.updates import AlertRecord
 from botd.runtime.columns import Cell, Column, make_table
 from botd.runtime.tally import (
     Decision,
@@ -26,6 +27,7 @@ from botd.runtime.tally import (
     net_of,
     number,
     percent,
+    restraint_text,
     span,
     why,
 )
@@ -34,6 +36,7 @@ from botd.runtime.view import AccountView, LaneView, Phase, PositionView, View
 T = TypeVar("T")
 
 DECISIONS_MAX: Final = 10
+RESTRAINTS_MAX: Final = 2
 _HEADERS: Final = 2 + 5  # two lines on top, and one over each table
 
 # The colours of the markers on every screen of botd: S1 yellow, Z1 green, ZE1 blue, E1 red.
@@ -86,7 +89,8 @@ def draw(frame: Frame, *, width: int, height: int, up_us: int) -> RenderableType
     view = frame.view
     if view is None:
         return Group(_top(frame, width, up_us), Text(" waiting for the first rows", style="dim"))
-    room = max(4, height - 1 - _HEADERS - len(view.accounts))  # the last line stays free
+    restraints = [_restraint(one, width) for one in view.restraints[:RESTRAINTS_MAX]]
+    room = max(4, height - 1 - _HEADERS - len(view.accounts) - len(restraints))  # the last line stays free
     decisions = min(max(1, len(frame.decisions)), DECISIONS_MAX, max(1, room // 3))
     room -= decisions
     positions = min(max(1, len(view.positions)), max(1, room // 3))
@@ -98,6 +102,7 @@ def draw(frame: Frame, *, width: int, height: int, up_us: int) -> RenderableType
     return Group(
         _top(frame, width, up_us),
         _feed_line(frame, view, width),
+        *restraints,
         _instruments(frame, view.lanes, width, instruments),
         _strategies(frame, width, strategies),
         _accounts(view.accounts, width),
@@ -138,6 +143,13 @@ def _feed_line(frame: Frame, view: View, width: int) -> RenderableType:
     name = Text(f"  {feed_name(frame.heading.feed)}", style="dim")
     name.truncate(max(0, width - left.cell_len - right.cell_len - 1), overflow="ellipsis")
     return _line(Text.assemble(left, name), right, width)
+
+
+def _restraint(one: Restraint, width: int) -> Text:
+    """Return why no entry is taken, on one line."""
+    line = Text(f" {restraint_text(one)} ", style=_STATE_STYLE[one.state])
+    line.truncate(width, overflow="ellipsis")
+    return line
 
 
 def _instruments(frame: Frame, lanes: Sequence[LaneView], width: int, lines: int) -> Table:

@@ -12,7 +12,9 @@ from typing import Final
 from botd.core.events import Section
 from botd.core.instrument import InstrumentId
 from botd.core.money import ZERO, is_dollar, plain_text
-from botd.core.records import AlertRecord, IntentRecord, Record, RiskRecord, SignalRecord, TradeRecord
+from botd.core.records import IntentRecord, Record, RiskRecord, SignalRecord, TradeRecord
+from botd.core.restraint import Restraint, TradingState
+from botd.core.updates import AlertRecord
 
 DECISIONS_KEPT: Final = 40
 
@@ -133,6 +135,14 @@ def clock_text(ts_us: int) -> str:
     return f"{datetime.fromtimestamp(ts_us // 1_000_000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def restraint_text(one: Restraint) -> str:
+    """Return what keeps new risk out: since when, why, by whom, and how to lift it."""
+    halted = one.state is TradingState.HALTED
+    why = f": {one.reason}" if one.reason else ""
+    lift = "; 'botd resume' lifts it" if halted else ""
+    return f"{one.state} since {clock_text(one.since_us)} UTC, {one.cause}, by {one.who}{why}{lift}"
+
+
 def feed_name(identity: str) -> str:
     """Return a feed's identity without what only machines compare: digests, grids, ranges."""
     kind, _, rest = identity.partition(":")
@@ -187,6 +197,8 @@ def moment_us(record: Decision) -> int:
 def why(record: Decision) -> str:
     """Return the grounds of a decision."""
     if isinstance(record, RiskRecord):
+        if record.cause is not None and record.since_us is not None:
+            return f"{record.reason}, {record.cause} since {clock_text(record.since_us)}"
         if record.limit is None or record.actual is None:
             return str(record.reason)
         return f"{record.reason}, {number(record.actual)} against a limit of {number(record.limit)}"

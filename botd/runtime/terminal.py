@@ -61,6 +61,7 @@ class Screen:
         self._samples: deque[tuple[int, int, int]] = deque()  # (wall time, event time, rows)
         self._drawn: tuple[Frame, int, int, int] | None = None  # what the last picture was made from
         self._dark = False
+        self.stuck = False  # its thread hangs in a write, and holds what the end of Python waits for
         self._thread: threading.Thread | None = None
         self._done = threading.Event()
 
@@ -142,11 +143,12 @@ class Screen:
         self._done.set()
         if self._thread is not None:
             self._thread.join(CLOSE_S)  # no longer: a terminal can hang in the middle of a write
+            self.stuck = self._thread.is_alive()
         self._thread = None
 
     def _guard(self, write: Callable[[], None]) -> None:
         """Write, unless the console has failed before. Its failure must never end the trading."""
-        if self._dark:
+        if self._dark or self.stuck:
             return
         try:
             write()

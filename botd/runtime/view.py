@@ -11,7 +11,7 @@ from botd.core.bot import Bot
 from botd.core.instrument import Instrument, InstrumentId
 from botd.core.lanes import Lane
 from botd.core.money import EXACT, ZERO
-from botd.core.risk import TradingState
+from botd.core.restraint import Restraint, TradingState
 from botd.engine import layout, machine
 
 _EVERYTHING = 1 << 62  # a merged place after every row
@@ -76,6 +76,7 @@ class View:
     lanes: tuple[LaneView, ...]
     positions: tuple[PositionView, ...]
     accounts: tuple[AccountView, ...]
+    restraints: tuple[Restraint, ...] = ()  # what keeps new risk out, oldest first
 
 
 def look(bot: Bot, ts_us: int) -> View:
@@ -93,6 +94,7 @@ def look(bot: Bot, ts_us: int) -> View:
         lanes=lanes,
         positions=_positions(bot, marks),
         accounts=tuple(_account(bot, currency, marks) for currency in desk.portfolio.currencies()),
+        restraints=tuple(desk.restraints),
     )
 
 

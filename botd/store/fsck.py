@@ -15,7 +15,7 @@ from botd.store.invariants import ORDERS_AND_FILLS, Check
 from botd.store.invariants_books import BOOKS
 from botd.store.invariants_file import FILE
 from botd.store.lineage import prepare
-from botd.store.queries import reading_uri
+from botd.store.reading import reading_uri
 from botd.store.schema import LINEAGE, read_revision, refusal
 
 ROWS_MAX: Final = 100  # of one check; whether there are more is said, how many is not

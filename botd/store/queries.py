@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import os
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,17 +11,20 @@ from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
-from urllib.parse import quote
 
 from sqlalchemy import Connection, Row, Select, and_, create_engine, exc, func, or_, select
 
 from botd.core.events import OrderType, Section, Side
+from botd.core.halts import standing
 from botd.core.instrument import InstrumentId
 from botd.core.outcomes import DenyReason, OrderStatus
-from botd.core.records import AlertRecord, PortfolioSnapshot, Record, SignalRecord
+from botd.core.records import Record, SignalRecord
+from botd.core.restraint import Restraint
+from botd.core.updates import AlertRecord, PortfolioSnapshot, TradingStateRecord
 from botd.errors import InputInvalid
 from botd.ports import Cursor, SessionInfo
 from botd.store import rows
+from botd.store.reading import reading_uri
 from botd.store.rows import RecordTable
 from botd.store.schema import LINEAGE, read_revision, refusal
 from botd.store.tables import (
@@ -283,6 +285,15 @@ class StateReader:
         """Return the newest alerts, oldest first."""
         return tuple(map(rows.ALERTS.decode, self._newest(rows.ALERTS, session_id, limit)))
 
+    def trading_states(self, session_id: str, *, limit: int | None = None) -> tuple[TradingStateRecord, ...]:
+        """Return every halt and hold that began or was lifted, oldest first; with a limit, the newest."""
+        found = self._newest(rows.TRADING_STATES, session_id, limit)
+        return tuple(map(rows.TRADING_STATES.decode, found))
+
+    def restraints(self, session_id: str) -> tuple[Restraint, ...]:
+        """Return what keeps new risk out now, oldest first."""
+        return standing(self.trading_states(session_id))
+
     def decisions(self, session_id: str) -> Generator[tuple[type[Record], Row[Any]], None, None]:
         """Yield every signal, intent, risk decision, order, fill and trade as recorded, by `seq`.
 
@@ -333,26 +344,6 @@ class StateReader:
 def _last_active(info: SessionInfo) -> tuple[bool, int]:
     """Return what sessions are ordered by. One is `running` at most: every start ends those left behind."""
     return info.status == "running", info.started_us if info.ended_us is None else info.ended_us
-
-
-def reading_uri(path: Path) -> str:
-    """Return what SQLite opens a state file by to read it; raise InputInvalid where there is no such file.
-
-    The file is looked at and never opened here: closing it again would take away the locks of a connection
-    that this process writes it by, and another process would delete the WAL under it
-    (https://sqlite.org/howtocorrupt.html, "Posix advisory locks canceled").
-    """
-    if not path.exists():
-        raise InputInvalid(f"no state file at {path}; start botd first, or name one with --state")
-    if path.is_dir():
-        raise InputInvalid(f"{path} is a folder; the state is a file, such as {path / 'botd.sqlite3'}")
-    if not os.access(path, os.R_OK):
-        raise InputInvalid(f"cannot read {path}: permission denied; name another state file")
-    # SQLite reads a WAL file by the help of files that it makes beside it: where the folder cannot be
-    # written, the file has to stand still (https://sqlite.org/wal.html#readonly).
-    left = path.with_name(f"{path.name}-wal").exists()
-    how = "mode=ro" if left or os.access(path.parent, os.W_OK) else "mode=ro&immutable=1"
-    return f"file:{quote(str(path.absolute()))}?{how}"
 
 
 def _stream(connection: Connection, kind: RecordTable, session_id: str) -> Iterator[tuple[Any, Any]]:

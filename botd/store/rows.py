@@ -16,18 +16,15 @@ from sqlalchemy.dialects import sqlite
 
 from botd.core.outcomes import OrderStatus
 from botd.core.records import (
-    AlertRecord,
     FillRecord,
     IntentRecord,
     OrderRecord,
-    OrderUpdate,
-    PortfolioSnapshot,
-    PositionUpdate,
     Record,
     RiskRecord,
     SignalRecord,
     TradeRecord,
 )
+from botd.core.updates import AlertRecord, OrderUpdate, PortfolioSnapshot, PositionUpdate, TradingStateRecord
 from botd.store import tables
 
 Row = tuple[Any, ...]
@@ -105,11 +102,12 @@ FILLS: Final = RecordTable(FillRecord, tables.fills)
 TRADES: Final = RecordTable(TradeRecord, tables.trades)
 PORTFOLIO_SNAPSHOTS: Final = RecordTable(PortfolioSnapshot, tables.portfolio_snapshots)
 ALERTS: Final = RecordTable(AlertRecord, tables.alerts)
+TRADING_STATES: Final = RecordTable(TradingStateRecord, tables.trading_states)
 
 DECISIONS: Final = (SIGNALS, INTENTS, RISK_DECISIONS, ORDERS, FILLS, TRADES)
 
 # A record of these is one row, written once.
-_PLAIN: Final = (SIGNALS, INTENTS, FILLS, TRADES, PORTFOLIO_SNAPSHOTS, ALERTS)
+_PLAIN: Final = (SIGNALS, INTENTS, FILLS, TRADES, PORTFOLIO_SNAPSHOTS, ALERTS, TRADING_STATES)
 
 
 class Statement:

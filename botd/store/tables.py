@@ -25,6 +25,7 @@ from sqlalchemy.sql.schema import SchemaItem
 
 from botd.core.events import OrderType, Section, Side, TimeInForce
 from botd.core.outcomes import DenyReason, OrderStatus
+from botd.core.restraint import Cause, TradingState, Verb
 from botd.store.columns import DecimalText, FloatText, ValuesJson, Word
 
 metadata = MetaData(
@@ -148,6 +149,8 @@ risk_decisions = _record(
     _word("reason", DenyReason, null=True),
     _money("limit_value", null=True),
     _money("actual_value", null=True),
+    _word("cause", Cause, null=True),
+    _int("since_us", null=True),
     UniqueConstraint("session_id", "intent_seq"),
 )
 
@@ -264,6 +267,19 @@ alerts = _record(
     _text("message"),
     _text("strategy", null=True),
     _text("instrument", null=True),
+)
+
+# Every halt and hold that began or was lifted; what stands began and was not lifted.
+trading_states = _record(
+    "trading_states",
+    _int("ts_us"),
+    _text("scope"),  # account
+    _word("verb", Verb),
+    _word("state", TradingState),  # of the scope, after it
+    _word("cause", Cause),
+    _text("who"),
+    _text("reason"),
+    _int("since_us"),
 )
 
 _CURSOR = ("feed_position", "position", "ts_us", "seq", "venue_seq")

@@ -61,6 +61,10 @@ class SimulatedVenue:
         arrives = command.ts_us + latency_us(command, floor, self._settings)
         floor.requests.append(Request(number, arrives, command))
 
+    def took(self, number: int) -> bool:
+        """Say whether a request of this number, or a later one, has been taken."""
+        return number <= self._last_request
+
     # ---- rows -----------------------------------------------------------------------------------
 
     def deadline_us(self, instrument: InstrumentId) -> int:

@@ -243,9 +243,11 @@ def refused(done: Done, code: int, *said: str) -> None:
 class Running:
     """A command that has been started; its output can be waited for line by line."""
 
+    command: tuple[str, ...] = COMMAND
+
     def __init__(self, folder: Path, *arguments: object) -> None:
         self.process = subprocess.Popen(
-            [*COMMAND, *map(str, arguments)],
+            [*self.command, *map(str, arguments)],
             cwd=folder,
             env=environment(PYTHONUNBUFFERED="1"),
             stdin=subprocess.DEVNULL,

@@ -14,6 +14,7 @@ from typing import Any
 import botd.cli.backtest
 import botd.cli.decisions
 import botd.cli.fsck
+import botd.cli.halt
 import botd.cli.run
 import botd.cli.status
 import botd.daemon

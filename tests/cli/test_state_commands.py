@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from botd.cli.decisions import decisions
 from botd.cli.status import plain, status, when
+from botd.core.restraint import Cause, Verb
 from botd.errors import BotdError, InputInvalid, StateCorrupt
 from botd.ports import Batch
 from botd.runtime.lock import StateLock
@@ -90,6 +91,32 @@ def test_status_shows_session_equity_positions_and_signals(path: Path) -> None:
         "recorded only",
     ):
         assert expected in output
+
+
+def test_status_tells_the_trading_state_and_what_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "botd.sqlite3"
+    records = (
+        samples.trading_state(1, reason="odd prices"),
+        samples.trading_state(2, verb=Verb.HOLD, cause=Cause.LOOP_STALLED, who="watchdog", reason=""),
+    )
+    samples.journal_with(path, *records).close()
+    lines = run("status", "--state", str(path)).splitlines()
+    assert [line for line in lines if line.startswith(("trading ", "   "))] == [
+        "trading  halted since 2023-11-14 22:13:20 UTC, file, by ann: odd prices; 'botd resume' lifts it",
+        "trading  reducing since 2023-11-14 22:13:20 UTC, loop_stalled, by watchdog",
+    ]
+    (tmp_path / "RESUME").touch()
+    assert f"a resume is asked for and not taken up yet ({tmp_path}/RESUME)" in run(
+        "status", "--state", str(path)
+    )
+
+
+def test_status_of_an_active_bot_says_so_and_that_a_halt_is_asked_for(path: Path) -> None:
+    assert "\ntrading  active\n" in run("status", "--state", str(path))
+    halt = path.parent / "HALT"
+    halt.touch()
+    assert f"a halt is asked for and not taken up yet ({halt})" in run("status", "--state", str(path))
+    halt.unlink()
 
 
 def test_status_of_a_named_session(path: Path) -> None:

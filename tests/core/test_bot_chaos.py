@@ -11,7 +11,7 @@ import pytest
 
 from botd.core.events import AmendOrder, CancelOrder, Command, OrderType, Side, SubmitOrder
 from botd.core.records import IntentRecord, OrderRecord, RiskRecord, TradeRecord
-from botd.core.risk import TradingState
+from botd.core.restraint import Cause, TradingCommand, Verb
 from tests.core.scene import NO_LIMITS, Scene, strategy
 
 ROWS = 400
@@ -167,7 +167,8 @@ def settle(scene: Scene, venue: Venue) -> None:
     venue.chance = random.Random(0)
     venue.chance.random = lambda: 0.5  # type: ignore[method-assign]
     venue.chance.randint = lambda low, high: high  # type: ignore[method-assign]
-    scene.bot.desk.trading_state = TradingState.HALTED  # no entry from here on
+    halt = TradingCommand(verb=Verb.HALT, cause=Cause.COMMAND, who="test")  # no entry from here on
+    venue.send(ROWS, scene.bot.obey(halt, scene.now_us))
     for row in range(ROWS, ROWS + 200):
         venue.send(row, scene.row(100 + 3 * (row // 10 % 2)))
         venue.step(row)

@@ -8,7 +8,7 @@ import numpy as np
 
 from botd.core.events import OrderFilled
 from botd.core.instrument import InstrumentId
-from botd.core.records import PortfolioSnapshot
+from botd.core.updates import PortfolioSnapshot
 from tests.core.scene import HOUR, PERP, SECOND, T0, D, Scene, bought, rows, strategy, submitted
 
 ETH = replace(PERP, id=InstrumentId("ETH/USDT:USDT"), base="ETH")

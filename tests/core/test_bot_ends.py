@@ -11,13 +11,14 @@ import pytest
 from botd.core.codec import answers_of, answers_text, command_of, command_text
 from botd.core.events import CancelOrder, ClientOrderId, OrderAccepted, RequestRefused
 from botd.core.instrument import InstrumentId
-from botd.core.outcomes import DenyReason, OrderStatus
+from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import Portfolio
-from botd.core.records import AlertRecord, OrderRecord, PortfolioSnapshot, PositionUpdate, RiskRecord
+from botd.core.records import OrderRecord
+from botd.core.updates import AlertRecord, PortfolioSnapshot, PositionUpdate
 from botd.engine import machine
 from botd.engine.layout import N_INPUT
 from botd.errors import InvariantBroken, StateCorrupt
-from tests.core.scene import NO_LIMITS, PERP, SECOND, T0, Scene, bought, only, strategy, submitted
+from tests.core.scene import PERP, SECOND, T0, Scene, bought, only, strategy, submitted
 
 NOBODY = ClientOrderId("other-1")
 
@@ -189,21 +190,3 @@ def test_working_entry_whose_order_is_over_counts_for_nothing() -> None:
     assert table is not None
     table.to(OrderStatus.NEVER_ARRIVED)
     assert list(desk.working_entries()) == []
-
-
-def test_B17_rejects_in_a_row_are_cried_out_and_stop_entries_for_an_hour() -> None:  # noqa: N802
-    scene = Scene(strategy(), limits=replace(NO_LIMITS, rejects_in_a_row_max=2))
-    for _ in range(2):
-        scene.reject(submitted(scene.row(101)))
-        scene.row(99)
-    last = scene.second - 1
-    assert [one.severity for one in scene.of(AlertRecord) if one.type == "rejects_in_a_row"] == ["critical"]
-    assert scene.row(101) == []
-    risk = scene.of(RiskRecord)[-1]
-    assert (risk.reason, risk.limit, risk.actual) == (DenyReason.REJECTS_IN_A_ROW, 2, 2)
-    scene.row(99)
-    assert scene.row(101, at=last + 3599) == []
-    scene.row(99)
-    order = submitted(scene.row(101, at=last + 3602))
-    scene.reject(order)
-    assert scene.bot.desk.rejects == 1  # a row of its own

@@ -9,9 +9,9 @@ import pytest
 
 from botd.core.events import CancelOrder, DecisionKey, OrderType, Section, Side, TimeInForce
 from botd.core.outcomes import DenyReason, OrderStatus
-from botd.core.records import AlertRecord, IntentRecord, OrderRecord, OrderUpdate, RiskRecord, SignalRecord
-from botd.core.risk import TradingState
+from botd.core.records import IntentRecord, OrderRecord, RiskRecord, SignalRecord
 from botd.core.settings import ExecutionSettings
+from botd.core.updates import AlertRecord, OrderUpdate
 from botd.engine.machine import ENTERING, IDLE, IN_POSITION, SIGNALLED
 from tests.core.scene import (
     MINUTE,
@@ -200,13 +200,6 @@ def test_unknown_price_on_the_side_to_trade_is_a_denial() -> None:
     assert scene.row(101, ask=0) == []
     assert scene.of(RiskRecord)[0].reason is DenyReason.PRICE_UNKNOWN
     assert scene.of(IntentRecord)[0].sizing == "no price is known on the side to trade"
-
-
-def test_halted_account_denies() -> None:
-    scene = Scene(strategy())
-    scene.bot.desk.trading_state = TradingState.HALTED
-    assert scene.row(101) == []
-    assert scene.of(RiskRecord)[0].reason is DenyReason.TRADING_HALTED
 
 
 def test_short_sells_at_the_bid_and_bounds_from_below() -> None:

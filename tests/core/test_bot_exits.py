@@ -17,15 +17,8 @@ from botd.core.events import (
     SubmitOrder,
     TimeInForce,
 )
-from botd.core.records import (
-    AlertRecord,
-    IntentRecord,
-    OrderRecord,
-    PositionUpdate,
-    RiskRecord,
-    SignalRecord,
-    TradeRecord,
-)
+from botd.core.records import IntentRecord, OrderRecord, RiskRecord, SignalRecord, TradeRecord
+from botd.core.updates import AlertRecord, PositionUpdate
 from botd.engine.machine import DID_TAKE_PROFIT, IDLE, IN_POSITION
 from botd.errors import InvariantBroken
 from tests.core.scene import PERP, Scene, bought, strategy, submitted

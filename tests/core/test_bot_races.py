@@ -8,7 +8,8 @@ import numpy as np
 
 from botd.core.events import AmendOrder, CancelOrder, ClientOrderId, Section
 from botd.core.outcomes import OrderStatus
-from botd.core.records import AlertRecord, FillRecord, OrderUpdate, PositionUpdate, TradeRecord
+from botd.core.records import FillRecord, TradeRecord
+from botd.core.updates import AlertRecord, OrderUpdate, PositionUpdate
 from botd.engine.machine import ENTERING, IDLE, IN_POSITION, SIGNALLED
 from tests.core.scene import PERP, Scene, bought, only, rows, strategy, submitted
 

@@ -13,16 +13,8 @@ from botd.core.decisions import canonical_line
 from botd.core.events import CancelOrder, ClientOrderId, Section, Side, SubmitOrder
 from botd.core.instrument import InstrumentId
 from botd.core.recorder import Recorder
-from botd.core.records import (
-    AlertRecord,
-    IntentRecord,
-    OrderRecord,
-    OrderUpdate,
-    PortfolioSnapshot,
-    PositionUpdate,
-    RiskRecord,
-    SignalRecord,
-)
+from botd.core.records import IntentRecord, OrderRecord, RiskRecord, SignalRecord
+from botd.core.updates import AlertRecord, OrderUpdate, PortfolioSnapshot, PositionUpdate
 from botd.engine.machine import ENTERING, IDLE, IN_POSITION
 from botd.errors import InvariantBroken
 from tests.core.scene import MINUTE, PERP, SECOND, T0, D, Scene, bought, only, rows, strategy, submitted

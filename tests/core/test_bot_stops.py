@@ -16,12 +16,8 @@ from botd.core.events import (
     Side,
     TimeInForce,
 )
-from botd.core.records import (
-    AlertRecord,
-    OrderRecord,
-    SignalRecord,
-    TradeRecord,
-)
+from botd.core.records import OrderRecord, SignalRecord, TradeRecord
+from botd.core.updates import AlertRecord
 from botd.engine.machine import IDLE
 from tests.core.scene import PERP, SECOND, T0, Scene, bought, only, strategy, submitted
 

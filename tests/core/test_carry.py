@@ -12,9 +12,9 @@ from botd.core.bot import Bot, LaneSpec
 from botd.core.carry import adopt_stops, carry
 from botd.core.events import CancelOrder, Command, OrderType, Section, Side, SubmitOrder
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
-from botd.core.records import AlertRecord
 from botd.core.runner import ExitGoal
 from botd.core.settings import CoreSettings
+from botd.core.updates import AlertRecord
 from botd.engine.machine import FIRED, IDLE, IN_POSITION, SIGNALLED, WORDS
 from botd.errors import InputInvalid
 from botd.language.strategy import read_strategy

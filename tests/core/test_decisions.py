@@ -15,15 +15,8 @@ from botd.core.decisions import canonical_line, digest
 from botd.core.events import ClientOrderId, OrderType, Section, Side, TimeInForce
 from botd.core.instrument import InstrumentId
 from botd.core.outcomes import DenyReason, OrderStatus
-from botd.core.records import (
-    AlertRecord,
-    OrderUpdate,
-    PortfolioSnapshot,
-    PositionUpdate,
-    Record,
-    RiskRecord,
-    SignalRecord,
-)
+from botd.core.records import Record, RiskRecord, SignalRecord
+from botd.core.updates import AlertRecord, OrderUpdate, PortfolioSnapshot, PositionUpdate
 from botd.store.rows import DECISIONS as TABLES
 from tests.core.amounts import fill_of, intent_of, order_of, trade_of
 from tests.core.scene import PERP
@@ -143,8 +136,8 @@ LINES = [
     '"qty":"0.1","realized_pnl":"-100.02","rule":"crash","section":"E1","side":"long","strategy":"s"}',
 ]
 
-# What a second run may write differently, and what is text for people.
-LEFT_OUT = {"seq", "intent_seq", "client_order_id", "trade_id", "sizing"}
+# What a second run may write differently, what is text for people, and who halted it when.
+LEFT_OUT = {"seq", "intent_seq", "client_order_id", "trade_id", "sizing", "cause", "since_us"}
 
 
 def other_than(value: Any) -> Any:

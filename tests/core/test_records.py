@@ -9,7 +9,8 @@ import pytest
 
 from botd.core.events import ClientOrderId, DecisionKey, Section, Side
 from botd.core.outcomes import OrderStatus
-from botd.core.records import IntentRecord, OrderUpdate, PortfolioSnapshot, PositionUpdate
+from botd.core.records import IntentRecord
+from botd.core.updates import OrderUpdate, PortfolioSnapshot, PositionUpdate
 from tests.core.scene import PERP
 
 D = Decimal

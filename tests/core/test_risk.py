@@ -11,7 +11,8 @@ import pytest
 from botd.core.events import Side
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
 from botd.core.outcomes import DenyReason
-from botd.core.risk import Denial, EntryIntent, RiskView, TradingState, check_entry
+from botd.core.restraint import Cause, Restraint, TradingState
+from botd.core.risk import Denial, EntryIntent, RiskView, check_entry
 from botd.core.settings import Limits
 
 D = Decimal
@@ -41,7 +42,6 @@ WIDE = Limits(
     margin_use_max=D(1000),
     losing_streak_max=1000,
     orders_per_minute_max=1000,
-    rejects_in_a_row_max=1000,
     equity_min=D(0),
 )
 
@@ -152,7 +152,6 @@ def test_amount_limit_allows_at_the_limit_and_denies_over_it(
         (R.POSITIONS_MAX, {"positions_max": 5}, "positions_count", 5),
         (R.LOSING_STREAK_MAX, {"losing_streak_max": 6}, "losing_streak", 6),
         (R.ORDERS_PER_MINUTE, {"orders_per_minute_max": 30}, "orders_last_minute", 30),
-        (R.REJECTS_IN_A_ROW, {"rejects_in_a_row_max": 5}, "rejects_in_a_row", 5),
     ],
 )
 def test_count_limit_allows_under_the_limit_and_denies_at_it(
@@ -214,9 +213,15 @@ def test_ratio_limit_answers_before_the_dollar_limit() -> None:
     assert check(101, limits=limits) == Denial(R.POSITION_MAX, D(100), D(101))
 
 
-@pytest.mark.parametrize("state", [TradingState.REDUCING, TradingState.HALTED])
-def test_entry_while_reducing_or_halted_is_denied(state: TradingState) -> None:
-    assert check(trading=state) == Denial(R.TRADING_HALTED)
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [(TradingState.REDUCING, R.TRADING_REDUCING), (TradingState.HALTED, R.TRADING_HALTED)],
+)
+def test_entry_while_reducing_or_halted_is_denied_with_cause_and_since(
+    state: TradingState, reason: DenyReason
+) -> None:
+    restraint = Restraint(state=state, cause=Cause.SIGNAL, who="kill", reason="", since_us=77)
+    assert check(restraint=restraint) == Denial(reason, cause=Cause.SIGNAL, since_us=77)
 
 
 @pytest.mark.parametrize("price", [None, 0, -1])
@@ -289,8 +294,9 @@ def test_margin_use_counts_what_is_used_already() -> None:
 BROKEN: dict[str, Any] = {
     "instrument": replace(SPOT, min_notional=D(10), leverage=D(2)),
     "limits": Limits(position_max_usd=D(60)),
-    "trading": TradingState.HALTED,
-    "rejects_in_a_row": 9,
+    "restraint": Restraint(
+        state=TradingState.HALTED, cause=Cause.FILE, who="somebody", reason="", since_us=1
+    ),
     "orders_last_minute": 99,
     "price": None,
     "data_confirmed": False,
@@ -302,8 +308,7 @@ BROKEN: dict[str, Any] = {
     "balance_free": D(0),
 }
 MENDING: list[tuple[DenyReason, dict[str, Any]]] = [
-    (R.TRADING_HALTED, {"trading": TradingState.ACTIVE}),
-    (R.REJECTS_IN_A_ROW, {"rejects_in_a_row": 0}),
+    (R.TRADING_HALTED, {"restraint": None}),
     (R.ORDERS_PER_MINUTE, {"orders_last_minute": 0}),
     (R.PRICE_UNKNOWN, {"price": 10_000}),
     (R.DATA_UNCONFIRMED, {"data_confirmed": True}),

@@ -11,7 +11,8 @@ from botd.core.carry import carry
 from botd.core.events import AmendOrder
 from botd.core.outcomes import DenyReason, OrderStatus
 from botd.core.portfolio import UNOWNED
-from botd.core.records import AlertRecord, FillRecord, PositionUpdate, RiskRecord
+from botd.core.records import FillRecord, RiskRecord
+from botd.core.updates import AlertRecord, PositionUpdate
 from botd.engine.machine import IN_POSITION
 from botd.errors import InputInvalid
 from tests.core.scene import PERP, SPOT, Scene, bought, only, strategy, submitted

@@ -10,7 +10,8 @@ import pytest
 from botd.core import records
 from botd.core.events import Answer, Command
 from botd.core.portfolio import Position
-from botd.core.records import AlertRecord, Record
+from botd.core.records import Record
+from botd.core.updates import AlertRecord
 from botd.core.values import maker, value
 
 KINDS = [*get_args(Record), *get_args(Command), *get_args(Answer)]

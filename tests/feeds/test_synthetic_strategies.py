@@ -11,8 +11,9 @@ import pytest
 
 from botd.core.bot import Bot, LaneSpec
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
-from botd.core.records import PortfolioSnapshot, Record, RiskRecord, TradeRecord
+from botd.core.records import Record, RiskRecord, TradeRecord
 from botd.core.settings import CoreSettings
+from botd.core.updates import PortfolioSnapshot
 from botd.feeds.synthetic import SyntheticFeed
 from botd.language.strategy import read_strategy
 from botd.language.typed import Strategy

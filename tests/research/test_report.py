@@ -11,7 +11,8 @@ import pytest
 from botd.core.events import Section, Side
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
 from botd.core.outcomes import DenyReason
-from botd.core.records import PortfolioSnapshot, PositionUpdate, Record, RiskRecord, SignalRecord, TradeRecord
+from botd.core.records import Record, RiskRecord, SignalRecord, TradeRecord
+from botd.core.updates import PortfolioSnapshot, PositionUpdate
 from botd.engine import layout as col
 from botd.engine.layout import N_INPUT
 from botd.ports import Chunk

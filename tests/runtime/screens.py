@@ -7,7 +7,8 @@ from botd.core.bot import Bot
 from botd.core.events import ClientOrderId, OrderType, Section, Side, TimeInForce
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
 from botd.core.outcomes import DenyReason
-from botd.core.records import AlertRecord, IntentRecord, OrderRecord, RiskRecord, SignalRecord, TradeRecord
+from botd.core.records import IntentRecord, OrderRecord, RiskRecord, SignalRecord, TradeRecord
+from botd.core.updates import AlertRecord
 from botd.language.strategy import read_strategy
 from botd.language.typed import Strategy
 from tests.core.amounts import intent_of, order_of, trade_of

@@ -14,11 +14,11 @@ from rich.console import Console
 from botd.core.bot import Bot
 from botd.core.outcomes import DenyReason
 from botd.core.records import Record
-from botd.core.risk import TradingState
+from botd.core.restraint import Cause, Restraint, TradingCommand, TradingState, Verb
 from botd.runtime.panels import Frame, Heading, draw
 from botd.runtime.tally import Tally, money
 from botd.runtime.terminal import LINES_MAX, Screen
-from botd.runtime.view import AccountView, LaneView, Phase, PositionView, View
+from botd.runtime.view import AccountView, LaneView, Phase, PositionView, View, look
 from botd.telemetry import configure_logging
 from tests.runtime.manual_clock import ManualClock
 from tests.runtime.screens import NXS, SECOND, T0, D, Records, hold, instrument
@@ -78,6 +78,13 @@ def test_picture_before_the_first_row_says_so() -> None:
     assert "waiting for the first rows" in text
 
 
+def test_picture_says_what_halts_trading_and_how_to_go_on(bot: Bot) -> None:
+    bot.obey(TradingCommand(verb=Verb.HALT, cause=Cause.SIGNAL, who="process 7", reason="SIGUSR1"), T0)
+    text = text_of(Frame(heading=Heading(mode="paper"), view=look(bot, T0)))
+    assert row_with(text, " paper ").split()[2] == "halted"
+    assert "halted since 2025-11-21 14:03:22 UTC, signal, by process 7: SIGUSR1; 'botd resume'" in text
+
+
 def random_view(rng: random.Random) -> View:
     names = [f"COIN{k}/{rng.choice(['USDT:USDT', 'BTC'])}" for k in range(rng.randrange(1, 40))]
     known = [instrument(name, rng.choice(["0.1", "0.00000001", "0.0005"])) for name in names]
@@ -105,7 +112,11 @@ def random_view(rng: random.Random) -> View:
         AccountView(ccy, D(1), D(1), rng.choice([None, D(rng.randrange(10**9))]), D(-5), D(1), rng.random())
         for ccy in ("USDT", "BTC", "EUR")[: rng.randrange(1, 4)]
     )
-    return View(T0, 10**9, rng.choice(list(TradingState)), lanes, positions, accounts)
+    restraints = tuple(
+        Restraint(state=state, cause=Cause.FILE, who="ann", reason="why " * 50, since_us=T0)
+        for state in rng.choices([TradingState.HALTED, TradingState.REDUCING], k=rng.randrange(4))
+    )
+    return View(T0, 10**9, rng.choice(list(TradingState)), lanes, positions, accounts, restraints)
 
 
 def test_any_picture_fits_its_terminal(make: Records) -> None:

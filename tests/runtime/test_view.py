@@ -6,9 +6,9 @@ from botd.core.bot import Bot, LaneSpec
 from botd.core.events import Section, Side
 from botd.core.outcomes import DenyReason
 from botd.core.records import Record, RiskRecord, SignalRecord
-from botd.core.risk import TradingState
+from botd.core.restraint import Cause, TradingCommand, TradingState, Verb
 from botd.core.settings import CoreSettings
-from botd.runtime.tally import Tally, money, number, percent, span, why
+from botd.runtime.tally import Tally, money, number, percent, restraint_text, span, why
 from botd.runtime.view import Phase, look
 from tests.runtime.screens import BTC, NXS, SECOND, T0, D, Records, hold, instrument, strategy
 
@@ -60,6 +60,20 @@ def test_look_at_a_bot_without_rows_knows_no_price() -> None:
     assert (view.lanes[0].last, view.rows) == (None, 0)
     assert (view.positions[0].mark, view.positions[0].unrealized) == (None, None)
     assert (view.accounts[0].equity, view.accounts[0].drawdown) == (None, None)
+
+
+def test_look_copies_what_restrains_trading(bot: Bot) -> None:
+    for verb, cause in ((Verb.HOLD, Cause.LOOP_STALLED), (Verb.HALT, Cause.FILE)):
+        bot.obey(TradingCommand(verb=verb, cause=cause, who="ann", reason="odd prices"), T0)
+    view = look(bot, T0)
+    assert view.trading is TradingState.HALTED
+    assert [one.cause for one in view.restraints] == [Cause.LOOP_STALLED, Cause.FILE]
+    assert [restraint_text(one) for one in view.restraints] == [
+        "reducing since 2025-11-21 14:03:22 UTC, loop_stalled, by ann: odd prices",
+        "halted since 2025-11-21 14:03:22 UTC, file, by ann: odd prices; 'botd resume' lifts it",
+    ]
+    bot.obey(TradingCommand(verb=Verb.RESUME, cause=Cause.COMMAND, who="ann"), T0)
+    assert len(view.restraints) == 2
 
 
 # ---- counting -----------------------------------------------------------------------------------
@@ -120,6 +134,9 @@ def test_why_names_confidence_rule_and_values(make: Records) -> None:
     assert why(make.signal(Section.O1, reason="when", values=())) == "no longer wanted"
     denial = make.risk(make.intent(), reason=DenyReason.PRICE_UNKNOWN, limit=None, actual=None)
     assert why(denial) == "price_unknown"
+    terms = {"limit": None, "actual": None, "cause": Cause.SIGNAL, "since_us": T0}
+    halted = make.risk(make.intent(), reason=DenyReason.TRADING_HALTED, **terms)
+    assert why(halted) == "trading_halted, signal since 2025-11-21 14:03:22"
 
 
 @pytest.mark.parametrize(

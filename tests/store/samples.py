@@ -23,18 +23,16 @@ from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
 from botd.core.outcomes import DenyReason, OrderStatus
 from botd.core.portfolio import Position
 from botd.core.records import (
-    AlertRecord,
     FillRecord,
     IntentRecord,
     OrderRecord,
-    OrderUpdate,
-    PortfolioSnapshot,
-    PositionUpdate,
     Record,
     RiskRecord,
     SignalRecord,
     TradeRecord,
 )
+from botd.core.restraint import Cause, TradingState, Verb
+from botd.core.updates import AlertRecord, OrderUpdate, PortfolioSnapshot, PositionUpdate, TradingStateRecord
 from botd.ports import Batch, Cursor, SessionInfo
 from botd.store.journal import SqliteJournal, open_state
 from botd.store.queries import StateReader
@@ -235,6 +233,21 @@ def alert(seq: int, **changes: Any) -> AlertRecord:
     return AlertRecord(**(values | changes))  # type: ignore[arg-type]
 
 
+def trading_state(seq: int, **changes: Any) -> TradingStateRecord:
+    values: dict[str, Any] = {
+        "seq": seq,
+        "ts_us": T0 + seq,
+        "scope": "account",
+        "verb": Verb.HALT,
+        "state": TradingState.HALTED,
+        "cause": Cause.FILE,
+        "who": "ann",
+        "reason": "odd prices",
+        "since_us": T0 + seq,
+    }
+    return TradingStateRecord(**(values | changes))
+
+
 def entry() -> tuple[Record, ...]:
     """A signal, its entry, approved, sent and filled: seq 1 to 8."""
     return (
@@ -313,6 +326,10 @@ BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "type": st.sampled_from(OrderType),
     "tif": st.sampled_from(TimeInForce),
     "key": KEYS,
+    "since_us": INT64,
+    "cause": st.sampled_from(Cause),
+    "verb": st.sampled_from(Verb),
+    "state": st.sampled_from(TradingState),
     "traded": st.builds(replace, st.just(TRADED), tick_size=STEPS, lot_size=STEPS),
 }
 EXCEPTIONS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
@@ -321,6 +338,8 @@ EXCEPTIONS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
         "approved": st.booleans(),
         "reason": st.none() | st.sampled_from(DenyReason),
         **dict.fromkeys(("limit", "actual"), st.none() | MONEY),
+        "cause": st.none() | st.sampled_from(Cause),
+        "since_us": st.none() | INT64,
     },
     Position: {"qty": st.just(0), "cost": st.just(0), "unexplained": st.just(False)},
     AlertRecord: {"type": WORDS, "strategy": st.none() | WORDS, "instrument": st.none() | WORDS},
@@ -340,4 +359,4 @@ def any_record(kind: type[Any], seq: int = 1, **fixed: Any) -> st.SearchStrategy
 
 
 EVERY_PLAIN_KIND = (SignalRecord, IntentRecord, OrderRecord, FillRecord, TradeRecord)
-BOOK_KINDS = (PortfolioSnapshot, AlertRecord)
+BOOK_KINDS = (PortfolioSnapshot, AlertRecord, TradingStateRecord)

@@ -61,14 +61,18 @@ def test_every_decision_comes_back_bit_for_bit(shared: Path, data: st.DataObject
 
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
-def test_snapshots_and_alerts_come_back_bit_for_bit(shared: Path, data: st.DataObject) -> None:
+def test_snapshots_alerts_and_trading_states_come_back_bit_for_bit(shared: Path, data: st.DataObject) -> None:
     written = [
         data.draw(samples.any_record(kind, seq)) for seq, kind in enumerate(samples.BOOK_KINDS, start=1)
     ]
     name = f"b{scalar(shared, 'SELECT count(*) FROM sessions')}"
     journal_with(shared, *written, session=name).close()
     with StateReader(shared) as reader:
-        found = [*reader.equity_curve(name), *reader.recent_alerts(name)]
+        found = [
+            *reader.equity_curve(name),
+            *reader.recent_alerts(name),
+            *reader.trading_states(name),
+        ]
     assert [repr(record) for record in found] == [repr(record) for record in written]
 
 

@@ -11,7 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from botd.core.events import Section
 from botd.core.outcomes import DenyReason, OrderStatus
-from botd.core.records import PortfolioSnapshot, TradeRecord
+from botd.core.records import TradeRecord
+from botd.core.restraint import Cause, TradingState, Verb
+from botd.core.updates import PortfolioSnapshot
 from botd.errors import InputInvalid
 from botd.ports import Batch
 from botd.store.journal import open_state
@@ -157,6 +159,24 @@ def test_orders_positions_and_alerts(reader: StateReader) -> None:
     assert reader.recent_alerts("s1") == (samples.alert(17),)
 
 
+def test_what_restrains_trading_is_what_began_and_was_not_lifted(tmp_path: Path) -> None:
+    halt = samples.trading_state(1)
+    hold = samples.trading_state(2, verb=Verb.HOLD, cause=Cause.LOOP_STALLED)
+    release = samples.trading_state(3, verb=Verb.RELEASE, cause=Cause.LOOP_STALLED, since_us=hold.since_us)
+    path = tmp_path / "botd.sqlite3"
+    samples.journal_with(path, halt, hold, release).close()
+    with StateReader(path) as reader:
+        assert reader.trading_states("s1", limit=2) == (hold, release)
+        (restraint,) = reader.restraints("s1")
+        assert (restraint.state, restraint.cause, restraint.who, restraint.since_us) == (
+            TradingState.HALTED,
+            Cause.FILE,
+            "ann",
+            halt.ts_us,
+        )
+        assert reader.restraints("none") == ()
+
+
 def test_trades_and_equity(reader: StateReader) -> None:
     (trade,) = reader.trades("s1")
     assert samples.said(trade, TradeRecord) == samples.said(TRADE)
@@ -166,7 +186,7 @@ def test_trades_and_equity(reader: StateReader) -> None:
     assert reader.trades("old") == ()
 
 
-def test_decision_records_may_be_left_half_way(reader: StateReader) -> None:
+def test_decisions_may_be_left_half_way(reader: StateReader) -> None:
     records = reader.decisions("s1")
     kind, row = next(records)
     assert samples.said(row, kind) == samples.said(samples.signal(1))

@@ -17,6 +17,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
+from botd.core.outcomes import DenyReason
+from botd.core.records import RiskRecord
 from botd.errors import BotdError, InputInvalid, NewerSchema, SecondDaemon, StateCorrupt
 from botd.ports import Batch
 from botd.store import migrate
@@ -31,8 +33,8 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:
@@ -56,8 +58,8 @@ def path(tmp_path: Path) -> Path:
 def lineage_with_next(tmp_path: Path, failure: str = "") -> Lineage:
     folder = tmp_path / "migrations"
     shutil.copytree(LINEAGE.migrations, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.pyc"))
-    (folder / "versions" / "r0002_next.py").write_text(NEXT.format(failure=failure or "pass"))
-    return Lineage(revisions=("0001", "0002"), migrations=folder)
+    (folder / "versions" / "r0003_next.py").write_text(NEXT.format(failure=failure or "pass"))
+    return Lineage(revisions=(*LINEAGE.revisions, "0003"), migrations=folder)
 
 
 def dump(path: Path) -> list[str]:
@@ -99,20 +101,38 @@ def test_upgrade_keeps_the_rows_and_copies_the_file_first(path: Path, tmp_path: 
     connection = open_checked(path, lineage_with_next(tmp_path))
     assert connection.execute("SELECT status, note FROM orders").fetchall() == [("filled", "upgraded")]
     assert connection.execute("SELECT order_id FROM live_orders").fetchall() == [("b-1",)]
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
-    assert dump(tmp_path / "botd.sqlite3.before-0002") == before
-    with StateReader(tmp_path / "botd.sqlite3.before-0002") as reader:
+    assert dump(tmp_path / "botd.sqlite3.before-0003") == before
+    with StateReader(tmp_path / "botd.sqlite3.before-0003") as reader:
         assert reader.cursor("s1") == samples.cursor(4)
+
+
+def test_upgrade_from_the_first_schema_keeps_its_denials(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite3"
+    first = Lineage(revisions=("0001",), migrations=LINEAGE.migrations)
+    old = open_checked(path, first)
+    old.execute("INSERT INTO sessions VALUES ('s1', 'paper', 'f', 'h', 1, NULL, 'running', 'paper')")
+    old.execute(
+        "INSERT INTO risk_decisions (session_id, seq, intent_seq, strategy, instrument, row_number, ts_us, "
+        "approved, reason) VALUES ('s1', 2, 1, 'dip', 'BTC/USDT', 7, 8, 0, 'rejects_in_a_row')"
+    )
+    old.close()
+    open_state(path).close()
+    with StateReader(path) as reader:
+        ((kind, risk),) = reader.decisions("s1")
+        assert kind is RiskRecord
+        assert (risk.reason, risk.cause, risk.since_us) == (DenyReason.REJECTS_IN_A_ROW, None, None)
+        assert reader.trading_states("s1") == ()
 
 
 def test_upgrade_happens_once(path: Path, tmp_path: Path) -> None:
     lineage = lineage_with_next(tmp_path)
     open_checked(path, lineage).close()
-    (tmp_path / "botd.sqlite3.before-0002").unlink()
+    (tmp_path / "botd.sqlite3.before-0003").unlink()
     open_checked(path, lineage).close()
-    assert not (tmp_path / "botd.sqlite3.before-0002").exists()
+    assert not (tmp_path / "botd.sqlite3.before-0003").exists()
 
 
 def test_upgrade_copies_what_a_killed_daemon_left_in_the_wal(path: Path, tmp_path: Path) -> None:
@@ -124,7 +144,7 @@ def test_upgrade_copies_what_a_killed_daemon_left_in_the_wal(path: Path, tmp_pat
         shutil.copy(tmp_path / name, killed / name)
     journal.close()
     open_checked(killed / "botd.sqlite3", lineage_with_next(tmp_path)).close()
-    with StateReader(killed / "botd.sqlite3.before-0002") as reader:
+    with StateReader(killed / "botd.sqlite3.before-0003") as reader:
         assert reader.cursor("s1") == samples.cursor(5)
 
 
@@ -151,7 +171,7 @@ def test_newer_schema_is_refused_and_untouched(path: Path, tmp_path: Path) -> No
     open_checked(path, lineage_with_next(tmp_path)).close()
     before = path.read_bytes()
     for opening in (open_state, StateReader):
-        with pytest.raises(NewerSchema, match="schema 0002, this one knows 0001") as refused:
+        with pytest.raises(NewerSchema, match="schema 0003, this one knows 0002") as refused:
             opening(path)
         assert one_line(refused.value)
         assert refused.value.exit_code == 7

@@ -1,0 +1,148 @@
+"""Halting, holding, releasing and resuming: what a trading command does to the desk.
+
+A halt and a hold deny every entry; exits never ask. A halt also cancels the entries that still wait at
+the venue: what fills an hour later is new risk too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from botd.core.desk import Desk
+from botd.core.restraint import Cause, Restraint, TradingCommand, TradingState, Verb, gravest
+from botd.core.runner import Runner
+from botd.core.updates import TradingStateRecord
+
+REJECTS_KEPT_US: Final = 3_600_000_000
+ACCOUNT: Final = "account"  # the only scope there is; a strategy or an instrument will be another
+
+_BEGINS: Final = {Verb.HALT: TradingState.HALTED, Verb.HOLD: TradingState.REDUCING}
+# how loud, and what the alert of a verb is called
+_ALERTS: Final = {
+    Verb.HALT: ("critical", "trading_halted"),
+    Verb.HOLD: ("high", "trading_held"),
+    Verb.RELEASE: ("medium", "trading_released"),
+    Verb.RESUME: ("medium", "trading_resumed"),
+}
+
+
+def obey(desk: Desk, command: TradingCommand, ts_us: int) -> None:
+    """Carry out a command; one that changes nothing leaves no trace."""
+    state = _BEGINS.get(command.verb)
+    if state is None:
+        _lift(desk, command, ts_us)
+    elif changes(desk, command):
+        _begin(desk, command, state, ts_us)
+
+
+def changes(desk: Desk, command: TradingCommand) -> bool:
+    """Return whether a command would change anything."""
+    state = _BEGINS.get(command.verb)
+    if state is None:
+        return bool(_lifted_by(desk, command))
+    return all((one.state, one.cause) != (state, command.cause) for one in desk.restraints)
+
+
+def count_reject(desk: Desk, ts_us: int) -> None:
+    """Count an entry that the venue rejected; one long after the last begins a row of its own."""
+    desk.rejects = desk.rejects + 1 if ts_us - desk.rejected_us < REJECTS_KEPT_US else 1
+    desk.rejected_us = ts_us
+
+
+def after_reject(desk: Desk, runner: Runner, ts_us: int) -> None:
+    """Halt once the venue has rejected too many entries in a row.
+
+    A strategy's own limit may be tighter than the account's and never looser: the venue refuses the
+    account.
+    """
+    own = desk.limits_of(runner.strategy).rejects_in_a_row_max
+    limit = min(own, desk.settings.limits.rejects_in_a_row_max)
+    if desk.rejects >= limit:
+        reason = f"the venue rejected {desk.rejects} entries in a row"
+        halt = TradingCommand(verb=Verb.HALT, cause=Cause.REJECTS_IN_A_ROW, who="botd", reason=reason)
+        obey(desk, halt, ts_us)
+
+
+def inherit(desk: Desk, standing: Sequence[Restraint]) -> None:
+    """Take over what restrained the account in a session before this one."""
+    known = {(one.state, one.cause) for one in desk.restraints}
+    desk.restraints += [one for one in standing if (one.state, one.cause) not in known]
+    desk.restraint = gravest(desk.restraints)
+
+
+def restate(desk: Desk, ts_us: int) -> None:
+    """Record what stands: a new session begins with it."""
+    for one in desk.restraints:
+        verb = Verb.HALT if one.state is TradingState.HALTED else Verb.HOLD
+        _record(desk, verb, one, one.who, one.reason, ts_us)
+
+
+def standing(records: Iterable[TradingStateRecord]) -> tuple[Restraint, ...]:
+    """Return what stands after these records of one session, oldest first."""
+    found: dict[tuple[TradingState, Cause], Restraint] = {}
+    for one in records:
+        state = _BEGINS.get(one.verb)
+        if state is not None:
+            found[state, one.cause] = Restraint(
+                state=state, cause=one.cause, who=one.who, reason=one.reason, since_us=one.since_us
+            )
+        else:
+            lifted = TradingState.HALTED if one.verb is Verb.RESUME else TradingState.REDUCING
+            found.pop((lifted, one.cause), None)
+    return tuple(found.values())
+
+
+def _begin(desk: Desk, command: TradingCommand, state: TradingState, ts_us: int) -> None:
+    restraint = Restraint(
+        state=state, cause=command.cause, who=command.who, reason=command.reason, since_us=ts_us
+    )
+    desk.restraints.append(restraint)
+    desk.restraint = gravest(desk.restraints)
+    _record(desk, command.verb, restraint, command.who, command.reason, ts_us)
+    _alert(desk, command, command.cause, ts_us)
+    if state is TradingState.HALTED:
+        for runner in list(desk.working):
+            desk.cancel(runner.memory.entry_id, ts_us)
+
+
+def _lift(desk: Desk, command: TradingCommand, ts_us: int) -> None:
+    lifted = _lifted_by(desk, command)
+    desk.restraints = [one for one in desk.restraints if one not in lifted]
+    desk.restraint = gravest(desk.restraints)
+    for one in lifted:
+        _record(desk, command.verb, one, command.who, command.reason, ts_us)
+        _alert(desk, command, one.cause, ts_us)
+    if command.verb is Verb.RESUME:
+        desk.rejects = 0
+
+
+def _lifted_by(desk: Desk, command: TradingCommand) -> list[Restraint]:
+    if command.verb is Verb.RESUME:
+        return [one for one in desk.restraints if one.state is TradingState.HALTED]
+    held = [one for one in desk.restraints if one.state is TradingState.REDUCING]
+    return [one for one in held if one.cause is command.cause]
+
+
+def _record(desk: Desk, verb: Verb, one: Restraint, who: str, reason: str, ts_us: int) -> None:
+    desk.seq += 1
+    desk.records.append(
+        TradingStateRecord(
+            seq=desk.seq,
+            ts_us=ts_us,
+            scope=ACCOUNT,
+            verb=verb,
+            state=desk.trading_state,
+            cause=one.cause,
+            who=who,
+            reason=reason,
+            since_us=one.since_us,
+        )
+    )
+
+
+def _alert(desk: Desk, command: TradingCommand, cause: Cause, ts_us: int) -> None:
+    severity, kind = _ALERTS[command.verb]
+    why = f": {command.reason}" if command.reason else ""
+    lift = "; no new entries until botd resume" if command.verb is Verb.HALT else ""
+    desk.alert(severity, kind, f"{cause}, by {command.who}{why}{lift}", ts_us)

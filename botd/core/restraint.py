@@ -1,0 +1,106 @@
+"""What keeps new risk out: the trading states, their causes, and the commands that set and lift them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+from botd.core.values import value
+from botd.errors import StateCorrupt
+
+
+class TradingState(StrEnum):
+    """Whether new risk may be taken. Exits run in all three."""
+
+    ACTIVE = "active"
+    REDUCING = "reducing"  # held: released when its cause ends
+    HALTED = "halted"  # persisted, lifted only by a command
+
+
+class Cause(StrEnum):
+    """Why trading was halted or held."""
+
+    COMMAND = "command"  # a person, through `botd halt`
+    FILE = "file"  # a person, who put HALT into the state folder
+    SIGNAL = "signal"  # SIGUSR1
+    REJECTS_IN_A_ROW = "rejects_in_a_row"
+    CRASH_LOOP = "crash_loop"
+    TASK_LOST = "task_lost"  # a task of the daemon that trading needs was given up
+    LOOP_STALLED = "loop_stalled"  # the event loop stood still: what is decided on late rows is late
+
+
+class Verb(StrEnum):
+    HALT = "halt"
+    RESUME = "resume"  # lifts every halt
+    HOLD = "hold"
+    RELEASE = "release"  # lifts the hold of its cause
+
+
+@value(frozen=True, slots=True, kw_only=True)
+class TradingCommand:
+    """A change of the trading state that somebody asks for."""
+
+    verb: Verb
+    cause: Cause
+    who: str
+    reason: str = ""  # for people
+
+
+@value(frozen=True, slots=True, kw_only=True)
+class Restraint:
+    """One standing reason why no new risk is taken."""
+
+    state: TradingState  # never active
+    cause: Cause
+    who: str
+    reason: str
+    since_us: int  # event time
+
+    def row(self) -> list[Any]:
+        """Return everything as plain values."""
+        return [str(self.state), str(self.cause), self.who, self.reason, self.since_us]
+
+    @classmethod
+    def of(cls, row: Iterable[Any]) -> Restraint:
+        """Make the restraint that `row` described."""
+        state, cause, who, reason, since_us = row
+        return cls(state=TradingState(state), cause=Cause(cause), who=who, reason=reason, since_us=since_us)
+
+
+def gravest(standing: Iterable[Restraint]) -> Restraint | None:
+    """Return the restraint that names the trading state: the first halt, else the first hold, else None."""
+    found = None
+    for one in standing:
+        if one.state is TradingState.HALTED:
+            return one
+        found = found or one
+    return found
+
+
+def trading_text(command: TradingCommand, ts_us: int) -> str:
+    """Return a command and the event time of its place as one line of JSON."""
+    fields = {
+        "verb": command.verb,
+        "cause": command.cause,
+        "who": command.who,
+        "reason": command.reason,
+        "ts_us": ts_us,
+    }
+    return json.dumps(fields)
+
+
+def trading_of(text: str) -> tuple[TradingCommand, int]:
+    """Return what `trading_text` was given; raise StateCorrupt for anything else."""
+    try:
+        fields: Mapping[str, Any] = json.loads(text)
+        command = TradingCommand(
+            verb=Verb(fields["verb"]),
+            cause=Cause(fields["cause"]),
+            who=fields["who"],
+            reason=fields["reason"],
+        )
+        return command, int(fields["ts_us"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StateCorrupt(f"not a trading command that botd wrote: {text[:80]}") from error

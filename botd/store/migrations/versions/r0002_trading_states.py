@@ -1,0 +1,32 @@
+"""Halts and holds, and on a denial what halted or held it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "trading_states",
+        *_column(sa.Text(), "session_id"),
+        *_column(sa.BigInteger(), "seq", "ts_us"),
+        *_column(sa.Text(), "scope", "verb", "state", "cause", "who", "reason"),
+        *_column(sa.BigInteger(), "since_us"),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["sessions.id"], name=op.f("fk_trading_states_session_id_sessions")
+        ),
+        sa.PrimaryKeyConstraint("session_id", "seq", name=op.f("pk_trading_states")),
+        sqlite_with_rowid=False,
+    )
+    op.add_column("risk_decisions", sa.Column("cause", sa.Text(), nullable=True))
+    op.add_column("risk_decisions", sa.Column("since_us", sa.BigInteger(), nullable=True))
+
+
+def _column(kind: sa.types.TypeEngine[Any], *names: str) -> list[sa.Column[Any]]:
+    return [sa.Column(name, kind, nullable=False) for name in names]
