@@ -205,7 +205,8 @@ fills = _record(
     _money("fee"),
     _flag("maker"),
     _money("realized_pnl"),
-    UniqueConstraint("session_id", "trade_id"),
+    # unique at a venue per instrument, and both sides of a trade may be ours
+    UniqueConstraint("session_id", "instrument", "client_order_id", "trade_id"),
     Index(None, "session_id", "client_order_id"),
 )
 

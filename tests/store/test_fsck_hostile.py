@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from botd.core.portfolio import UNOWNED
-from botd.core.records import FillRecord, Record
+from botd.core.records import FillRecord
 from botd.ports import Batch, Cursor
 from botd.store.fsck import Report, examine
 from botd.store.journal import open_state
@@ -21,17 +20,11 @@ OUT = "{ name: out, when: price > 120, close: 100% }"
 
 
 def write(path: Path, scene: Scene, session: str, *, finished: bool = False) -> None:
-    """Write what a bot recorded since the last time; the journal keeps one fill of a trade id."""
-    records: tuple[Record, ...] = tuple(
-        replace(one, fill=replace(one.fill, trade_id=f"{one.client_order_id}/{one.trade_id}"))
-        if isinstance(one, FillRecord)
-        else one
-        for one in scene.records
-    )
+    """Write what a bot recorded since the last time."""
     journal = open_state(path)
     journal.start_session(samples.started(session, status="finished" if finished else "running"))
     cursor = Cursor(feed_position=1, position=1, ts_us=scene.now_us, seq=scene.bot.desk.seq, venue_seq=0)
-    journal.commit(Batch(session_id=session, records=records, cursor=cursor))
+    journal.commit(Batch(session_id=session, records=tuple(scene.records), cursor=cursor))
     journal.close()
 
 

@@ -119,6 +119,18 @@ def test_second_leg_is_another_decision(path: Path) -> None:
     assert [record.seq for record in decisions(path)] == [1, 2]
 
 
+def test_C1_trade_id_of_another_instrument_or_order_is_another_fill(path: Path) -> None:  # noqa: N802
+    """Trade ids are unique per instrument at most venues, and both sides of a trade may be ours."""
+    fills = (
+        samples.fill(7),
+        samples.fill(8, instrument="ETH/USDT", client_order_id="b-2"),
+        samples.fill(9, client_order_id="b-3"),
+        samples.fill(10),  # a copy
+    )
+    journal_with(path, *fills).close()
+    assert [record.seq for record in decisions(path)] == [7, 8, 9]
+
+
 def test_same_decision_in_another_session_is_kept(path: Path) -> None:
     journal_with(path, samples.signal(1)).close()
     journal_with(path, samples.signal(1), session="s2").close()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,7 @@ def test_upgrade_keeps_the_rows_and_copies_the_file_first(path: Path, tmp_path: 
         assert reader.cursor("s1") == samples.cursor(4)
 
 
-def test_upgrade_from_the_first_schema_keeps_its_denials(tmp_path: Path) -> None:
+def test_upgrade_from_the_first_schema_keeps_its_denials_and_fills(tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite3"
     first = Lineage(revisions=("0001",), migrations=LINEAGE.migrations)
     old = open_checked(path, first)
@@ -118,11 +119,16 @@ def test_upgrade_from_the_first_schema_keeps_its_denials(tmp_path: Path) -> None
         "INSERT INTO risk_decisions (session_id, seq, intent_seq, strategy, instrument, row_number, ts_us, "
         "approved, reason) VALUES ('s1', 2, 1, 'dip', 'BTC/USDT', 7, 8, 0, 'rejects_in_a_row')"
     )
+    old.execute(
+        "INSERT INTO fills VALUES ('s1', 3, 'b-1', 'v-1', 'dip', 'BTC/USDT', 'Z1', '', 1, 0, 9, 'buy', "
+        "'0.05', '20010', '1', 0, '0')"
+    )
     old.close()
     open_state(path).close()
     with StateReader(path) as reader:
-        ((kind, risk),) = reader.decisions("s1")
+        (kind, risk), (_, fill) = reader.decisions("s1")
         assert kind is RiskRecord
+        assert (fill.trade_id, fill.qty, fill.maker) == ("v-1", Decimal("0.05"), False)
         assert (risk.reason, risk.cause, risk.since_us) == (DenyReason.REJECTS_IN_A_ROW, None, None)
         assert reader.trading_states("s1") == ()
 

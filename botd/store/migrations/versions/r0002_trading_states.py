@@ -1,4 +1,4 @@
-"""Halts and holds, and on a denial what halted or held it."""
+"""Halts and holds, and on a denial what halted or held it; trade ids are unique per instrument and order."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ def upgrade() -> None:
     )
     op.add_column("risk_decisions", sa.Column("cause", sa.Text(), nullable=True))
     op.add_column("risk_decisions", sa.Column("since_us", sa.BigInteger(), nullable=True))
+    with op.batch_alter_table("fills", table_kwargs={"sqlite_with_rowid": False}) as fills:
+        fills.drop_constraint("uq_fills_session_id_trade_id", type_="unique")
+        fills.create_unique_constraint(
+            op.f("uq_fills_session_id_instrument_client_order_id_trade_id"),
+            ["session_id", "instrument", "client_order_id", "trade_id"],
+        )
 
 
 def _column(kind: sa.types.TypeEngine[Any], *names: str) -> list[sa.Column[Any]]:
