@@ -211,6 +211,8 @@ class SessionOpener:
         for chunk in self._unless_stopped(read_before(feed, loop.feed_position, cursor.feed_position)):
             for group in loop.run(chunk):
                 sink.take(group, at_once=True)
+            if loop.stopping:  # everything is met again: the rest was never judged
+                break
         for group in loop.end_recovery():
             sink.take(group, at_once=True)
         if loop.recovery is not None:

@@ -174,6 +174,7 @@ class PatientHandler(logging.Handler):
             self._closed = True
             self._news.notify_all()
         self._thread.join(FLUSH_S)
+        self._descriptor = -1  # it may be another file's from here on
         super().close()
 
     def _line(self, record: logging.LogRecord) -> bytes:
