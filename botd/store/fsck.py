@@ -97,8 +97,8 @@ ELSEWHERE: Final = (
     ),
     Elsewhere(
         "S8",
-        "nothing adds risk while trading is halted, stale or unreconciled",
-        "core/risk.py at every entry: the state of trading at a past moment is not in the state file",
+        "nothing adds risk on data that are stale or an account that is not reconciled",
+        "core/risk.py at every entry: the age of data at a past moment is not in the state file",
     ),
     Elsewhere(
         "S9",

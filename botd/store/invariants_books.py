@@ -7,6 +7,7 @@ from typing import Final
 from botd.core.events import OrderType, Section, TimeInForce
 from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import UNOWNED
+from botd.core.restraint import TradingState
 from botd.store.invariants import (
     CURRENCY,
     LIVE,
@@ -110,6 +111,24 @@ FROM flows w JOIN lineage l ON l.root = w.root
 JOIN trades t ON t.session_id = l.session_id AND t.strategy = w.strategy
     AND t.instrument = w.instrument AND t.cycle = w.cycle
 WHERE w.left_qty = '0' AND w.strategy <> '{UNOWNED}' AND decimal_differs(t.realized_pnl, w.realized)""",
+    ),
+)
+
+_S8: Final = (
+    Check(
+        id="S8.restrained",
+        statement="no entry is approved while trading is halted or held",
+        table="risk_decisions",
+        refuses=False,
+        sql=f"""
+WITH entries AS (
+    SELECT r.session_id, r.seq, r.intent_seq, r.strategy, r.instrument, (
+        SELECT t.state FROM trading_states t WHERE t.session_id = r.session_id AND t.seq < r.seq
+        ORDER BY t.seq DESC LIMIT 1) AS trading
+    FROM lineage l CROSS JOIN risk_decisions r ON r.session_id = l.session_id AND r.seq > l.since
+    JOIN intents i ON i.session_id = r.session_id AND i.seq = r.intent_seq
+    WHERE r.approved AND i.section = '{Section.Z1}')
+SELECT * FROM entries WHERE trading <> '{TradingState.ACTIVE}'""",
     ),
 )
 
@@ -312,4 +331,4 @@ GROUP BY s.mode, s.feed, s.account HAVING count(*) > 1""",
     ),
 )
 
-BOOKS: Final = (*_S7, *_S9, *_S10, *_PROTECTION, *_TIME)
+BOOKS: Final = (*_S7, *_S8, *_S9, *_S10, *_PROTECTION, *_TIME)

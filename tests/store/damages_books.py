@@ -46,6 +46,22 @@ def result_of_a_fill_changed(c: sqlite3.Connection) -> Row:
     return only(row, "strategy", "instrument")
 
 
+def entry_approved_under_a_halt(c: sqlite3.Connection) -> Row:
+    row = first(
+        c,
+        "SELECT r.* FROM risk_decisions r JOIN intents i "
+        "ON i.session_id = r.session_id AND i.seq = r.intent_seq "
+        "WHERE r.approved AND i.section = 'Z1' ORDER BY r.ts_us DESC",
+    )
+    # halted right before it, and resumed right after
+    for seq, verb, state in ((row["seq"] - 1, "halt", "halted"), (row["seq"], "resume", "active")):
+        c.execute(
+            "INSERT INTO trading_states VALUES (?, ?, 1, 'account', ?, ?, 'file', 'ann', 'odd prices', 1)",
+            (row["session_id"], seq, verb, state),
+        )
+    return {**only(row, "session_id", "seq", "intent_seq"), "trading": "halted"}
+
+
 def round_trip_lost(c: sqlite3.Connection) -> Row:
     row = first(c, "SELECT * FROM trades ORDER BY seq DESC")
     drop(c, "trades", row)

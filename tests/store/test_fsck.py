@@ -136,6 +136,7 @@ DAMAGES: list[tuple[str, Harm, set[str]]] = [
     ("S7.trade", damages_books.round_trip_lost, set()),
     ("S7.trade", damages_books.round_trip_without_its_position, set()),
     ("S7.realized", damages_books.price_of_a_fill_changed, set()),
+    ("S8.restrained", damages_books.entry_approved_under_a_halt, set()),
     ("S9.overdue", damages_books.order_that_nobody_answered, set()),
     ("S9.ordered", damages_books.approved_intent_whose_order_is_lost, set()),
     ("S9.carried", damages_books.live_order_that_was_not_taken_over, set()),
