@@ -201,12 +201,18 @@ class PatientHandler(logging.Handler):
         """Write all of it, however long the reader takes; return False where it cannot be written."""
         while data:
             try:
-                data = data[os.write(self._descriptor, data) :]
-            except BlockingIOError:  # somebody made it non-blocking
-                select.select([], [self._descriptor], [], FLUSH_S)
-            except OSError:
+                data = self._write_some(data)
+            except (OSError, ValueError):  # ValueError: select's, of a descriptor that is closed by now
                 return False
         return True
+
+    def _write_some(self, data: bytes) -> bytes:
+        """Write what there is room for; return the rest."""
+        try:
+            return data[os.write(self._descriptor, data) :]
+        except BlockingIOError:  # somebody made it non-blocking
+            select.select([], [self._descriptor], [], FLUSH_S)
+            return data
 
 
 def configure_logging(*, level: str = "info", form: str = "json", stream: TextIO | None = None) -> None:

@@ -18,7 +18,6 @@ _ALLOWED: Final = frozenset(
         ("botd.core.events", "OrderType"),
         ("botd.core.events", "TimeInForce"),
         ("botd.core.outcomes", "OrderStatus"),
-        ("botd.core.records", "OrderStatus"),  # where it was until 2026-11
         ("numpy", "ndarray"),
         ("numpy", "dtype"),
         ("numpy._core.multiarray", "_reconstruct"),
@@ -28,10 +27,15 @@ _ALLOWED: Final = frozenset(
 )
 
 
+# where a class was when an older botd wrote it, and where it is
+_MOVED: Final = {("botd.core.records", "OrderStatus"): "botd.core.outcomes"}
+
+
 class _Loader(pickle.Unpickler):
     """Unpickle nothing but what a state is made of: a changed file must not run code."""
 
     def find_class(self, module: str, name: str) -> Any:
+        module = _MOVED.get((module, name), module)
         if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"{module}.{name} has no place in a snapshot")
         return super().find_class(module, name)

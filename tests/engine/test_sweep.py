@@ -278,7 +278,8 @@ def test_sale_at_one_tick_equals_the_core() -> None:
     rows = random_bars(1, 400)
     for column in (P, BID, ASK, *range(10, 13)):
         rows[column] = np.maximum(1, rows[column] - 100_000)
-    compare(strategies(BARS), rows, 0, bars=True, slippage="0.001")
+    core = compare(strategies(BARS), rows, 0, bars=True, slippage="0.001")
+    assert core.trades
 
 
 @pytest.mark.parametrize("file", ["NXSBTC_2020-03-03T1600.parquet", "EVXBTC_2021-01-09T2100.parquet"])

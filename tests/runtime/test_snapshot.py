@@ -13,6 +13,7 @@ import pytest
 
 from botd.app import build_loop, open_feeds
 from botd.config.loader import load_strategies, on_instruments
+from botd.core.outcomes import OrderStatus
 from botd.core.records import Record
 from botd.runtime.loop import TradingLoop
 from botd.runtime.snapshot import decode, encode
@@ -67,6 +68,15 @@ def test_code_in_a_changed_file_is_not_run(hostile: object) -> None:
     head = encode({}, plan=PLAN).split(b"\n", 2)[:2]
     payload = b"\n".join([*head, zlib.compress(pickle.dumps({"x": hostile}))])
     assert decode(payload, plan=PLAN) is None
+
+
+def test_state_that_an_older_botd_wrote_is_read_where_a_class_has_moved() -> None:
+    order = {"status": OrderStatus.FILLED}
+    text = pickle.dumps(order, protocol=0)  # names are plain text in it
+    assert b"botd.core.outcomes" in text
+    head = encode({}, plan=PLAN).split(b"\n", 2)[:2]
+    old = zlib.compress(text.replace(b"botd.core.outcomes", b"botd.core.records"))
+    assert decode(b"\n".join([*head, old]), plan=PLAN) == order
 
 
 def test_damaged_file_is_no_state() -> None:
