@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from botd.core.codec import answers_text
-from botd.core.events import Answer, Command, SubmitOrder
+from botd.core.events import AmendOrder, Answer, Command, Side, SubmitOrder
 from botd.core.instrument import Instrument, InstrumentId
 from botd.core.records import Record
 from botd.core.values import value
@@ -236,3 +238,134 @@ class Clock(Protocol):
     def now_us(self) -> int: ...
 
     async def sleep_until(self, ts_us: int) -> None: ...
+
+
+# ---- a venue behind a network -------------------------------------------------------------------
+
+
+class VenueError(Exception):
+    """A request got no good answer. What it says about the request is for `venues.verdicts` to tell.
+
+    `name` is the error's class as ccxt has it, such as RequestTimeout or InsufficientFunds.
+    """
+
+    def __init__(
+        self, name: str, text: str = "", *, http: int | None = None, code: str = "", retry_after_us: int = 0
+    ) -> None:
+        super().__init__(text or name)
+        self.name = name
+        self.http = http  # status, where an answer came at all
+        self.code = code  # the venue's own
+        self.retry_after_us = retry_after_us  # the venue wants to hear nothing for so long
+
+
+class OrderState(StrEnum):
+    """What a venue says an order is."""
+
+    OPEN = "open"  # partly filled or not, a stop that waits for its price too
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"  # after it was accepted
+
+
+@value(frozen=True, slots=True, kw_only=True)
+class OrderReport:
+    """An order as a venue shows it: by the stream, by a lookup, or in the list of what is open."""
+
+    client_order_id: str  # empty where whoever sent it gave none
+    instrument: InstrumentId
+    state: OrderState
+    side: Side
+    qty: int  # lots, the whole order
+    filled: int  # lots
+    reduce_only: bool
+    ts_us: int  # venue time of its last change
+    limit: int | None = None  # ticks
+    stop: int | None = None  # ticks
+    reason: str = ""
+
+
+@value(frozen=True, slots=True, kw_only=True)
+class VenueFill:
+    """One execution as a venue shows it; `trade_id` is unique per instrument and client order id."""
+
+    client_order_id: str  # empty for what was not asked for through an id: a person's, a liquidation
+    instrument: InstrumentId
+    trade_id: str
+    side: Side
+    price: int  # ticks
+    qty: int  # lots
+    fee: Decimal  # quote currency, positive is a cost
+    maker: bool
+    ts_us: int  # venue time
+    liquidation: bool = False
+
+
+@value(frozen=True, slots=True, kw_only=True)
+class VenueRules:
+    """What a venue promises about requests and ids; times in microseconds."""
+
+    name: str
+    validity_us: int  # a request that comes later than this after its time stamp is refused
+    processing_us: int  # how long the venue may take over one that came in time
+    read_lag_us: int  # what was accepted shows in every read after this
+    ids_unique: bool  # client order ids are unique for ever; False: only among open orders
+    request_timeout_us: int = 10_000_000
+    fills_back_us: int = 86_400_000_000  # how far back fills can be asked for
+
+    @property
+    def deadline_us(self) -> int:
+        """Return how long after it was sent a request may still show as an order."""
+        return self.validity_us + self.processing_us + self.read_lag_us
+
+
+VenueEvent = OrderReport | VenueFill
+
+
+class RemoteVenue(Protocol):
+    """A venue behind a network. Each method is one request, made once; each may raise VenueError.
+
+    Nothing here repeats a request, and an answer that cannot be read is an error too. Anything else that is
+    raised is as unclear about the request as a timeout.
+    """
+
+    @property
+    def rules(self) -> VenueRules: ...
+
+    async def submit(self, order: SubmitOrder) -> OrderReport:
+        """Ask for an order, valid for `rules.validity_us` from now."""
+        ...
+
+    async def cancel(self, client_order_id: str, instrument: InstrumentId) -> None: ...
+
+    async def amend(self, command: AmendOrder) -> None: ...
+
+    async def fetch_order(self, client_order_id: str, instrument: InstrumentId) -> OrderReport | None:
+        """Look an order up; None where the venue does not find it, which proves nothing for a while."""
+        ...
+
+    async def fetch_open_orders(self) -> tuple[OrderReport, ...]:
+        """Return every open order of the account, ours or not."""
+        ...
+
+    async def fetch_fills(self, since_us: int) -> tuple[VenueFill, ...]:
+        """Return every fill of the account since a venue time, oldest first."""
+        ...
+
+    async def fetch_positions(self) -> Mapping[InstrumentId, int]:
+        """Return the signed lots held; an instrument that is not listed is flat."""
+        ...
+
+    async def fetch_balances(self) -> Mapping[str, Decimal]:
+        """Return the cash of each currency: start, realized and fees, without what is unrealized."""
+        ...
+
+    async def fetch_time_us(self) -> int: ...
+
+    def stream(self) -> AsyncIterator[VenueEvent | None]:
+        """Yield what happens to orders as it happens, None as a heartbeat every second.
+
+        Raises VenueError where the connection is lost. Events may be late, double, missing or out of order.
+        """
+        ...
