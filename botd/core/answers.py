@@ -91,16 +91,20 @@ def _exit_filled(
         True,
     )
     desk.fill(order, order.key, own, effect)
-    position = effect.position
-    runner.hold(position.qty, position.cost)
     exit.exit_filled(runner, order, own)
     if order.type is _STOP_MARKET:  # what was hit closes everything
         desk.cancel(runner.memory.entry_id, own.ts_us)
+    return reduced(desk, runner, effect.position, own.ts_us)
+
+
+def reduced(desk: Desk, runner: Runner, position: Position, ts_us: int) -> Position | None:
+    """Follow a position that has become smaller; return it, None where nothing is left of it."""
+    runner.hold(position.qty, position.cost)
     if position.qty == 0:
-        _flat(desk, runner, own.ts_us)
-        desk.snapshot(desk.portfolio, own.ts_us, desk.marks(desk.place), (runner.lane.instrument.quote,))
+        _flat(desk, runner, ts_us)
+        desk.snapshot(desk.portfolio, ts_us, desk.marks(desk.place), (runner.lane.instrument.quote,))
         return None
-    exit.keep_stop(desk, runner, position, own.ts_us)
+    exit.keep_stop(desk, runner, position, ts_us)
     return position
 
 

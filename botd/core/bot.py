@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from botd.core import answers, entry, exit, halts
+from botd.core import answers, entry, exit, external, halts
+from botd.core.changes import Change
 from botd.core.desk import Desk
-from botd.core.events import Answer, Command, OrderFilled, OrderType, Section
+from botd.core.events import AccountAnswer, Answer, Command, OrderAnswer, OrderFilled, OrderType, Section
 from botd.core.instrument import Instrument
 from botd.core.lanes import I64, Block, Lane, load_block
-from botd.core.orders import Change, Order
+from botd.core.orders import Order
 from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import Position
 from botd.core.records import Record
@@ -173,6 +174,9 @@ class Bot:
         for answer in heard:
             if answer.ts_us > self._next_snapshot_us > 0:
                 self._take_snapshot(answer.ts_us)
+            if isinstance(answer, AccountAnswer):
+                external.hear(desk, self._runner_of, answer)
+                continue
             order = desk.orders.get(answer.client_order_id)
             if order is None:
                 text = f"the venue reports order {answer.client_order_id}, which is not ours"
@@ -185,7 +189,7 @@ class Bot:
             answers.protect_entered(desk)
         return self.take_commands()
 
-    def _follow(self, order: Order, answer: Answer, change: Change) -> None:
+    def _follow(self, order: Order, answer: OrderAnswer, change: Change) -> None:
         """Do what an answer asks for that has been booked."""
         desk, runner = self.desk, self._runner_of[order.owner]
         if isinstance(answer, OrderFilled):
@@ -195,6 +199,9 @@ class Bot:
             if change is _REJECTED:
                 answers.rejected(desk, runner, order, answer.ts_us, exposed=position is not None)
             answers.ended(desk, runner, order, position, answer.ts_us)
+        elif change is Change.NEEDS_HUMAN:
+            text = f"{order.side} {order.client_order_id} needs a person: {order.reason}"
+            desk.alert("critical", "needs_human", text, answer.ts_us, runner)
         elif order.type is _STOP_MARKET:
             answers.stop_heard(desk, runner, order, answer)
         desk.changed[order.client_order_id] = order
@@ -232,6 +239,7 @@ class Bot:
         desk, portfolio = self.desk, self.desk.portfolio
         desk.snapshot(portfolio, self._next_snapshot_us, desk.marks(self.desk.place), portfolio.currencies())
         desk.orders.forget_terminal(now_us - TERMINAL_KEPT_US)
+        external.forget(desk, now_us)
         self._schedule_snapshot(now_us)
 
     def close_books(self, ts_us: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
@@ -25,7 +25,7 @@ from botd.core.orders import Order, OrderTable
 from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import Portfolio
 from botd.core.recorder import Recorder
-from botd.core.restraint import Restraint, TradingState, gravest
+from botd.core.restraint import ACCOUNT, Restraint, TradingState, gravest
 from botd.core.runner import Runner
 from botd.core.settings import CoreSettings, Limits
 from botd.core.values import maker
@@ -46,8 +46,10 @@ class Desk(Recorder):
 
     __slots__ = (
         "_limits",
+        "banned_until_us",
         "commands",
         "entered",
+        "external",
         "id_prefix",
         "ids",
         "lanes",
@@ -57,10 +59,13 @@ class Desk(Recorder):
         "rejected_us",
         "rejects",
         "restraint",
+        "restraint_of",
         "restraints",
         "runners",
         "settings",
         "submitted_us",
+        "turnover",
+        "turnover_ppm",
         "working",
         "worst_prices",
     )
@@ -80,8 +85,13 @@ class Desk(Recorder):
         self.rejects = 0  # in a row
         self.rejected_us = 0  # the last of them
         self.submitted_us: deque[int] = deque()  # entries sent in the last minute
+        self.turnover: deque[tuple[int, int]] = deque()  # entries of the last hour, in ppm of the equity
+        self.turnover_ppm = 0  # the sum of them
+        self.external: dict[str, int] = {}  # trades past us that are booked, and when
+        self.banned_until_us = 0  # the venue's word; nothing is asked of it before
         self.restraints: list[Restraint] = []  # standing, in the order they began
-        self.restraint: Restraint | None = None  # the gravest of them
+        self.restraint: Restraint | None = None  # the gravest that the account is under
+        self.restraint_of: dict[str, Restraint] = {}  # the gravest of an instrument alone
         self.runners = runners
         self._limits = {r.strategy.id: _overridden(settings.limits, r.strategy) for r in runners}
         # the limit of a market entry as a share of the top, numerator and denominator
@@ -111,9 +121,26 @@ class Desk(Recorder):
         held = {position.instrument for position in self.portfolio.positions()}
         return [lane for lane in self.lanes if lane.instrument.id in held]
 
+    def restrain(self, standing: Sequence[Restraint]) -> None:
+        """Have these stand, and no others."""
+        self.restraints = list(standing)
+        scopes: dict[str, list[Restraint]] = {}
+        for one in standing:
+            scopes.setdefault(one.scope, []).append(one)
+        self.restraint = gravest(scopes.pop(ACCOUNT, ()))
+        self.restraint_of = {
+            scope: grave for scope, group in scopes.items() if (grave := gravest(group)) is not None
+        }
+
     @property
     def trading_state(self) -> TradingState:
-        return TradingState.ACTIVE if self.restraint is None else self.restraint.state
+        """Return that of the account."""
+        return self.state_of(ACCOUNT)
+
+    def state_of(self, scope: str) -> TradingState:
+        """Return the trading state of the account or of an instrument alone."""
+        found = self.restraint if scope == ACCOUNT else self.restraint_of.get(scope)
+        return TradingState.ACTIVE if found is None else found.state
 
     def limits_of(self, strategy: Strategy) -> Limits:
         """Return the account's limits with the strategy's own in their place."""
@@ -201,6 +228,9 @@ class Desk(Recorder):
             "rejects": self.rejects,
             "rejected_us": self.rejected_us,
             "submitted_us": list(self.submitted_us),
+            "turnover": [list(one) for one in self.turnover],
+            "external": dict(self.external),
+            "banned_until_us": self.banned_until_us,
             "restraints": [one.row() for one in self.restraints],
         }
 
@@ -214,9 +244,12 @@ class Desk(Recorder):
         self.rejects = state["rejects"]
         self.rejected_us = state["rejected_us"]
         self.submitted_us = deque(state["submitted_us"])
-        # a snapshot of an older botd knows no restraints
-        self.restraints = [Restraint.of(row) for row in state.get("restraints", ())]
-        self.restraint = gravest(self.restraints)
+        # a snapshot of an older botd knows none of these
+        self.turnover = deque((ts_us, ppm) for ts_us, ppm in state.get("turnover", ()))
+        self.turnover_ppm = sum(ppm for _, ppm in self.turnover)
+        self.external = dict(state.get("external", {}))
+        self.banned_until_us = state.get("banned_until_us", 0)
+        self.restrain([Restraint.of(row) for row in state.get("restraints", ())])
 
 
 def _overridden(limits: Limits, strategy: Strategy) -> Limits:

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
+from botd.core import halts
+from botd.core.caps import halt_over, over_cap
 from botd.core.desk import Desk
 from botd.core.events import DecisionKey, OrderType, Section, Side
 from botd.core.instrument import InstrumentId
 from botd.core.money import ZERO
+from botd.core.outcomes import DenyReason
 from botd.core.risk import EntryIntent, RiskView, check_entry
 from botd.core.runner import Runner
 from botd.core.sizing import Sized, size_entry
@@ -53,9 +56,13 @@ def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
     kind, limit, expire_us = _terms(desk, runner, row, side, top, ts_us)
     intent = _entry_intent(side, sized.lots, top if limit else None)
     denial = check_entry(intent, view, desk.limits_of(strategy), lane.instrument)
+    if denial is None:
+        denial = over_cap(desk, lane.instrument.id, lane.instrument.money(sized.lots * top), equity, ts_us)
     desk.risk(asked, denial)
     if denial is not None:
         runner.become_idle()
+        if denial.reason is DenyReason.RATE_CAP:
+            halts.obey(desk, halt_over(denial), ts_us)
         return
     order = desk.submit(
         key, row_number, ts_us, side, sized.lots, kind, top, asked.seq, limit, expire_us=expire_us
@@ -117,7 +124,7 @@ def _view(
         count,
         portfolio.losing_streak(runner.strategy.id, ts_us),
         len(desk.submitted_us),
-        desk.restraint,
+        desk.restraint or desk.restraint_of.get(instrument.id),
         True,
         unexplained,
     )

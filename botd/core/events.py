@@ -29,6 +29,7 @@ class Section(StrEnum):
     E1 = "E1"
     PROTECT = "protect"
     MANUAL = "manual"  # a person, a shutdown policy
+    EXTERNAL = "external"  # nothing of ours: a person at the venue, the venue itself
 
 
 class OrderType(StrEnum):
@@ -160,4 +161,85 @@ class RequestRefused:
     ts_us: int
 
 
-Answer = OrderAccepted | OrderRejected | OrderFilled | OrderEnded | OrderAmended | RequestRefused
+@value(frozen=True, slots=True)
+class OrderInDoubt:
+    """A request got no clear answer: whether the order came, or is over, is not known for now."""
+
+    seq: int
+    client_order_id: ClientOrderId
+    reason: str
+    ts_us: int
+
+
+@value(frozen=True, slots=True)
+class OrderNeverArrived:
+    """The venue never had the order and can no longer accept it; `reason` is the evidence."""
+
+    seq: int
+    client_order_id: ClientOrderId
+    reason: str
+    ts_us: int
+
+
+@value(frozen=True, slots=True)
+class OrderNeedsHuman:
+    """The venue had the order once and shows it no more: what became of it only a person can find out."""
+
+    seq: int
+    client_order_id: ClientOrderId
+    reason: str
+    ts_us: int
+
+
+OrderAnswer = (
+    OrderAccepted
+    | OrderRejected
+    | OrderFilled
+    | OrderEnded
+    | OrderAmended
+    | RequestRefused
+    | OrderInDoubt
+    | OrderNeverArrived
+    | OrderNeedsHuman
+)
+
+
+@value(frozen=True, slots=True)
+class ExternalFill:
+    """An execution on our account that no order of ours asked for."""
+
+    seq: int
+    client_order_id: ClientOrderId  # what the venue names, empty for nothing
+    instrument: InstrumentId
+    trade_id: str
+    side: Side
+    price: int  # ticks
+    qty: int  # lots, positive
+    fee: Decimal  # quote currency, positive is a cost
+    liquidation: bool  # by the venue, not by a person
+    ts_us: int
+
+
+@value(frozen=True, slots=True)
+class VenueNotice:
+    """What a person has to know about the venue or our standing with it."""
+
+    seq: int
+    severity: str  # medium | high | critical
+    kind: str
+    text: str
+    ts_us: int
+
+
+@value(frozen=True, slots=True)
+class VenueBan:
+    """The venue wants to hear nothing from this account until a time, cancels included."""
+
+    seq: int
+    until_us: int
+    reason: str
+    ts_us: int
+
+
+AccountAnswer = ExternalFill | VenueNotice | VenueBan
+Answer = OrderAnswer | AccountAnswer

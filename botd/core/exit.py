@@ -9,7 +9,7 @@ from botd.core.desk import Desk
 from botd.core.events import ClientOrderId, DecisionKey, OrderFilled, OrderType, Section
 from botd.core.money import floor_share
 from botd.core.orders import Order
-from botd.core.outcomes import OrderStatus
+from botd.core.outcomes import RATE_LIMITED, OrderStatus
 from botd.core.portfolio import Position
 from botd.core.runner import ExitGoal, Runner
 from botd.core.values import maker
@@ -24,6 +24,7 @@ _E1: Final = Section.E1
 _PROTECT: Final = Section.PROTECT
 _MARKET: Final = OrderType.MARKET
 _STOP_MARKET: Final = OrderType.STOP_MARKET
+_UNTOUCHED: Final = (OrderStatus.CANCELED, OrderStatus.NEVER_ARRIVED)
 PROTECT_RULES: Final = {
     DID_TAKE_PROFIT: "take_profit",
     DID_TRAILING: "trailing_stop",
@@ -273,10 +274,11 @@ def stop_refused(desk: Desk, runner: Runner, order: Order, position: Position, t
 def stop_ended(desk: Desk, runner: Runner, order: Order, position: Position, ts_us: int) -> None:
     """The stop is over and something is still held: another takes its place, or the rest is closed.
 
-    One that was cancelled untouched is replaced; one that was hit, refused or dropped by the venue makes
-    protect close what is left.
+    One that was cancelled untouched, that never came or came too fast is replaced; one that was hit, refused
+    or dropped by the venue makes protect close what is left.
     """
-    if order.status is OrderStatus.CANCELED and order.filled == 0:
+    untouched = order.status in _UNTOUCHED or order.reason.startswith(RATE_LIMITED)
+    if untouched and order.filled == 0:
         keep_stop(desk, runner, position, ts_us)
         return
     desk.cancel(runner.memory.entry_id, ts_us)

@@ -10,12 +10,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from botd.core.desk import Desk
-from botd.core.restraint import Cause, Restraint, TradingCommand, TradingState, Verb, gravest
+from botd.core.restraint import ACCOUNT, Cause, Restraint, TradingCommand, TradingState, Verb
 from botd.core.runner import Runner
 from botd.core.updates import TradingStateRecord
 
 REJECTS_KEPT_US: Final = 3_600_000_000
-ACCOUNT: Final = "account"  # the only scope there is; a strategy or an instrument will be another
 
 _BEGINS: Final = {Verb.HALT: TradingState.HALTED, Verb.HOLD: TradingState.REDUCING}
 # how loud, and what the alert of a verb is called
@@ -41,7 +40,8 @@ def changes(desk: Desk, command: TradingCommand) -> bool:
     state = _BEGINS.get(command.verb)
     if state is None:
         return bool(_lifted_by(desk, command))
-    return all((one.state, one.cause) != (state, command.cause) for one in desk.restraints)
+    asked = (state, command.cause, command.scope)
+    return all((one.state, one.cause, one.scope) != asked for one in desk.restraints)
 
 
 def count_reject(desk: Desk, ts_us: int) -> None:
@@ -66,9 +66,10 @@ def after_reject(desk: Desk, runner: Runner, ts_us: int) -> None:
 
 def inherit(desk: Desk, standing: Sequence[Restraint]) -> None:
     """Take over what restrained the account in a session before this one."""
-    known = {(one.state, one.cause) for one in desk.restraints}
-    desk.restraints += [one for one in standing if (one.state, one.cause) not in known]
-    desk.restraint = gravest(desk.restraints)
+    known = {(one.state, one.cause, one.scope) for one in desk.restraints}
+    desk.restrain(
+        [*desk.restraints, *(one for one in standing if (one.state, one.cause, one.scope) not in known)]
+    )
 
 
 def restate(desk: Desk, ts_us: int) -> None:
@@ -80,36 +81,45 @@ def restate(desk: Desk, ts_us: int) -> None:
 
 def standing(records: Iterable[TradingStateRecord]) -> tuple[Restraint, ...]:
     """Return what stands after these records of one session, oldest first."""
-    found: dict[tuple[TradingState, Cause], Restraint] = {}
+    found: dict[tuple[TradingState, Cause, str], Restraint] = {}
     for one in records:
         state = _BEGINS.get(one.verb)
         if state is not None:
-            found[state, one.cause] = Restraint(
-                state=state, cause=one.cause, who=one.who, reason=one.reason, since_us=one.since_us
+            found[state, one.cause, one.scope] = Restraint(
+                state=state,
+                cause=one.cause,
+                who=one.who,
+                reason=one.reason,
+                since_us=one.since_us,
+                scope=one.scope,
             )
         else:
             lifted = TradingState.HALTED if one.verb is Verb.RESUME else TradingState.REDUCING
-            found.pop((lifted, one.cause), None)
+            found.pop((lifted, one.cause, one.scope), None)
     return tuple(found.values())
 
 
 def _begin(desk: Desk, command: TradingCommand, state: TradingState, ts_us: int) -> None:
     restraint = Restraint(
-        state=state, cause=command.cause, who=command.who, reason=command.reason, since_us=ts_us
+        state=state,
+        cause=command.cause,
+        who=command.who,
+        reason=command.reason,
+        since_us=ts_us,
+        scope=command.scope,
     )
-    desk.restraints.append(restraint)
-    desk.restraint = gravest(desk.restraints)
+    desk.restrain([*desk.restraints, restraint])
     _record(desk, command.verb, restraint, command.who, command.reason, ts_us)
     _alert(desk, command, command.cause, ts_us)
     if state is TradingState.HALTED:
         for runner in list(desk.working):
-            desk.cancel(runner.memory.entry_id, ts_us)
+            if command.scope in (ACCOUNT, runner.lane.instrument.id):
+                desk.cancel(runner.memory.entry_id, ts_us)
 
 
 def _lift(desk: Desk, command: TradingCommand, ts_us: int) -> None:
     lifted = _lifted_by(desk, command)
-    desk.restraints = [one for one in desk.restraints if one not in lifted]
-    desk.restraint = gravest(desk.restraints)
+    desk.restrain([one for one in desk.restraints if one not in lifted])
     for one in lifted:
         _record(desk, command.verb, one, command.who, command.reason, ts_us)
         _alert(desk, command, one.cause, ts_us)
@@ -121,28 +131,16 @@ def _lifted_by(desk: Desk, command: TradingCommand) -> list[Restraint]:
     if command.verb is Verb.RESUME:
         return [one for one in desk.restraints if one.state is TradingState.HALTED]
     held = [one for one in desk.restraints if one.state is TradingState.REDUCING]
-    return [one for one in held if one.cause is command.cause]
+    return [one for one in held if (one.cause, one.scope) == (command.cause, command.scope)]
 
 
 def _record(desk: Desk, verb: Verb, one: Restraint, who: str, reason: str, ts_us: int) -> None:
-    desk.seq += 1
-    desk.records.append(
-        TradingStateRecord(
-            seq=desk.seq,
-            ts_us=ts_us,
-            scope=ACCOUNT,
-            verb=verb,
-            state=desk.trading_state,
-            cause=one.cause,
-            who=who,
-            reason=reason,
-            since_us=one.since_us,
-        )
-    )
+    desk.trading(ts_us, one, verb, desk.state_of(one.scope), who, reason)
 
 
 def _alert(desk: Desk, command: TradingCommand, cause: Cause, ts_us: int) -> None:
     severity, kind = _ALERTS[command.verb]
     why = f": {command.reason}" if command.reason else ""
+    where = "" if command.scope == ACCOUNT else f" on {command.scope}"
     lift = "; no new entries until botd resume" if command.verb is Verb.HALT else ""
-    desk.alert(severity, kind, f"{cause}, by {command.who}{why}{lift}", ts_us)
+    desk.alert(severity, kind, f"{cause}{where}, by {command.who}{why}{lift}", ts_us)

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any, Final
 
+from botd.core.changes import BOOK, SIGHTINGS, Change
 from botd.core.codec import command_of, command_text
 from botd.core.events import (
-    Answer,
     ClientOrderId,
-    OrderAccepted,
-    OrderAmended,
-    OrderEnded,
+    OrderAnswer,
     OrderFilled,
-    OrderRejected,
-    RequestRefused,
     SubmitOrder,
 )
 from botd.core.instrument import InstrumentId
@@ -75,20 +69,6 @@ _PENDING_CANCEL: Final = OrderStatus.PENDING_CANCEL
 _FILLED: Final = OrderStatus.FILLED
 TERMINAL: Final = frozenset(status for status, after in TRANSITIONS.items() if not after)
 _NEVER_SENT: Final = frozenset({_S.INTENT, _S.DENIED})
-
-
-class Change(StrEnum):
-    """What a venue answer did to an order."""
-
-    ACCEPTED = "accepted"
-    FILLED = "filled"  # one execution booked; the order may or may not be complete
-    LATE_FILL = "late_fill"  # booked although the order was over
-    ENDED = "ended"  # canceled or expired
-    REJECTED = "rejected"
-    AMENDED = "amended"
-    CANCEL_REFUSED = "cancel_refused"  # works on as before the request
-    DUPLICATE = "duplicate"  # seen before or too late to matter: nothing changed
-    UNKNOWN_ORDER = "unknown_order"  # not in the table: nothing changed
 
 
 _DUPLICATE: Final = Change.DUPLICATE
@@ -235,12 +215,17 @@ class OrderTable:
         """Return the orders that are not terminal, oldest first."""
         return [order for order in self._orders.values() if not order.is_terminal]
 
+    def live_on(self, instrument: InstrumentId) -> int:
+        """Return how many live orders there are on one instrument."""
+        groups = [group for owner, group in self._live.items() if owner[1] == instrument]
+        return sum(not order.is_terminal for group in groups for order in group.values())
+
     def any_live(self, owner: tuple[str, InstrumentId]) -> bool:
         """Say whether one strategy has a live order on one instrument."""
         group = self._live.get(owner)
         return group is not None and any(not order.is_terminal for order in group.values())
 
-    def apply(self, answer: Answer) -> Change:
+    def apply(self, answer: OrderAnswer) -> Change:
         """Book one venue answer. Copies and late terminal answers change nothing.
 
         A fill beyond the order's quantity is booked: the venue's word is the truth. Raise InvariantBroken
@@ -249,7 +234,7 @@ class OrderTable:
         order = self.get(answer.client_order_id)
         return Change.UNKNOWN_ORDER if order is None else self.book(order, answer)
 
-    def book(self, order: Order, answer: Answer) -> Change:
+    def book(self, order: Order, answer: OrderAnswer) -> Change:
         """Do what `apply` says, for an order that has been looked up."""
         if order.status in _NEVER_SENT:
             raise InvariantBroken(
@@ -258,7 +243,9 @@ class OrderTable:
         kind = type(answer)
         if order.is_terminal and kind is not OrderFilled:
             return _DUPLICATE
-        change = _BOOK[kind](order, answer)
+        change = BOOK[kind](order, answer)
+        if change in SIGHTINGS:
+            order.needs_human = False
         if change is not _DUPLICATE:
             order.updated_us = answer.ts_us
             if order.is_terminal:
@@ -284,90 +271,3 @@ class OrderTable:
     @classmethod
     def from_state(cls, state: Iterable[Mapping[str, Any]]) -> OrderTable:
         return cls(Order.from_state(one) for one in state)
-
-
-# ---- one function an answer; only a fill may meet an order that is over ---------------------------
-
-
-def _filled(order: Order, answer: OrderFilled) -> Change:
-    # Trade ids are unique at the venue, yet both sides of a trade may be ours: hence per order.
-    if answer.trade_id in order.trade_ids:
-        return _DUPLICATE
-    filled = order.filled + answer.qty
-    order.trade_ids += (answer.trade_id,)
-    order.filled = filled
-    order.cost += answer.price * answer.qty
-    order.fee += answer.fee
-    order.accepted = True
-    if order.is_terminal:
-        return Change.LATE_FILL
-    if filled >= order.qty:
-        order.to(_FILLED)
-    elif order.status is _PENDING_CANCEL:
-        pass  # the cancel is still to be answered, and may itself be in doubt
-    else:
-        order.in_doubt = False
-        if order.status is not _PARTIALLY_FILLED:
-            order.to(_PARTIALLY_FILLED)
-    return Change.FILLED
-
-
-def _accepted(order: Order, answer: OrderAccepted) -> Change:
-    if order.accepted:
-        return _DUPLICATE
-    order.accepted = True
-    if order.status is _SUBMITTED:
-        order.in_doubt = False
-        order.to(_ACCEPTED)
-    return Change.ACCEPTED
-
-
-def _ended(order: Order, answer: OrderEnded) -> Change:
-    order.to(OrderStatus.CANCELED if answer.canceled else OrderStatus.EXPIRED)
-    order.reason = answer.reason
-    return Change.ENDED
-
-
-def _rejected(order: Order, answer: OrderRejected) -> Change:
-    order.to(OrderStatus.REJECTED)
-    order.reason = answer.reason
-    return Change.REJECTED
-
-
-def _amended(order: Order, answer: OrderAmended) -> Change:
-    """Take the venue's word for the order's whole quantity, what has filled included, and its stop."""
-    qty = answer.qty
-    if qty < order.filled or qty <= 0:
-        raise InvariantBroken(f"order {order.client_order_id}: amended to {qty}, filled {order.filled} lots")
-    order.accepted = True
-    stop = order.command.stop if answer.stop is None else answer.stop
-    if qty == order.qty and stop == order.command.stop:
-        return _DUPLICATE
-    order.qty = qty
-    if stop != order.command.stop:
-        order.command = replace(order.command, stop=stop)
-    if qty == order.filled:
-        order.to(_FILLED)
-    return Change.AMENDED
-
-
-def _refused(order: Order, answer: RequestRefused) -> Change:
-    order.reason = answer.reason
-    if order.status is _PENDING_CANCEL:
-        if order.filled:
-            order.to(_PARTIALLY_FILLED)
-        else:
-            order.to(_ACCEPTED if order.accepted else _SUBMITTED)
-    # "No such order" is no sighting: whether a submitted order arrived stays as open as it was.
-    order.in_doubt = order.in_doubt and not order.accepted
-    return Change.CANCEL_REFUSED
-
-
-_BOOK: Final[Mapping[type[Answer], Callable[[Order, Any], Change]]] = {
-    OrderAccepted: _accepted,
-    OrderFilled: _filled,
-    OrderEnded: _ended,
-    OrderRejected: _rejected,
-    OrderAmended: _amended,
-    RequestRefused: _refused,
-}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class OrderStatus(StrEnum):
@@ -17,6 +18,9 @@ class OrderStatus(StrEnum):
     REJECTED = "rejected"
     NEVER_ARRIVED = "never_arrived"
     DENIED = "denied"
+
+
+RATE_LIMITED: Final = "rate limited"  # how the reason of such a rejection begins: nothing was looked at
 
 
 class DenyReason(StrEnum):
@@ -43,5 +47,6 @@ class DenyReason(StrEnum):
     BALANCE = "balance"
     LOSING_STREAK_MAX = "losing_streak_max"
     ORDERS_PER_MINUTE = "orders_per_minute"
+    RATE_CAP = "rate_cap"
     REJECTS_IN_A_ROW = "rejects_in_a_row"  # in older state files: it is a halt now
     SHORT_ON_SPOT = "short_on_spot"

@@ -19,9 +19,10 @@ from botd.core.records import (
     SignalRecord,
     TradeRecord,
 )
+from botd.core.restraint import Restraint, TradingState, Verb
 from botd.core.risk import Denial
 from botd.core.runner import Runner
-from botd.core.updates import AlertRecord, OrderUpdate, PortfolioSnapshot, PositionUpdate
+from botd.core.updates import AlertRecord, OrderUpdate, PortfolioSnapshot, PositionUpdate, TradingStateRecord
 from botd.core.values import maker
 from botd.engine.layout import P, T
 
@@ -187,6 +188,7 @@ class Recorder:
                         client_order_id,
                         order.status,
                         order.in_doubt,
+                        order.needs_human,
                         order.qty,
                         order.filled,
                         order.cost,
@@ -241,6 +243,25 @@ class Recorder:
                     portfolio.count,
                 )
             )
+
+    def trading(
+        self, ts_us: int, one: Restraint, verb: Verb, state: TradingState, who: str, reason: str
+    ) -> None:
+        """Record that a restraint began, was lifted, or stands; `state` is that of its scope after it."""
+        self.seq += 1
+        self.records.append(
+            TradingStateRecord(
+                seq=self.seq,
+                ts_us=ts_us,
+                scope=one.scope,
+                verb=verb,
+                state=state,
+                cause=one.cause,
+                who=who,
+                reason=reason,
+                since_us=one.since_us,
+            )
+        )
 
     def alert(self, severity: str, kind: str, message: str, ts_us: int, runner: Runner | None = None) -> None:
         """Record what a person has to know."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from botd.core.values import value
 from botd.errors import StateCorrupt
@@ -29,6 +29,13 @@ class Cause(StrEnum):
     CRASH_LOOP = "crash_loop"
     TASK_LOST = "task_lost"  # a task of the daemon that trading needs was given up
     LOOP_STALLED = "loop_stalled"  # the event loop stood still: what is decided on late rows is late
+    LIQUIDATION = "liquidation"  # the venue closed a position of ours
+    EXTERNAL_TRADE = "external_trade"  # somebody traded on the account past botd
+    BANNED = "banned"  # the venue shut us out
+    RATE_CAP = "rate_cap"  # more orders or more notional than botd ever sends
+    VENUE_DOWN = "venue_down"  # what it says cannot be had, or is too old
+    POSITION_DIFFERS = "position_differs"  # from the venue's, and no trade explains it
+    CLOCK_SKEW = "clock_skew"  # our clock is off the venue's
 
 
 class Verb(StrEnum):
@@ -36,6 +43,9 @@ class Verb(StrEnum):
     RESUME = "resume"  # lifts every halt
     HOLD = "hold"
     RELEASE = "release"  # lifts the hold of its cause
+
+
+ACCOUNT: Final = "account"  # the scope of everything; any other is the id of an instrument
 
 
 @value(frozen=True, slots=True, kw_only=True)
@@ -46,6 +56,7 @@ class TradingCommand:
     cause: Cause
     who: str
     reason: str = ""  # for people
+    scope: str = ACCOUNT  # a resume lifts the halts of every scope
 
 
 @value(frozen=True, slots=True, kw_only=True)
@@ -57,16 +68,24 @@ class Restraint:
     who: str
     reason: str
     since_us: int  # event time
+    scope: str = ACCOUNT
 
     def row(self) -> list[Any]:
         """Return everything as plain values."""
-        return [str(self.state), str(self.cause), self.who, self.reason, self.since_us]
+        return [str(self.state), str(self.cause), self.who, self.reason, self.since_us, self.scope]
 
     @classmethod
     def of(cls, row: Iterable[Any]) -> Restraint:
         """Make the restraint that `row` described."""
-        state, cause, who, reason, since_us = row
-        return cls(state=TradingState(state), cause=Cause(cause), who=who, reason=reason, since_us=since_us)
+        state, cause, who, reason, since_us, *scope = row  # a row of an older botd has no scope
+        return cls(
+            state=TradingState(state),
+            cause=Cause(cause),
+            who=who,
+            reason=reason,
+            since_us=since_us,
+            scope=scope[0] if scope else ACCOUNT,
+        )
 
 
 def gravest(standing: Iterable[Restraint]) -> Restraint | None:
@@ -86,6 +105,7 @@ def trading_text(command: TradingCommand, ts_us: int) -> str:
         "cause": command.cause,
         "who": command.who,
         "reason": command.reason,
+        "scope": command.scope,
         "ts_us": ts_us,
     }
     return json.dumps(fields)
@@ -100,6 +120,7 @@ def trading_of(text: str) -> tuple[TradingCommand, int]:
             cause=Cause(fields["cause"]),
             who=fields["who"],
             reason=fields["reason"],
+            scope=fields.get("scope", ACCOUNT),  # a line of an older botd has none
         )
         return command, int(fields["ts_us"])
     except (ValueError, KeyError, TypeError) as error:

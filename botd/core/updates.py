@@ -27,6 +27,7 @@ class OrderUpdate:
     client_order_id: ClientOrderId
     status: OrderStatus
     in_doubt: bool
+    needs_human: bool
     lots: int  # the whole order
     filled_lots: int
     cost: int  # tick-lots of what has filled

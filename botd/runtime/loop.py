@@ -15,7 +15,7 @@ from botd.core import halts
 from botd.core.bot import Bot
 from botd.core.carry import adopt_stops, carry
 from botd.core.codec import answers_of, answers_text, command_of, command_text
-from botd.core.events import Answer, Command
+from botd.core.events import Answer, Command, OrderEnded
 from botd.core.lanes import I64, Block, Lane
 from botd.core.records import Record
 from botd.core.restraint import trading_of, trading_text
@@ -238,7 +238,7 @@ class TradingLoop:
             self._remember(self.bot.apply(answers))
         elif event.kind == "withheld":
             held = answers_of(event.payload)
-            never_sent = {answer.client_order_id for answer in held}
+            never_sent = {answer.client_order_id for answer in held if isinstance(answer, OrderEnded)}
             self._unsent = [one for one in self._unsent if one[1].client_order_id not in never_sent]
             self._remember(self.bot.apply(held))
         elif event.kind == "command":

@@ -97,14 +97,14 @@ WHERE c.session_id IS NULL GROUP BY o.client_order_id HAVING count(*) > 1""",
 _S2: Final = (
     Check(
         id="S2.intent",
-        statement="an order was asked for by an intent; only a stop that rests at the venue has none",
+        statement="an order was asked for by an intent; only a resting stop and what others did have none",
         table="orders",
         sql=f"""
 SELECT o.session_id, o.seq, o.client_order_id, o.strategy, o.instrument, o.section, o.rule, o.cycle, o.leg,
     o.intent_seq
 FROM lineage l CROSS JOIN orders o ON o.session_id = l.session_id AND o.seq > l.since
 LEFT JOIN intents i ON i.session_id = o.session_id AND i.seq = o.intent_seq
-WHERE i.seq IS NULL AND NOT {_RESTING_STOP} AND NOT EXISTS (
+WHERE i.seq IS NULL AND o.section <> '{Section.EXTERNAL}' AND NOT {_RESTING_STOP} AND NOT EXISTS (
     SELECT 1 FROM lineage e JOIN intents j ON j.session_id = e.session_id AND j.seq = o.intent_seq
     WHERE e.root = l.root AND e.place < l.place AND o.intent_seq < l.first_seq)""",
     ),

@@ -7,7 +7,7 @@ from typing import Final
 from botd.core.events import OrderType, Section, TimeInForce
 from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import UNOWNED
-from botd.core.restraint import TradingState
+from botd.core.restraint import ACCOUNT, TradingState
 from botd.store.invariants import (
     CURRENCY,
     LIVE,
@@ -123,19 +123,20 @@ _S8: Final = (
         sql=f"""
 WITH entries AS (
     SELECT r.session_id, r.seq, r.intent_seq, r.strategy, r.instrument, (
-        SELECT t.state FROM trading_states t WHERE t.session_id = r.session_id AND t.seq < r.seq
-        ORDER BY t.seq DESC LIMIT 1) AS trading
+        SELECT max(n.state) FROM (SELECT t.state, max(t.seq) FROM trading_states t
+            WHERE t.session_id = r.session_id AND t.seq < r.seq AND t.scope IN ('{ACCOUNT}', r.instrument)
+            GROUP BY t.scope) n WHERE n.state <> '{TradingState.ACTIVE}') AS trading
     FROM lineage l CROSS JOIN risk_decisions r ON r.session_id = l.session_id AND r.seq > l.since
     JOIN intents i ON i.session_id = r.session_id AND i.seq = r.intent_seq
     WHERE r.approved AND i.section = '{Section.Z1}')
-SELECT * FROM entries WHERE trading <> '{TradingState.ACTIVE}'""",
+SELECT * FROM entries WHERE trading IS NOT NULL""",
     ),
 )
 
 _S9: Final = (
     Check(
         id="S9.overdue",
-        statement=f"an order that was sent is answered within {ANSWER_MAX_US // 1_000_000} s",
+        statement=f"a sent order is answered within {ANSWER_MAX_US // 1_000_000} s, or needs a person",
         table="orders",
         refuses=False,
         sql=f"""
@@ -144,7 +145,8 @@ SELECT o.session_id, o.seq, o.client_order_id, o.strategy, o.instrument, o.type,
 FROM lineage l CROSS JOIN orders o ON o.session_id = l.session_id
 JOIN journal_cursor c ON c.session_id = o.session_id
 WHERE l.successor IS NULL AND o.status IN {LIVE}
-    AND (o.status IN {_SENT} OR o.tif = '{TimeInForce.IOC}') AND o.updated_us < c.ts_us - {ANSWER_MAX_US}""",
+    AND (o.status IN {_SENT} OR o.tif = '{TimeInForce.IOC}') AND o.updated_us < c.ts_us - {ANSWER_MAX_US}
+    AND NOT o.needs_human""",
     ),
     Check(
         id="S9.ordered",

@@ -80,6 +80,7 @@ class OrderView:
     decision_price: Decimal
     status: OrderStatus
     in_doubt: bool
+    needs_human: bool
     filled_qty: Decimal
     avg_price: Decimal | None
     fee: Decimal

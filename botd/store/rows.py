@@ -142,6 +142,7 @@ def _insert_order() -> Statement:
         *(
             "status",
             "in_doubt",
+            "needs_human",
             "working_qty",
             "filled_qty",
             "fee",
@@ -152,7 +153,7 @@ def _insert_order() -> Statement:
     )
 
     def encode(session_id: str, record: OrderRecord) -> list[Any]:
-        state = (OrderStatus.SUBMITTED.value, 0, str(record.qty), "0", "0", "", record.ts_us, record.seq)
+        state = (OrderStatus.SUBMITTED.value, 0, 0, str(record.qty), "0", "0", "", record.ts_us, record.seq)
         return [*ORDERS.encode(session_id, record), *state]
 
     return Statement(insert_sql(tables.orders, names), encode)
@@ -161,8 +162,9 @@ def _insert_order() -> Statement:
 def _update_order() -> Statement:
     # After a crash the same updates come again: an older one must not undo a newer one.
     sql = (
-        "UPDATE orders SET status = ?, in_doubt = ?, working_qty = ?, filled_qty = ?, avg_price = ?, "
-        "fee = ?, status_reason = ?, updated_us = ?, updated_seq = ?, filled_us = COALESCE(filled_us, ?) "
+        "UPDATE orders SET status = ?, in_doubt = ?, needs_human = ?, working_qty = ?, filled_qty = ?, "
+        "avg_price = ?, fee = ?, status_reason = ?, updated_us = ?, updated_seq = ?, "
+        "filled_us = COALESCE(filled_us, ?) "
         "WHERE session_id = ? AND client_order_id = ? AND updated_seq <= ?"
     )
 
@@ -170,8 +172,18 @@ def _update_order() -> Statement:
         avg_price = None if u.avg_price is None else str(u.avg_price)
         filled_us = u.ts_us if u.status is OrderStatus.FILLED else None
         return (
-            *(u.status.value, int(u.in_doubt), str(u.qty), str(u.filled_qty), avg_price, str(u.fee)),
-            *(u.reason, u.ts_us, u.seq, filled_us, session_id, u.client_order_id, u.seq),
+            *(u.status.value, int(u.in_doubt), int(u.needs_human), str(u.qty), str(u.filled_qty)),
+            *(
+                avg_price,
+                str(u.fee),
+                u.reason,
+                u.ts_us,
+                u.seq,
+                filled_us,
+                session_id,
+                u.client_order_id,
+                u.seq,
+            ),
         )
 
     return Statement(sql, encode)

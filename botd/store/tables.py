@@ -186,6 +186,7 @@ orders = _record(
     _int("filled_us", null=True),
     UniqueConstraint("session_id", "client_order_id"),
     UniqueConstraint(*DECISION_KEY, name="uq_orders_decision_key"),
+    _flag("needs_human"),
     Index(None, "session_id", "intent_seq"),
 )
 

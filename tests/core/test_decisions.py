@@ -200,6 +200,7 @@ def test_records_that_are_no_decisions_have_no_line() -> None:
             client_order_id=ClientOrderId("x"),
             status=OrderStatus.FILLED,
             in_doubt=False,
+            needs_human=False,
             lots=1,
             filled_lots=1,
             cost=1,

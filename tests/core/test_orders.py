@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from botd.core.changes import Change
 from botd.core.events import (
     Answer,
     ClientOrderId,
@@ -24,7 +25,7 @@ from botd.core.events import (
     TimeInForce,
 )
 from botd.core.instrument import InstrumentId
-from botd.core.orders import TERMINAL, Change, Order, OrderTable
+from botd.core.orders import TERMINAL, Order, OrderTable
 from botd.core.outcomes import OrderStatus
 from botd.errors import InvariantBroken
 

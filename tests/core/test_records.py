@@ -31,7 +31,7 @@ def test_record_takes_who_and_what_from_the_key_of_its_decision() -> None:
 
 def test_order_update_gives_quantities_and_the_average_of_what_has_filled() -> None:
     update = OrderUpdate(
-        1, ClientOrderId("a"), OrderStatus.PARTIALLY_FILLED, False, 30, 3, 601, D("0.1"), "", 5, FINE
+        1, ClientOrderId("a"), OrderStatus.PARTIALLY_FILLED, False, False, 30, 3, 601, D("0.1"), "", 5, FINE
     )
     assert (update.qty, update.filled_qty) == (D("0.030"), D("0.003"))
     assert update.avg_price == D("100.166666666667")  # 601 half ticks over 3 lots

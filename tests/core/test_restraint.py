@@ -50,7 +50,7 @@ def test_anything_else_is_corrupt(text: str) -> None:
 def test_restraint_comes_back_from_plain_values() -> None:
     one = restraint(TradingState.REDUCING, Cause.LOOP_STALLED)
     row = one.row()
-    assert [type(part) for part in row] == [str, str, str, str, int]
+    assert [type(part) for part in row] == [str, str, str, str, int, str]
     assert Restraint.of(row) == one
 
 

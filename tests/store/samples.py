@@ -157,6 +157,7 @@ def update(seq: int, status: OrderStatus, **changes: Any) -> OrderUpdate:
         "client_order_id": ClientOrderId("b-1"),
         "status": status,
         "in_doubt": False,
+        "needs_human": False,
         "lots": 50,
         "filled_lots": 0,
         "cost": 0,

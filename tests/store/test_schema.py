@@ -34,8 +34,8 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
@@ -59,8 +59,8 @@ def path(tmp_path: Path) -> Path:
 def lineage_with_next(tmp_path: Path, failure: str = "") -> Lineage:
     folder = tmp_path / "migrations"
     shutil.copytree(LINEAGE.migrations, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.pyc"))
-    (folder / "versions" / "r0003_next.py").write_text(NEXT.format(failure=failure or "pass"))
-    return Lineage(revisions=(*LINEAGE.revisions, "0003"), migrations=folder)
+    (folder / "versions" / "r0004_next.py").write_text(NEXT.format(failure=failure or "pass"))
+    return Lineage(revisions=(*LINEAGE.revisions, "0004"), migrations=folder)
 
 
 def dump(path: Path) -> list[str]:
@@ -102,11 +102,11 @@ def test_upgrade_keeps_the_rows_and_copies_the_file_first(path: Path, tmp_path: 
     connection = open_checked(path, lineage_with_next(tmp_path))
     assert connection.execute("SELECT status, note FROM orders").fetchall() == [("filled", "upgraded")]
     assert connection.execute("SELECT order_id FROM live_orders").fetchall() == [("b-1",)]
-    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (4,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
-    assert dump(tmp_path / "botd.sqlite3.before-0003") == before
-    with StateReader(tmp_path / "botd.sqlite3.before-0003") as reader:
+    assert dump(tmp_path / "botd.sqlite3.before-0004") == before
+    with StateReader(tmp_path / "botd.sqlite3.before-0004") as reader:
         assert reader.cursor("s1") == samples.cursor(4)
 
 
@@ -136,9 +136,9 @@ def test_upgrade_from_the_first_schema_keeps_its_denials_and_fills(tmp_path: Pat
 def test_upgrade_happens_once(path: Path, tmp_path: Path) -> None:
     lineage = lineage_with_next(tmp_path)
     open_checked(path, lineage).close()
-    (tmp_path / "botd.sqlite3.before-0003").unlink()
+    (tmp_path / "botd.sqlite3.before-0004").unlink()
     open_checked(path, lineage).close()
-    assert not (tmp_path / "botd.sqlite3.before-0003").exists()
+    assert not (tmp_path / "botd.sqlite3.before-0004").exists()
 
 
 def test_upgrade_copies_what_a_killed_daemon_left_in_the_wal(path: Path, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_upgrade_copies_what_a_killed_daemon_left_in_the_wal(path: Path, tmp_pat
         shutil.copy(tmp_path / name, killed / name)
     journal.close()
     open_checked(killed / "botd.sqlite3", lineage_with_next(tmp_path)).close()
-    with StateReader(killed / "botd.sqlite3.before-0003") as reader:
+    with StateReader(killed / "botd.sqlite3.before-0004") as reader:
         assert reader.cursor("s1") == samples.cursor(5)
 
 
@@ -177,7 +177,7 @@ def test_newer_schema_is_refused_and_untouched(path: Path, tmp_path: Path) -> No
     open_checked(path, lineage_with_next(tmp_path)).close()
     before = path.read_bytes()
     for opening in (open_state, StateReader):
-        with pytest.raises(NewerSchema, match="schema 0003, this one knows 0002") as refused:
+        with pytest.raises(NewerSchema, match="schema 0004, this one knows 0003") as refused:
             opening(path)
         assert one_line(refused.value)
         assert refused.value.exit_code == 7

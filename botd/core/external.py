@@ -1,0 +1,156 @@
+"""What happens on the account without us: a person's trades, a liquidation, a ban.
+
+An execution that nobody asked for first closes what nobody owns, then what strategies hold the other way,
+oldest first; the rest is a position in nobody's name. Each part has an order row of its own, without an
+intent, so that every fill has an order and every position is the sum of its fills.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from botd.core import answers, halts
+from botd.core.desk import Desk
+from botd.core.events import (
+    AccountAnswer,
+    ClientOrderId,
+    DecisionKey,
+    ExternalFill,
+    OrderFilled,
+    OrderType,
+    Section,
+    Side,
+    SubmitOrder,
+    TimeInForce,
+    VenueBan,
+    VenueNotice,
+)
+from botd.core.instrument import InstrumentId
+from botd.core.money import ZERO
+from botd.core.orders import Order
+from botd.core.portfolio import UNOWNED
+from botd.core.restraint import ACCOUNT, Cause, TradingCommand, Verb
+from botd.core.runner import Runner
+
+Runners = Mapping[tuple[str, InstrumentId], Runner]
+
+_KEPT_US: Final = 86_400_000_000  # how long a trade id is known; no reader asks that far back
+
+
+def external_fill(desk: Desk, runners: Runners, fill: ExternalFill) -> None:
+    """Book an execution past us, once, and halt: the account for a liquidation, else its instrument."""
+    name = f"{fill.instrument}|{fill.trade_id}"
+    if name in desk.external:
+        return
+    desk.external[name] = fill.ts_us
+    known = fill.instrument in desk.instruments
+    if known:
+        fee = fill.fee
+        for index, (strategy, lots) in enumerate(_parts(desk, fill)):
+            _book(desk, runners, fill, index, strategy, lots, fee=fee)
+            fee = ZERO
+    what = "the venue liquidated" if fill.liquidation else "somebody traded past botd:"
+    text = f"{what} {fill.side} {fill.qty} lots of {fill.instrument} at {fill.price} ticks"
+    kind = "liquidation" if fill.liquidation else "external_fill"
+    desk.alert("critical", kind, text if known else f"{text}, which no strategy trades", fill.ts_us)
+    if known:
+        cause = Cause.LIQUIDATION if fill.liquidation else Cause.EXTERNAL_TRADE
+        scope = ACCOUNT if fill.liquidation else str(fill.instrument)
+        halt = TradingCommand(verb=Verb.HALT, cause=cause, who="venue", reason=text, scope=scope)
+        halts.obey(desk, halt, fill.ts_us)
+
+
+def _parts(desk: Desk, fill: ExternalFill) -> Iterator[tuple[str, int]]:
+    """Yield whose lots it closes, and how many; what is left over is nobody's."""
+    sign = 1 if fill.side is Side.BUY else -1
+    held = [
+        position
+        for position in desk.portfolio.positions()
+        if position.instrument == fill.instrument and position.sign != sign
+    ]
+    left = fill.qty
+    for position in sorted(held, key=lambda one: one.strategy != UNOWNED):
+        if left:
+            part = min(left, position.qty)
+            left -= part
+            yield position.strategy, part
+    if left:
+        yield UNOWNED, left
+
+
+def _book(
+    desk: Desk, runners: Runners, fill: ExternalFill, index: int, strategy: str, lots: int, *, fee: Any
+) -> None:
+    """Book one owner's part: its order, its execution, what it holds afterwards."""
+    runner = runners.get((strategy, fill.instrument))
+    rule = "liquidation" if fill.liquidation else "trade"
+    cycle, leg = fill.seq, index
+    if runner is not None:
+        cycle, leg = runner.memory.cycle, runner.memory.next_leg(Section.EXTERNAL, rule)
+    key = DecisionKey(strategy, fill.instrument, cycle, Section.EXTERNAL, rule, leg)
+    order = _order(desk, fill, key, lots, index)
+    desk.submitted(order)
+    part = OrderFilled(
+        fill.seq, order.client_order_id, fill.trade_id, fill.price, lots, fee, False, fill.ts_us
+    )
+    desk.orders.book(order, part)
+    instrument = desk.instruments[fill.instrument]
+    if runner is None:
+        ((_, effect),) = desk.portfolio.apply_unowned(
+            instrument, fill.side, lots, fill.price, fee, fill.ts_us, cycle
+        )
+    else:
+        effect = desk.portfolio.apply_fill(
+            strategy, instrument, fill.side, lots, fill.price, fee, fill.ts_us, cycle, reducing=True
+        )
+    desk.fill(order, key, part, effect)
+    desk.changed[order.client_order_id] = order
+    if runner is not None:
+        answers.reduced(desk, runner, effect.position, fill.ts_us)
+
+
+def _order(desk: Desk, fill: ExternalFill, key: DecisionKey, lots: int, index: int) -> Order:
+    command = SubmitOrder(
+        ClientOrderId(f"external-{fill.instrument}-{fill.trade_id}-{index}"),
+        key,
+        fill.instrument,
+        fill.side,
+        OrderType.MARKET,
+        TimeInForce.IOC,
+        lots,
+        fill.ts_us,
+        reduce_only=True,
+    )
+    rows = next(lane.row0 + lane.next for lane in desk.lanes if lane.instrument.id == fill.instrument)
+    return Order(command, max(0, rows - 1), fill.price)
+
+
+def forget(desk: Desk, before_us: int) -> None:
+    """Forget the trade ids that no reader can bring up again."""
+    old = [name for name, ts_us in desk.external.items() if ts_us < before_us - _KEPT_US]
+    for name in old:
+        del desk.external[name]
+
+
+def _notice(desk: Desk, _: Runners, notice: VenueNotice) -> None:
+    desk.alert(notice.severity, notice.kind, notice.text, notice.ts_us)
+
+
+def _banned(desk: Desk, _: Runners, ban: VenueBan) -> None:
+    """Remember until when the venue is not to be called, over restarts too, and halt."""
+    desk.banned_until_us = max(desk.banned_until_us, ban.until_us)
+    halt = TradingCommand(verb=Verb.HALT, cause=Cause.BANNED, who="venue", reason=ban.reason)
+    halts.obey(desk, halt, ban.ts_us)
+
+
+_DO: Final[Mapping[type[AccountAnswer], Callable[[Desk, Runners, Any], None]]] = {
+    ExternalFill: external_fill,
+    VenueNotice: _notice,
+    VenueBan: _banned,
+}
+
+
+def hear(desk: Desk, runners: Runners, answer: AccountAnswer) -> None:
+    """Do what an answer asks for that is of no order of ours."""
+    _DO[type(answer)](desk, runners, answer)
