@@ -35,6 +35,8 @@ class Point(StrEnum):
     TX_AFTER_COMMIT = "tx.after_commit"
     WRITER_BEFORE = "writer.before"
     WRITER_AFTER = "writer.after"
+    REQUEST_BEFORE = "request.before"
+    REQUEST_AFTER = "request.after"
     SNAPSHOT_BEFORE = "snapshot.before"
     SNAPSHOT_FILE = "snapshot.file"
     SNAPSHOT_ROW = "snapshot.row"
@@ -60,6 +62,8 @@ MEANING: Final[Mapping[Point, str]] = {
     Point.TX_AFTER_COMMIT: "a transaction is committed, its caller does not know",
     Point.WRITER_BEFORE: "the writer has taken a call and not begun it",
     Point.WRITER_AFTER: "the writer has done a call and told nobody",
+    Point.REQUEST_BEFORE: "an order is about to go to a remote venue",
+    Point.REQUEST_AFTER: "a remote venue has answered an order, nobody has heard of it",
     Point.SNAPSHOT_BEFORE: "a snapshot is due, its cursor is committed",
     Point.SNAPSHOT_FILE: "the file of a snapshot is written, the row that makes it count is not",
     Point.SNAPSHOT_ROW: "a snapshot counts, the files it replaces are still there",

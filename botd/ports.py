@@ -93,8 +93,12 @@ class EventVenue(Protocol):
         """Take a request; a number seen before is ignored."""
         ...
 
+    def send_again(self, number: int, command: Command) -> None:
+        """Take a request that a process before this one made, and may have sent."""
+        ...
+
     def took(self, number: int) -> bool:
-        """Say whether a request of this number, or a later one, has been taken."""
+        """Say whether a request of this number, or a later one, has been taken, by whatever process."""
         ...
 
     def save(self) -> None:
@@ -144,7 +148,7 @@ class JournalEvent:
 
     position: int  # merged row number before which it was applied
     ordinal: int  # order among events of one position
-    kind: str  # "answers", "withheld", "command", "job", "books", "stop", "abandon"
+    kind: str  # "answers", "withheld", "command", "epoch", "job", "books", "stop", "abandon"
     payload: str  # JSON
 
 

@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from botd.core.records import Record
+from botd.errors import UnresolvedOrders
 from botd.failpoints import Point, failpoint
 from botd.ports import AnswersEvent, Batch, Chunk, Clock, Cursor, Feed, JournalEvent
+from botd.runtime.gateway import Gateway
 from botd.runtime.loop import Group, TradingLoop
 from botd.runtime.schedule import JobDue
 
 CURSOR_EVERY_US = 1_000_000
 PENDING_RECORDS_MAX = 2_000
+SETTLE_S = 5.0  # that a venue may take over what is on its way when the daemon stops
 
 
 class Writer(Protocol):
@@ -38,8 +41,11 @@ class LiveDriver:
         snapshot_every_us: int,
         on_records: Callable[[Sequence[Record]], None],
         on_block: Callable[[int], None],
+        gateway: Gateway | None = None,
     ) -> None:
-        """`on_records` sees what has been committed, `on_block` the event time after each chunk."""
+        """`on_records` sees what has been committed, `on_block` the event time after each chunk; `gateway`
+        is the loop's venue where that does not live in event time.
+        """
         self.loop = loop
         self._feed = feed
         self._writer = writer
@@ -53,7 +59,8 @@ class LiveDriver:
         self._committed_us = clock.now_us()
         self._snapshot_us = clock.now_us()
         self._stop = asyncio.Event()
-        self._asked = asyncio.Event()  # a trading command has come in
+        self._asked = asyncio.Event()  # a trading command or an answer has come in
+        self._gateway = gateway
 
     def request_stop(self) -> None:
         """Ask for the end: the block being judged is finished, no other is begun."""
@@ -74,6 +81,8 @@ class LiveDriver:
         stopped = asyncio.create_task(self._stop.wait(), name="stop asked for")
         events = asyncio.get_running_loop()
         self.loop.brake.wake_by(lambda: events.call_soon_threadsafe(self._asked.set))
+        if self._gateway is not None:
+            self._gateway.wake_by(self._asked.set)
         told = False  # how the account stands at this start
         try:
             while not self._stop.is_set():
@@ -115,10 +124,15 @@ class LiveDriver:
         return None
 
     async def _obey(self) -> None:
-        """Obey what was asked while no rows come; before the first row there is no time to do it at."""
+        """Obey and hear while no rows come; before the first row there is no time to do it at."""
         loop = self.loop
-        while loop.brake.asked and loop.recovery is None and loop.ts_us:
+        if loop.recovery is not None or not loop.ts_us:
+            return
+        while loop.brake.asked:
             for group in loop.obey(loop.ts_us):
+                await self.take(group)
+        if self._gateway is not None:
+            for group in loop.hear():
                 await self.take(group)
 
     async def _judge(self, chunk: Chunk) -> None:
@@ -167,10 +181,33 @@ class LiveDriver:
         if apply_policies and self.loop.recovery is None:
             for group in self.loop.stop():
                 await self.take(group)
+        left = await self._settle()
         failpoint(Point.STOP_BEFORE_CURSOR)
         if self.loop.recovery is None:
             await self._record_books()
             await self._commit(self.loop.cursor())
+        if left:
+            raise UnresolvedOrders(f"left with orders whose outcome is not known: {', '.join(left)}")
+
+    async def _settle(self) -> list[str]:
+        """Hear the venue out on what is on its way, for a while; return the orders that stay open.
+
+        Whatever stays is on disk as it is, and the next start looks it up.
+        """
+        gateway, loop = self._gateway, self.loop
+        if gateway is None or loop.recovery is not None or not loop.ts_us:
+            return []
+        gateway.wake_by(self._asked.set)
+        try:
+            async with asyncio.timeout(SETTLE_S):
+                while True:
+                    self._asked.clear()
+                    await self._obey()
+                    if not gateway.unresolved:
+                        return []
+                    await self._asked.wait()
+        except TimeoutError:
+            return list(gateway.unresolved)
 
     async def _record_books(self) -> None:
         if self.loop.ts_us:  # before the first row there is no time to record them at

@@ -18,7 +18,7 @@ from botd.core.codec import answers_of, answers_text, command_of, command_text
 from botd.core.events import Answer, Command, OrderEnded
 from botd.core.lanes import I64, Block, Lane
 from botd.core.records import Record
-from botd.core.restraint import trading_of, trading_text
+from botd.core.restraint import trading_text
 from botd.core.values import maker, value
 from botd.errors import InvariantBroken
 from botd.failpoints import Point, failpoint
@@ -26,7 +26,7 @@ from botd.ports import AnswersEvent, Chunk, Cursor, EventVenue, JournalEvent
 from botd.runtime.brake import Brake, withhold
 from botd.runtime.due import next_due
 from botd.runtime.merge import RowMerger
-from botd.runtime.recovery import Recovery, event_place
+from botd.runtime.recovery import Recovery, event_place, replay
 
 
 @value(frozen=True, slots=True)
@@ -179,8 +179,9 @@ class TradingLoop:
         self._commands += len(commands)
         return list(enumerate(commands, first))
 
-    def _hand_over(self, numbered: list[tuple[int, Command]]) -> Iterator[Group]:
+    def _hand_over(self, numbered: list[tuple[int, Command]], *, again: bool = False) -> Iterator[Group]:
         """Send commands; while the brake is on, end what adds risk instead, and have that written first."""
+        send = self.venue.send_again if again else self.venue.send
         if self.brake.on:
             held, numbered = withhold(numbered, self.venue, self.ts_us)
             if held:
@@ -188,7 +189,7 @@ class TradingLoop:
                 numbered += self._number(self.bot.apply(held))
                 yield self._group([event], urgent=True)
         for number, command in numbered:
-            self.venue.send(number, command)
+            send(number, command)
             failpoint(Point.SEND_BETWEEN)
         self.venue.save()
 
@@ -204,6 +205,20 @@ class TradingLoop:
             yield self._group(events, urgent=True)
             yield from self._send(commands)
         self.brake.settle()
+
+    def hear(self) -> Iterator[Group]:
+        """Apply what a venue has said that does not live in event time, between two chunks."""
+        answers = self.venue.take_waiting(self.position)
+        if answers:
+            events, commands = self._apply(answers)
+            yield self._group(events, urgent=True)
+            yield from self._send(commands)
+
+    def begin_epoch(self, id_prefix: str) -> Group:
+        """Give the orders of this process ids that no other process has given."""
+        event = self._event("epoch", id_prefix)
+        self.bot.desk.id_prefix = id_prefix
+        return self._group([event], urgent=True)
 
     def _group(self, events: Sequence[JournalEvent | AnswersEvent] = (), *, urgent: bool) -> Group:
         return _made_group(tuple(self.bot.take_records()), tuple(events), self.cursor(), urgent)
@@ -232,28 +247,17 @@ class TradingLoop:
         return place
 
     def _replay(self, event: JournalEvent) -> None:
-        if event.kind == "answers":
+        """Have the bot meet an event again, and remember what it then asks for."""
+        if event.kind in ("answers", "withheld"):
             answers = answers_of(event.payload)
-            self.venue_seq = max(self.venue_seq, answers[-1].seq)
+            if event.kind == "answers":
+                self.venue_seq = max(self.venue_seq, answers[-1].seq)
+            else:
+                never_sent = {one.client_order_id for one in answers if isinstance(one, OrderEnded)}
+                self._unsent = [one for one in self._unsent if one[1].client_order_id not in never_sent]
             self._remember(self.bot.apply(answers))
-        elif event.kind == "withheld":
-            held = answers_of(event.payload)
-            never_sent = {answer.client_order_id for answer in held if isinstance(answer, OrderEnded)}
-            self._unsent = [one for one in self._unsent if one[1].client_order_id not in never_sent]
-            self._remember(self.bot.apply(held))
-        elif event.kind == "command":
-            self._remember(self.bot.obey(*trading_of(event.payload)))
-        elif event.kind == "job":
-            self.bot.close_books(int(event.payload.rpartition("|")[2]))
-        elif event.kind == "books":
-            self.bot.note_books(int(event.payload))
-        elif event.kind == "stop":
-            self._remember(self.bot.stop(int(event.payload)))
-        elif event.kind == "abandon":
-            at_us, _, reason = event.payload.partition("|")
-            self._remember(self.bot.flatten(int(at_us), reason))
         else:
-            raise InvariantBroken(f"the journal holds an event of kind {event.kind}, which nothing replays")
+            self._remember(replay(self.bot, event))
         self._ordinal = (event.position, event.ordinal)
 
     def _remember(self, commands: Sequence[Command]) -> None:
@@ -289,7 +293,7 @@ class TradingLoop:
     def send_unsent(self) -> Iterator[Group]:
         """Hand the venue the commands kept back until they were on disk; it ignores those it has had."""
         unsent, self._unsent = self._unsent, []
-        yield from self._hand_over(unsent)
+        yield from self._hand_over(unsent, again=True)
         failpoint(Point.RECOVERY_AFTER)
 
     # ---- jobs -----------------------------------------------------------------------------------

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from botd.core.bot import Bot
+from botd.core.events import Command
+from botd.core.restraint import trading_of
+from botd.errors import InvariantBroken
 from botd.ports import Cursor, JournalEvent
 
 
@@ -28,6 +32,27 @@ class Recovery:
         if self._next < len(self._events):
             return self._events[self._next].position
         return self.cursor.position
+
+
+def replay(bot: Bot, event: JournalEvent) -> Sequence[Command]:
+    """Have a bot meet again what was neither a row nor an answer; return what it then asks for."""
+    kind, payload = event.kind, event.payload
+    if kind == "command":
+        return bot.obey(*trading_of(payload))
+    if kind == "stop":
+        return bot.stop(int(payload))
+    if kind == "abandon":
+        at_us, _, reason = payload.partition("|")
+        return bot.flatten(int(at_us), reason)
+    if kind == "epoch":
+        bot.desk.id_prefix = payload
+    elif kind == "job":
+        bot.close_books(int(payload.rpartition("|")[2]))
+    elif kind == "books":
+        bot.note_books(int(payload))
+    else:
+        raise InvariantBroken(f"the journal holds an event of kind {kind}, which nothing replays")
+    return ()
 
 
 def event_place(state: Mapping[str, Any]) -> tuple[int, int]:

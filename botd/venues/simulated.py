@@ -61,6 +61,10 @@ class SimulatedVenue:
         arrives = command.ts_us + latency_us(command, floor, self._settings)
         floor.requests.append(Request(number, arrives, command))
 
+    def send_again(self, number: int, command: Command) -> None:
+        """Take a request that may have been taken before: its number tells."""
+        self.send(number, command)
+
     def took(self, number: int) -> bool:
         """Say whether a request of this number, or a later one, has been taken."""
         return number <= self._last_request

@@ -1,0 +1,277 @@
+"""The order gateway: a remote venue, as the trading loop sees one.
+
+Commands go in as they are committed; answers come out at the loop's place, in one order. In between, each
+order is sent at most once, and what becomes of it is found out: by the answer, the stream, the lists, and
+lookups by its client order id. Nothing here survives the process: whatever was live when it died may have
+been sent, and is looked up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from botd.core.bot import Bot
+from botd.core.events import (
+    AmendOrder,
+    Answer,
+    CancelOrder,
+    ClientOrderId,
+    Command,
+    SubmitOrder,
+    VenueBan,
+)
+from botd.core.instrument import InstrumentId
+from botd.core.lanes import I64
+from botd.core.restraint import TradingState
+from botd.engine.fills import NEVER
+from botd.errors import InvariantBroken
+from botd.ports import Clock, RemoteVenue, VenueBook, VenueError
+from botd.runtime.brake import Brake
+from botd.runtime.courier import Courier
+from botd.runtime.link import Link
+from botd.runtime.tracking import FAMILY, Phase, Ticket, Tracker
+from botd.runtime.watch import Watch
+
+RETRY_S: Final = (0.5, 1.0, 2.0, 5.0)  # between tries to read the venue at a start
+
+
+class Gateway:
+    """Stands where the simulated venue stands on paper. All of it runs in one event loop."""
+
+    def __init__(
+        self, venue: RemoteVenue, clock: Clock, monotonic: Callable[[], float], brake: Brake
+    ) -> None:
+        self._clock = clock
+        self._brake = brake
+        self._bot: Bot | None = None
+        self._floor_us: Callable[[], int] = lambda: 0
+        self._told: list[tuple[Callable[..., Answer], int, dict[str, Any]]] = []
+        self._seq = 0
+        self._queue: list[Ticket | AmendOrder] = []
+        self._sent = asyncio.Event()
+        self._hear: Callable[[], object] = lambda: None
+        self._again: list[AmendOrder] = []
+        self.reconciled = False
+        self.link = Link(venue, clock, monotonic, self._banned)
+        self.tracker = Tracker(venue.rules, self._tell, self._known)
+        self.watch = Watch(self.link, self.tracker, self._tell, brake.ask, self._nets, self._balances)
+        self.courier = Courier(self.link, self.tracker, self._tell, lambda: brake.on, self.watch.wake)
+
+    # ---- what it may know of the books ----------------------------------------------------------
+
+    def serve(self, bot: Bot, floor_us: Callable[[], int], last_seq: int) -> None:
+        """Stand in for the venue of a bot: `floor_us` is the event time it has come to."""
+        self._bot, self._floor_us, self._seq = bot, floor_us, last_seq
+
+    def _books(self) -> Bot:
+        if self._bot is None:
+            raise InvariantBroken("the gateway serves nobody")
+        return self._bot
+
+    def _known(self, client_order_id: ClientOrderId) -> Any:
+        return self._books().desk.orders.get(client_order_id)
+
+    def _nets(self) -> Mapping[InstrumentId, int]:
+        return self._books().desk.portfolio.net_quantities()
+
+    def _balances(self) -> Mapping[str, Any]:
+        portfolio = self._books().desk.portfolio
+        return {currency: portfolio.balance(currency) for currency in portfolio.currencies()}
+
+    # ---- answers --------------------------------------------------------------------------------
+
+    def wake_by(self, hear: Callable[[], object]) -> None:
+        """Have a function called whenever an answer waits."""
+        self._hear = hear
+
+    def _tell(self, kind: Callable[..., Answer], ts_us: int, **fields: Any) -> None:
+        self._told.append((kind, ts_us, fields))
+        self._hear()
+
+    def _banned(self, until_us: int, reason: str) -> None:
+        self._tell(VenueBan, 0, until_us=until_us, reason=reason)
+
+    def waiting_position(self) -> int:
+        """Return 0 while an answer waits: it is due at once."""
+        return 0 if self._told else NEVER
+
+    def take_waiting(self, position: int) -> list[Answer]:
+        """Hand over what has been heard, numbered in the order it is applied in."""
+        told, self._told = self._told, []
+        floor_us, answers = self._floor_us(), []
+        for kind, ts_us, fields in told:
+            self._seq += 1
+            answers.append(kind(seq=self._seq, ts_us=max(ts_us, floor_us), **fields))
+        return answers
+
+    # ---- commands -------------------------------------------------------------------------------
+
+    def send(self, number: int, command: Command) -> None:
+        """Take a command that is on disk; it leaves when `save` has been called."""
+        if isinstance(command, SubmitOrder):
+            self._queue.append(self.tracker.track(command))
+            return
+        ticket = self.tracker.tickets.get(command.client_order_id)
+        if isinstance(command, CancelOrder):
+            if ticket is not None:
+                ticket.cancel_wanted = True
+                ticket.cancel_s = 0.0
+            self.watch.wake()
+        elif ticket is not None:
+            self._queue.append(command)
+
+    def send_again(self, number: int, command: Command) -> None:
+        """Take what a process before this one may have sent: an order is looked up and never sent again.
+
+        It is live in the books, and so is a cancel; what a stop was to be is asked for once more.
+        """
+        if isinstance(command, AmendOrder):
+            self._again.append(command)
+
+    def took(self, number: int) -> bool:
+        """Return True before anything was reconciled: all of that may have been sent."""
+        return not self.reconciled
+
+    def save(self) -> None:
+        """Let go what has been taken."""
+        self._sent.set()
+
+    # ---- running --------------------------------------------------------------------------------
+
+    async def reconcile(self, since_us: int, seen: Iterable[tuple[str, str]]) -> None:
+        """Find out how things stand at the venue; nothing is sent before. Tries until it has been told.
+
+        `since_us` is the venue time from which on fills may be missing, `seen` are those that the books have.
+        """
+        bot = self._books()
+        desk = bot.desk
+        self.tracker.seen.update(seen)
+        self.link.stay_away_until(desk.banned_until_us)
+        amending = [r.memory.stop_id for r in bot.runners if r.memory.amending and r.memory.stop_id]
+        self.tracker.resume(desk.orders.live(), amending, self.link.now_s())
+        self._queue += [one for one in self._again if one.client_order_id in self.tracker.tickets]
+        self._again.clear()
+        self.watch.held_before(
+            {(one.cause, one.scope) for one in desk.restraints if one.state is TradingState.REDUCING}
+        )
+        tries = 0
+        while True:
+            try:
+                await self.watch.measure()
+                self.watch.begin(max(since_us, self.link.now_us() - self.link.rules.fills_back_us))
+                await self.watch.read_all()
+                await self.watch.compare()
+            except VenueError:
+                await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
+                tries += 1
+                continue
+            self.reconciled = True
+            self.save()
+            return
+
+    async def run(self) -> None:
+        """Serve until cancelled. Started again, whatever was on its way counts as unanswered."""
+        for ticket in self.tracker.tickets.values():
+            if ticket.phase is Phase.SENDING:
+                self.tracker.doubt(ticket, "the gateway was restarted", self.link.now_s())
+        async with asyncio.TaskGroup() as group:
+
+            def spawn(name: str, work: Coroutine[Any, Any, object]) -> None:
+                group.create_task(work, name=name)
+
+            def cancel(ticket: Ticket) -> None:
+                ticket.cancelling = True
+                spawn(f"cancel {ticket.id}", self.courier.cancel(ticket))
+
+            spawn("gateway poll", self.watch.poll())
+            spawn("gateway lookups", self.watch.look_up(cancel))
+            spawn("gateway stream", self.watch.listen())
+            spawn("gateway clock", self.watch.keep_time())
+            spawn("gateway holdings", self.watch.compare_for_ever())
+            while True:
+                await self._sent.wait()
+                self._sent.clear()
+                queue, self._queue = self._queue, []
+                for one in queue:
+                    self._dispatch(one, spawn)
+                for orphan in sorted(self.tracker.orphans):
+                    spawn(f"cancel {orphan}", self.courier.cancel_orphan(orphan))
+
+    def _dispatch(
+        self, one: Ticket | AmendOrder, spawn: Callable[[str, Coroutine[Any, Any, object]], None]
+    ) -> None:
+        if isinstance(one, AmendOrder):
+            ticket = self.tracker.tickets.get(one.client_order_id)
+            if ticket is not None:
+                spawn(f"amend {one.client_order_id}", self.courier.amend(ticket, one))
+        elif one.phase is Phase.WAITING:
+            spawn(f"submit {one.id}", self.courier.submit(one))
+
+    @property
+    def unresolved(self) -> Sequence[ClientOrderId]:
+        """Return the orders whose fate is not known: in doubt, on their way, being cancelled."""
+        return [
+            one.id
+            for one in self.tracker.tickets.values()
+            if one.phase is not Phase.SIGHTED or one.cancel_wanted or one.final or one.command.stop is None
+        ]
+
+    # ---- what a venue in event time does, and this one does not ---------------------------------
+
+    def keep_in(self, book: VenueBook) -> None:
+        """Keep nothing: the venue does."""
+
+    def state(self) -> Mapping[str, Any]:
+        return {}
+
+    def recall(self, kept: tuple[Mapping[str, Any], Sequence[Any]] | None, *, expected: bool) -> None:
+        """Recall nothing: the venue is asked."""
+
+    def busy(self, instrument: InstrumentId) -> bool:
+        return False
+
+    def deadline_us(self, instrument: InstrumentId) -> int:
+        return NEVER
+
+    def first_touch(self, instrument: InstrumentId, ring: I64, first_row: int, start: int, stop: int) -> int:
+        return stop
+
+    def execute(
+        self,
+        instrument: InstrumentId,
+        ring: I64,
+        first_row: int,
+        index: int,
+        now_us: int,
+        position: int,
+        *,
+        own: bool,
+    ) -> list[Answer]:
+        return []
+
+    def drain(
+        self, instrument: InstrumentId, ring: I64, first_row: int, rows: int, position: int
+    ) -> list[Answer]:
+        return []
+
+    def working(self) -> list[tuple[SubmitOrder, tuple[int, int]]]:
+        """Return what is known to rest there."""
+        shown = [one for one in self.tracker.tickets.values() if one.phase is Phase.SIGHTED]
+        return [(one.command, (one.filled, one.qty)) for one in shown]
+
+    def positions(self) -> Mapping[InstrumentId, int]:
+        return self._nets()
+
+
+def id_prefix(started_us: int) -> str:
+    """Return what the client order ids of a process begin with: no two processes have the same.
+
+    The epoch is the second of its start, which an old backup of the state file cannot bring back.
+    """
+    digits, number = "", started_us // 1_000_000
+    while number:
+        number, digit = divmod(number, 36)
+        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[digit] + digits
+    return f"{FAMILY}-{digits}"

@@ -1,0 +1,325 @@
+"""What we know of each live order at a remote venue, and what each thing the venue shows tells the bot.
+
+Synchronous and without a clock of its own: what it is told comes with the second at which it was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from botd.core.events import (
+    AmendOrder,
+    ClientOrderId,
+    ExternalFill,
+    OrderAccepted,
+    OrderAmended,
+    OrderEnded,
+    OrderFilled,
+    OrderInDoubt,
+    OrderNeedsHuman,
+    OrderNeverArrived,
+    OrderRejected,
+    RequestRefused,
+    SubmitOrder,
+    VenueNotice,
+)
+from botd.core.orders import Order
+from botd.core.outcomes import OrderStatus
+from botd.ports import OrderReport, OrderState, VenueFill, VenueRules
+
+FAMILY: Final = "botd"  # every client order id of every botd at a remote venue begins with it
+LOOKS_S: Final = (1.0, 2.0, 4.0, 5.0)  # between lookups of an order in doubt; the last one stays
+CANCELS_S: Final = (2.0, 4.0, 8.0, 10.0)  # between cancels; they may be repeated, orders never
+POLL_S: Final = 5.0
+ABSENT_S: Final = 2.0  # between two lookups that must both find nothing
+MISSING_S: Final = 60.0  # how long an order that was seen may be shown by no read
+CRY_S: Final = 10.0  # in doubt for so long, an order is worth an alert; past its deadline by 30 s another
+MARGIN_S: Final = 1.0  # what a venue lets a time stamp be ahead of its own clock
+
+Tell = Callable[..., None]  # (kind of answer, time at the venue or 0, **fields)
+
+
+class Phase(StrEnum):
+    """How far an order of ours has come, as we know it."""
+
+    WAITING = "waiting"  # not sent yet, and nobody else has
+    SENDING = "sending"  # the request is on its way
+    DOUBT = "doubt"  # it may have come, or still come
+    SIGHTED = "sighted"  # the venue has shown it
+    OVER = "over"
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One live order."""
+
+    command: SubmitOrder
+    phase: Phase
+    qty: int  # lots, the whole order as the bot has it
+    stop: int | None
+    filled: int = 0  # lots that the bot has been told of
+    trades: set[str] = field(default_factory=set)
+    sent_s: float = 0.0  # no later than this may have been the request
+    look_s: float = 0.0  # when to look it up next
+    looks: int = 0
+    absent_s: float | None = None  # the first lookup after the deadline that found nothing
+    missing_s: float | None = None  # since when no read has shown it, though it was seen
+    cries: int = 0
+    cancel_wanted: bool = False
+    cancels: int = 0
+    cancel_s: float = 0.0  # when to ask for the cancel next
+    cancelling: bool = False
+    amend: AmendOrder | None = None  # asked for, and not seen to be so
+    amend_s: float = 0.0  # when it was
+    newest_us: int = 0  # of what the venue has shown
+    final: OrderReport | None = None  # it is over, and not all of its fills have been shown
+    doubted: bool = False  # the bot knows that its fate is open
+
+    @property
+    def id(self) -> ClientOrderId:
+        return self.command.client_order_id
+
+
+class Tracker:
+    """Keeps the tickets; turns what the venue shows into answers."""
+
+    def __init__(self, rules: VenueRules, tell: Tell, known: Callable[[ClientOrderId], Order | None]) -> None:
+        """`known` looks an order up in the bot's own table."""
+        self._rules = rules
+        self._tell = tell
+        self._known = known
+        self.tickets: dict[str, Ticket] = {}
+        self.seen: set[tuple[str, str]] = set()  # fills that the bot has: (order or instrument, trade id)
+        self.orphans: dict[str, OrderReport] = {}  # open orders of our family that no table knows
+        self._strangers: set[str] = set()
+        self.news = False  # something was shown that other reads should follow up
+
+    # ---- orders of ours -------------------------------------------------------------------------
+
+    def track(self, command: SubmitOrder) -> Ticket:
+        """Take in an order that is about to be sent."""
+        ticket = Ticket(command, Phase.WAITING, command.qty, command.stop)
+        self.tickets[command.client_order_id] = ticket
+        return ticket
+
+    def resume(self, orders: Iterable[Order], amending: Iterable[ClientOrderId], now_s: float) -> None:
+        """Take in what was live when the process before this one ended: each may have been sent."""
+        changing = set(amending)
+        for order in orders:
+            ticket = self.tickets.get(order.client_order_id)
+            if ticket is None:
+                ticket = self.tickets[order.client_order_id] = Ticket(
+                    order.command, Phase.SIGHTED if order.accepted else Phase.DOUBT, order.qty, None
+                )
+            ticket.qty, ticket.stop = order.qty, order.command.stop
+            ticket.filled, ticket.trades = order.filled, set(order.trade_ids)
+            ticket.sent_s = now_s
+            ticket.doubted = order.in_doubt
+            ticket.cancel_wanted = order.status is OrderStatus.PENDING_CANCEL
+            if ticket.phase is Phase.DOUBT:
+                self.doubt(ticket, "botd was restarted while it was on its way", now_s)
+            if order.client_order_id in changing and ticket.amend is None and ticket.stop is not None:
+                terms = (order.client_order_id, order.instrument, ticket.qty, 0, ticket.stop)
+                ticket.amend, ticket.amend_s = AmendOrder(*terms), now_s
+
+    def doubt(self, ticket: Ticket, reason: str, now_s: float) -> None:
+        """Note that a request got no clear answer."""
+        if ticket.phase is Phase.SENDING or ticket.phase is Phase.WAITING:
+            ticket.phase = Phase.DOUBT
+        ticket.look_s = min(ticket.look_s or now_s + LOOKS_S[0], now_s + LOOKS_S[0])
+        order = self._known(ticket.id)
+        open_fate = order is not None and order.status in (OrderStatus.SUBMITTED, OrderStatus.PENDING_CANCEL)
+        if open_fate and not ticket.doubted:
+            ticket.doubted = True
+            self._tell(OrderInDoubt, 0, client_order_id=ticket.id, reason=reason)
+
+    def rejected(self, ticket: Ticket, reason: str) -> None:
+        """The venue refused it for certain."""
+        self._end(ticket)
+        self._tell(OrderRejected, 0, client_order_id=ticket.id, reason=reason)
+
+    def never_sent(self, ticket: Ticket, reason: str) -> None:
+        """It was not sent, and will not be."""
+        self._end(ticket)
+        self._tell(OrderEnded, 0, client_order_id=ticket.id, canceled=False, reason=reason)
+
+    def absent(self, ticket: Ticket, asked_s: float) -> None:
+        """A lookup that was made at a second found nothing of it."""
+        ticket.looks += 1
+        ticket.look_s = asked_s + LOOKS_S[min(ticket.looks, len(LOOKS_S) - 1)]
+        if ticket.phase is Phase.DOUBT:
+            self._not_there(ticket, asked_s)
+        elif ticket.phase is Phase.SIGHTED and ticket.final is None:
+            if ticket.missing_s is None:
+                ticket.missing_s = asked_s
+            elif asked_s - ticket.missing_s >= MISSING_S:
+                ticket.missing_s = asked_s
+                reason = "the venue had it and shows it no more, and no fill tells what became of it"
+                self._tell(OrderNeedsHuman, 0, client_order_id=ticket.id, reason=reason)
+
+    def deadline_s(self, ticket: Ticket) -> float:
+        """Return from when on nothing of its request can come up any more."""
+        return ticket.sent_s + self._rules.deadline_us / 1e6 + MARGIN_S
+
+    def _not_there(self, ticket: Ticket, asked_s: float) -> None:
+        deadline_s = self.deadline_s(ticket)
+        if asked_s < deadline_s:
+            ticket.look_s = min(ticket.look_s, max(deadline_s, asked_s + LOOKS_S[0]))
+        elif ticket.absent_s is None:
+            ticket.absent_s = asked_s
+            ticket.look_s = asked_s + ABSENT_S
+        else:
+            late_s = asked_s - ticket.sent_s
+            reason = f"{ticket.looks} lookups found nothing, the last {late_s:.0f} s after it was sent"
+            self._end(ticket)
+            self._tell(OrderNeverArrived, 0, client_order_id=ticket.id, reason=reason)
+
+    def _end(self, ticket: Ticket) -> None:
+        ticket.phase = Phase.OVER
+        self.tickets.pop(ticket.id, None)
+
+    # ---- what the venue shows -------------------------------------------------------------------
+
+    def report(self, report: OrderReport, asked_s: float) -> None:
+        """Take in an order as the venue shows it, by whatever way and in whatever order."""
+        ticket = self.tickets.get(report.client_order_id)
+        if ticket is None:
+            self._stranger(report)
+            return
+        ticket.missing_s = ticket.absent_s = None
+        if ticket.final is not None or report.ts_us < ticket.newest_us:
+            return
+        ticket.newest_us = report.ts_us
+        if ticket.phase is not Phase.SIGHTED:
+            ticket.phase, ticket.doubted = Phase.SIGHTED, False
+            self._tell(OrderAccepted, report.ts_us, client_order_id=ticket.id)
+            self._compare(ticket, report)
+        self._terms(ticket, report, asked_s)
+        if report.filled > ticket.filled:
+            self.news = True
+        if report.state is not OrderState.OPEN:
+            ticket.final = report
+            self._conclude(ticket)
+
+    def _compare(self, ticket: Ticket, report: OrderReport) -> None:
+        """Cancel an order that the venue took with other terms than were asked for."""
+        asked = ticket.command
+        terms = (
+            ("side", asked.side, report.side),
+            ("qty", asked.qty, report.qty),
+            ("stop", asked.stop, report.stop),
+            ("reduce_only", asked.reduce_only, report.reduce_only),
+        )
+        if ticket.qty != asked.qty or ticket.stop != asked.stop:
+            return  # it has been changed since
+        wrong = [f"{name} {theirs} for {ours}" for name, ours, theirs in terms if ours != theirs]
+        if wrong:
+            text = f"the venue took {ticket.id} with {', '.join(wrong)}; it is cancelled"
+            self._tell(VenueNotice, 0, severity="critical", kind="order_differs", text=text)
+            ticket.cancel_wanted = True
+
+    def _terms(self, ticket: Ticket, report: OrderReport, asked_s: float) -> None:
+        """Tell of a stop that was changed, or of a change that will not come any more."""
+        if ticket.command.stop is None:
+            return
+        theirs = report.qty, report.stop
+        if theirs != (ticket.qty, ticket.stop) and report.qty > 0 and report.qty >= ticket.filled:
+            ticket.qty, ticket.stop = theirs
+            fields = {"client_order_id": ticket.id, "qty": report.qty, "stop": report.stop}
+            self._tell(OrderAmended, report.ts_us, **fields)
+        if ticket.amend is None:
+            return
+        if theirs == (ticket.amend.qty, ticket.amend.stop):
+            ticket.amend = None
+        elif asked_s >= ticket.amend_s + self._rules.deadline_us / 1e6 + MARGIN_S:
+            self.amend_refused(ticket, "the change did not come")
+
+    def amend_refused(self, ticket: Ticket, reason: str) -> None:
+        """The stop rests as it was."""
+        ticket.amend = None
+        if not ticket.cancel_wanted:
+            self._tell(RequestRefused, 0, client_order_id=ticket.id, reason=reason)
+
+    def fill(self, fill: VenueFill) -> None:
+        """Take in an execution; one that was shown before changes nothing."""
+        own = fill.client_order_id.startswith(FAMILY)
+        name = (fill.client_order_id if own else str(fill.instrument), fill.trade_id)
+        if name in self.seen:
+            return
+        self.seen.add(name)
+        coid = ClientOrderId(fill.client_order_id)
+        if own and self._known(coid) is not None:
+            self._own_fill(coid, fill)
+            return
+        self._tell(
+            ExternalFill,
+            fill.ts_us,
+            client_order_id=coid,
+            instrument=fill.instrument,
+            trade_id=fill.trade_id,
+            side=fill.side,
+            price=fill.price,
+            qty=fill.qty,
+            fee=fill.fee,
+            liquidation=fill.liquidation,
+        )
+
+    def _own_fill(self, coid: ClientOrderId, fill: VenueFill) -> None:
+        ticket = self.tickets.get(coid)
+        if ticket is not None:
+            if fill.trade_id in ticket.trades:
+                return
+            ticket.trades.add(fill.trade_id)
+            ticket.filled += fill.qty
+            ticket.missing_s = ticket.absent_s = None
+            if ticket.phase is not Phase.SIGHTED:
+                ticket.phase, ticket.doubted = Phase.SIGHTED, False
+        fields = {"trade_id": fill.trade_id, "price": fill.price, "qty": fill.qty, "fee": fill.fee}
+        self._tell(OrderFilled, fill.ts_us, client_order_id=coid, maker=fill.maker, **fields)
+        if ticket is not None:
+            if ticket.filled >= ticket.qty:
+                self._end(ticket)
+            else:
+                self._conclude(ticket)
+
+    def _conclude(self, ticket: Ticket) -> None:
+        """Tell of an order's end once all that it has filled is told."""
+        final = ticket.final
+        if final is None or ticket.filled < final.filled:
+            return
+        self._end(ticket)
+        if final.state is OrderState.REJECTED:
+            self._tell(OrderRejected, final.ts_us, client_order_id=ticket.id, reason=final.reason)
+        elif final.filled < final.qty or final.state is not OrderState.FILLED:
+            canceled = final.state is OrderState.CANCELED
+            fields: dict[str, Any] = {"canceled": canceled, "reason": final.reason or str(final.state)}
+            self._tell(OrderEnded, final.ts_us, client_order_id=ticket.id, **fields)
+
+    def _stranger(self, report: OrderReport) -> None:
+        """An order that is not live in our books: one of our family must not rest, others are told of."""
+        if report.state is not OrderState.OPEN:
+            return
+        name = report.client_order_id
+        if name.startswith(FAMILY):
+            self.orphans[name] = report
+        elif name not in self._strangers:
+            self._strangers.add(name)
+            text = f"an order of somebody else rests on {report.instrument}: {report.side} {report.qty} lots"
+            self._tell(VenueNotice, 0, severity="medium", kind="external_order", text=text)
+
+    # ---- alerts ---------------------------------------------------------------------------------
+
+    def cry(self, now_s: float) -> None:
+        """Tell a person of what has been in doubt for long."""
+        for ticket in self.tickets.values():
+            if ticket.phase is not Phase.DOUBT:
+                continue
+            at = (ticket.sent_s + CRY_S, self.deadline_s(ticket) + 3 * CRY_S)
+            if ticket.cries < len(at) and now_s >= at[ticket.cries]:
+                severity = ("high", "critical")[ticket.cries]
+                ticket.cries += 1
+                text = f"{ticket.command.side} {ticket.id} is in doubt, after {ticket.looks} lookups"
+                self._tell(VenueNotice, 0, severity=severity, kind="order_in_doubt", text=text)
