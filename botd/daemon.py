@@ -16,27 +16,21 @@ from botd.core.updates import TradingStateRecord
 from botd.engine.warm import main as load_kernels
 from botd.errors import BotdError, InputInvalid, InvariantBroken, UnresolvedOrders
 from botd.feeds.synthetic import SyntheticFeed
+from botd.machine import Display, JournalWriter, Machine, Watch
 from botd.ports import Batch, Cursor, Feed
 from botd.runtime.audit import Audit
 from botd.runtime.brake import Brake
-from botd.runtime.clock import WallClock
 from botd.runtime.control import ControlFiles
-from botd.runtime.lag import LagLimits
 from botd.runtime.listener import keep_for_listener
 from botd.runtime.live import LiveDriver
-from botd.runtime.lock import StateLock
 from botd.runtime.reconcile import Reconciler
-from botd.runtime.schedule import build_schedule
-from botd.runtime.shutdown import Stage, Stages, StopReport, StopRequest, note_signals, stop_on_signals
+from botd.runtime.shutdown import Stage, Stages, StopReport, StopRequest, note_signals
 from botd.runtime.snapshot import encode
 from botd.runtime.starts import STARTS_MAX, StartLog
 from botd.runtime.supervisor import Supervisor
-from botd.runtime.terminal import Screen
-from botd.runtime.watchdog import Watchdog
 from botd.sessions import EXAMINED_RECORDS, READ_ROWS, Session, SessionOpener, read_before
 from botd.store.fsck import Report, examine
-from botd.store.journal import SqliteJournal, open_state
-from botd.store.writer import WriterThread
+from botd.store.journal import SqliteJournal
 
 SNAPSHOT_EVERY_US = 60_000_000
 NEEDED_TASKS = frozenset({"reconcile"})  # restartable, and still nothing new is traded without them
@@ -47,30 +41,30 @@ Ended = tuple[StopReport, BotdError | None]  # how the stages went, and why the 
 
 
 class SessionWriter:
-    """The journal in its thread, with snapshots encoded there too."""
+    """The journal behind its writer, with snapshots encoded there too."""
 
-    def __init__(self, journal: SqliteJournal, plan_hash: str) -> None:
+    def __init__(self, journal: SqliteJournal, plan_hash: str, writer: JournalWriter) -> None:
         self._journal = journal
         self._plan_hash = plan_hash
-        self._thread = WriterThread(journal)
+        self._writer = writer
 
     async def commit(self, batch: Batch) -> None:
         """Write one transaction; return when it is on disk."""
-        await self._thread.commit(batch)
+        await self._writer.commit(batch)
 
     async def snapshot(self, session_id: str, cursor: Cursor, state: dict[str, object]) -> None:
-        """Keep a state; the copy was made by the caller, the rest happens in the thread."""
-        await self._thread.call(self._save, session_id, cursor, state)
+        """Keep a state; the copy was made by the caller, the rest is the writer's."""
+        await self._writer.call(self._save, session_id, cursor, state)
 
     def _save(self, session_id: str, cursor: Cursor, state: dict[str, object]) -> None:
         self._journal.save_snapshot(session_id, cursor, encode(state, plan=self._plan_hash))
 
     async def end(self, session_id: str, status: str, ended_us: int) -> None:
         """Write how the session ended."""
-        await self._thread.call(self._journal.end_session, session_id, status=status, ended_us=ended_us)
+        await self._writer.call(self._journal.end_session, session_id, status=status, ended_us=ended_us)
 
     async def close(self) -> None:
-        await self._thread.close()
+        await self._writer.close()
 
 
 class Daemon:
@@ -82,24 +76,22 @@ class Daemon:
         *,
         data: Path | None,
         speed: float | None,
-        clock: WallClock,
-        screen: Screen,
-        lag_limits: LagLimits | None = None,
-        exit_s: float | None = None,
+        screen: Display,
+        machine: Machine,
+        feed: Feed | None = None,
     ) -> None:
         """`data` replaces the plan's feed by a recorded file at `speed`, None as fast as it goes.
 
-        With `exit_s` a process that is still there so long after the daemon's end is ended.
+        A `feed` that is given replaces both; it carries the plan's instruments.
         """
-        self._clock = clock
+        self._machine = machine
+        self._clock = machine.clock
         self._screen = screen
         self._say = screen.say
         self._brake = Brake()
-        self._lag_limits = lag_limits
-        self._exit_s = exit_s
         # a hold for a stall is about rows that are late by the wall clock: recorded ones never are
         self._in_real_time = data is None and plan.feed.kind == "synthetic" and plan.feed.speed == 1
-        self.plan, self._feed = self._open_feed(plan, data, speed)
+        self.plan, self._feed = (plan, feed) if feed else self._open_feed(plan, data, speed)
 
     def _open_feed(self, plan: Plan, data: Path | None, speed: float | None) -> tuple[Plan, Feed]:
         settings = plan.feed
@@ -125,29 +117,33 @@ class Daemon:
 
     def run(self) -> int:
         """Prepare the session, run it, and return the exit code."""
-        folder, request = self.plan.state_path.parent, StopRequest()
-        with StateLock(folder), note_signals(request), keep_for_listener():
-            files = ControlFiles(folder)
-            watchdog = Watchdog(self._brake, files, self._clock, limits=self._lag_limits, exit_s=self._exit_s)
-            starts = StartLog(folder)
-            if files.resume() is not None:
-                starts.settle()  # a person has looked at what went wrong
-            with watchdog:
-                with self._screen:  # from here on nobody waits for who reads it
-                    self._judge_starts(starts.begin(self._clock.now_us()))
-                    ended = self._run(request, watchdog, starts)
-                if ended is None:
-                    self._say("stopped before it traded")
-                    starts.settle()
-                    return 0
-                report, refusal = ended
-                self._say(self._screen.summary())
-                self._say(report.describe())
-                if report.exit_code in (0, UnresolvedOrders.exit_code):
-                    starts.settle()
-                if refusal is not None:
-                    raise refusal
-                return report.exit_code
+        request = StopRequest()
+        with self._machine.lock(self.plan.state_path.parent), note_signals(request), keep_for_listener():
+            return asyncio.run(self.serve(request))
+
+    async def serve(self, request: StopRequest) -> int:
+        """Do what `run` does, in a loop that is there, on a state folder that is locked."""
+        folder = self.plan.state_path.parent
+        files, starts = ControlFiles(folder), StartLog(folder)
+        watchdog = self._machine.watch(self._brake, files, self._clock)
+        if files.resume() is not None:
+            starts.settle()  # a person has looked at what went wrong
+        with watchdog:
+            with self._screen:  # from here on nobody waits for who reads it
+                self._judge_starts(starts.begin(self._clock.now_us()))
+                ended = await self._run(request, watchdog, starts)
+            if ended is None:
+                self._say("stopped before it traded")
+                starts.settle()
+                return 0
+            report, refusal = ended
+            self._say(self._screen.summary())
+            self._say(report.describe())
+            if report.exit_code in (0, UnresolvedOrders.exit_code):
+                starts.settle()
+            if refusal is not None:
+                raise refusal
+            return report.exit_code
 
     def _judge_starts(self, count: int) -> None:
         """Begin in safe mode where the daemon has died again and again: exits and cancels, no entries."""
@@ -159,7 +155,7 @@ class Daemon:
         log.critical("safe mode: no new entries until botd resume", extra={"reason": reason})
         self._say(f"safe mode: {reason}; no new entries until 'botd resume'")
 
-    def _run(self, request: StopRequest, watchdog: Watchdog, starts: StartLog) -> Ended | None:
+    async def _run(self, request: StopRequest, watchdog: Watch, starts: StartLog) -> Ended | None:
         """Open a session and trade; return how it ended, None where a stop came before it traded."""
         try:
             session, journal = self._open(request)
@@ -170,18 +166,18 @@ class Daemon:
                 starts.settle()  # it refused to trade: that is no crash
             raise
         try:
-            return asyncio.run(self._live(session, journal, request, watchdog))
+            return await self._live(session, journal, request, watchdog)
         finally:
             session.book.close()
 
     def _open(self, request: StopRequest) -> tuple[Session, SqliteJournal]:
         load_kernels()  # half a second that the event loop would stand still at its first row
-        journal = open_state(self.plan.state_path)
+        journal = self._machine.open_journal(self.plan.state_path)
         opener = SessionOpener(
             self.plan,
             self._feed,
             journal,
-            clock=self._clock,
+            machine=self._machine,
             screen=self._screen,
             brake=self._brake,
             check_stop=request.check,
@@ -195,9 +191,9 @@ class Daemon:
     # ---- running --------------------------------------------------------------------------------
 
     async def _live(
-        self, session: Session, journal: SqliteJournal, request: StopRequest, watchdog: Watchdog
+        self, session: Session, journal: SqliteJournal, request: StopRequest, watchdog: Watch
     ) -> Ended:
-        writer = SessionWriter(journal, self.plan.config_hash)
+        writer = SessionWriter(journal, self.plan.config_hash, self._machine.start_writer(journal))
         driver = LiveDriver(
             session.loop,
             session.feed,
@@ -212,7 +208,7 @@ class Daemon:
         self._screen.begin(session=session.id, feed=session.feed.identity)
         loop = asyncio.get_running_loop()
         try:
-            with stop_on_signals(request), watchdog.follow(loop):
+            with self._machine.stop_on_signals(request), watchdog.follow(loop):
                 await self._tasks(session, driver, request, watchdog, audit)
                 report = await self._stages(session, driver, writer, request).run(
                     ceiling_s=self.plan.shutdown.ceiling_us / 1e6, request=request
@@ -233,11 +229,11 @@ class Daemon:
         session: Session,
         driver: LiveDriver,
         request: StopRequest,
-        watchdog: Watchdog,
+        watchdog: Watch,
         audit: Audit,
     ) -> None:
         """Trade until the feed ends or a stop is asked for; the helpers end with it."""
-        schedule = build_schedule(self.plan.schedule, self._alert)
+        schedule = self._machine.schedule(self.plan.schedule, self._alert)
         reconciler = Reconciler(session.loop, self._clock, self._alert, self.plan.settings.execution)
 
         async def trade() -> None:

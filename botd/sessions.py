@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import secrets
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 
 from botd.app import build_loop
-from botd.config.loader import fit_to_data, load_plan
+from botd.config.loader import fit_to_data
 from botd.config.plan import Plan
 from botd.core import halts
 from botd.core.records import Record
 from botd.core.restraint import Restraint
 from botd.errors import ConfigInvalid, InputInvalid, OtherAccount, StateCorrupt
 from botd.feeds.synthetic import SyntheticFeed
+from botd.machine import Display, Machine
 from botd.ports import Batch, Chunk, Cursor, Feed, SessionInfo
 from botd.runtime.batch import run_batch
 from botd.runtime.brake import Brake
-from botd.runtime.clock import WallClock
 from botd.runtime.loop import Group, TradingLoop
 from botd.runtime.recovery import Recovery, event_place
 from botd.runtime.snapshot import decode, encode
-from botd.runtime.terminal import Screen
 from botd.store.fsck import examine
 from botd.store.journal import SqliteJournal
 from botd.venues.book import SqliteVenueBook
@@ -59,8 +55,8 @@ class SessionOpener:
         feed: Feed,
         journal: SqliteJournal,
         *,
-        clock: WallClock,
-        screen: Screen,
+        machine: Machine,
+        screen: Display,
         brake: Brake | None = None,
         check_stop: Callable[[], None] = lambda: None,
     ) -> None:
@@ -70,7 +66,8 @@ class SessionOpener:
         self._plan = plan
         self._feed = feed
         self._journal = journal
-        self._clock = clock
+        self._machine = machine
+        self._clock = machine.clock
         self._screen = screen
         self._say = screen.say
         self._brake = brake or Brake()
@@ -227,17 +224,12 @@ class SessionOpener:
         files = self._journal.revision(info.config_hash)
         if files is None:
             raise StateCorrupt(f"the configuration of session {info.id} is not in {self._plan.state_path}")
-        with tempfile.TemporaryDirectory(prefix="botd-") as folder:
-            for name, text in files.items():
-                path = Path(folder, name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8", newline="")
-            try:
-                plan = load_plan(Path(folder))
-            except ConfigInvalid as error:
-                raise InputInvalid(
-                    f"this botd no longer accepts the configuration of session {info.id}: {error}"
-                ) from error
+        try:
+            plan = self._machine.read_plan(files)
+        except ConfigInvalid as error:
+            raise InputInvalid(
+                f"this botd no longer accepts the configuration of session {info.id}: {error}"
+            ) from error
         if isinstance(self._feed, SyntheticFeed):
             feed = SyntheticFeed(plan.instruments, seed=plan.feed.seed, clock=self._clock)
             return plan, feed
@@ -305,10 +297,10 @@ class SessionOpener:
 
     def _new_id(self, mode: str) -> str:
         now = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC)
-        return f"{mode}-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        return f"{mode}-{now:%Y%m%dT%H%M%S}-{self._machine.new_token()}"
 
     def _book(self, session_id: str) -> SqliteVenueBook:
-        return SqliteVenueBook(self._plan.state_path.parent / VENUE_FILE, session_id)
+        return self._machine.open_book(self._plan.state_path.parent / VENUE_FILE, session_id)
 
 
 class _Sink:
@@ -319,7 +311,7 @@ class _Sink:
         journal: SqliteJournal,
         session_id: str,
         loop: TradingLoop,
-        screen: Screen,
+        screen: Display,
         *,
         announce: bool = True,
     ) -> None:

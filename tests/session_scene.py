@@ -12,6 +12,7 @@ from rich.console import Console
 from botd.config.loader import load_plan
 from botd.core.orders import Order
 from botd.feeds.synthetic import SyntheticFeed
+from botd.machine import Machine
 from botd.ports import Batch
 from botd.runtime.brake import Brake
 from botd.runtime.clock import WallClock
@@ -73,7 +74,8 @@ class Bench:
         screen = Screen(Console(file=io.StringIO()), self.clock, mode="paper", write=self.said.append)
         self.summary = screen.summary
         try:
-            opener = SessionOpener(plan, feed, journal, clock=self.clock, screen=screen, brake=self.brake)
+            machine = Machine(clock=self.clock)
+            opener = SessionOpener(plan, feed, journal, machine=machine, screen=screen, brake=self.brake)
             return opener.open(), journal
         except BaseException:
             journal.close()

@@ -36,7 +36,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "api": frozenset({"errors", "core", "ports", "telemetry", "store.queries"}),
     "research": frozenset({"errors", "engine", "core", "ports", "telemetry", "feeds", "runtime"}),
     "app": frozenset({"config", "feeds", "venues", "store", "runtime", "api", "research"}),
-    "sessions": frozenset({"app"}),
+    "machine": frozenset({"config", "venues", "store", "runtime"}),
+    "sessions": frozenset({"app", "machine"}),
     "daemon": frozenset({"app", "sessions"}),
     "cli": frozenset({"app", "daemon", "config", "research", "store", "errors", "ports", "telemetry"}),
     "simulation": frozenset({"app", "daemon"}),  # of everything, and nothing of botd imports it

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -42,18 +43,18 @@ def run(config: ConfigOption = Path(), data: DataOption = None, speed: SpeedOpti
     from rich.console import Console
 
     from botd.daemon import Daemon
-    from botd.runtime.clock import WallClock
+    from botd.machine import Machine
     from botd.runtime.terminal import Screen
-    from botd.runtime.watchdog import EXIT_S
+    from botd.runtime.watchdog import EXIT_S, Watchdog
     from botd.telemetry import configure_logging
 
-    clock = WallClock()
-    screen = Screen(Console(), clock, mode=plan.mode)
+    machine = Machine(watch=partial(Watchdog, exit_s=EXIT_S))
+    screen = Screen(Console(), machine.clock, mode=plan.mode)
     for warning in plan.warnings:
         screen.say(warning.render())
     stream = screen.log_stream() if screen.live else sys.stderr
     configure_logging(level=plan.logging.level, form=plan.logging.format, stream=stream)
-    code = Daemon(plan, data=data, speed=times, clock=clock, screen=screen, exit_s=EXIT_S).run()
+    code = Daemon(plan, data=data, speed=times, screen=screen, machine=machine).run()
     if screen.stuck:  # Python would wait for its thread, and then abort
         logging.shutdown()
         os._exit(code)
