@@ -19,6 +19,7 @@ from botd.language.checks import clauses_unfit_for_bars
 from botd.ports import Chunk, Clock, Feed
 from botd.research.report import DataSpan, Run
 from botd.runtime.batch import run_batch
+from botd.runtime.gateway import Gateway
 from botd.runtime.loop import Group, TradingLoop
 from botd.runtime.recovery import Recovery
 from botd.venues.book import SqliteVenueBook
@@ -45,10 +46,14 @@ def build_loop(
     *,
     session_id: str,
     book: SqliteVenueBook | None = None,
+    gateway: Gateway | None = None,
     recovery: Recovery | None = None,
     block_rows: int = BLOCK_ROWS,
 ) -> TradingLoop:
-    """Make the loop of a session: its bot, its simulated venue, and what it has to recover."""
+    """Make the loop of a session: its bot, its venue, and what it has to recover.
+
+    The venue is a simulated one, unless there is a gateway to another.
+    """
     bars_only = feed.bar_length_us is not None
     if feed.bar_length_us is not None:
         refuse_on_bars(plan, feed.bar_length_us)
@@ -56,6 +61,8 @@ def build_loop(
     bot = Bot(
         plan.settings, specs, id_prefix=session_id, block_max=block_rows, bar_length_us=feed.bar_length_us
     )
+    if gateway is not None:
+        return TradingLoop(bot, gateway, lane_of=lane_of, bar_length_us=feed.bar_length_us, recovery=recovery)
     venue = SimulatedVenue(
         [spec.instrument for spec in specs],
         plan.settings.paper,

@@ -17,10 +17,11 @@ from botd.engine.warm import main as load_kernels
 from botd.errors import BotdError, InputInvalid, InvariantBroken, UnresolvedOrders
 from botd.feeds.synthetic import SyntheticFeed
 from botd.machine import Display, JournalWriter, Machine, Watch
-from botd.ports import Batch, Cursor, Feed
+from botd.ports import Batch, Cursor, Feed, RemoteVenue
 from botd.runtime.audit import Audit
 from botd.runtime.brake import Brake
 from botd.runtime.control import ControlFiles
+from botd.runtime.gateway import Gateway
 from botd.runtime.listener import keep_for_listener
 from botd.runtime.live import LiveDriver
 from botd.runtime.reconcile import Reconciler
@@ -33,7 +34,7 @@ from botd.store.fsck import Report, examine
 from botd.store.journal import SqliteJournal
 
 SNAPSHOT_EVERY_US = 60_000_000
-NEEDED_TASKS = frozenset({"reconcile"})  # restartable, and still nothing new is traded without them
+NEEDED_TASKS = frozenset({"reconcile", "gateway"})  # restartable, yet nothing new is traded without them
 
 log = logging.getLogger(__name__)
 
@@ -79,11 +80,14 @@ class Daemon:
         screen: Display,
         machine: Machine,
         feed: Feed | None = None,
+        venue: RemoteVenue | None = None,
     ) -> None:
         """`data` replaces the plan's feed by a recorded file at `speed`, None as fast as it goes.
 
-        A `feed` that is given replaces both; it carries the plan's instruments.
+        A `feed` that is given replaces both; it carries the plan's instruments. Orders go to the simulated
+        venue unless another is given.
         """
+        self._venue = venue
         self._machine = machine
         self._clock = machine.clock
         self._screen = screen
@@ -168,7 +172,7 @@ class Daemon:
         try:
             return await self._live(session, journal, request, watchdog)
         finally:
-            session.book.close()
+            session.close()
 
     def _open(self, request: StopRequest) -> tuple[Session, SqliteJournal]:
         load_kernels()  # half a second that the event loop would stand still at its first row
@@ -180,6 +184,7 @@ class Daemon:
             machine=self._machine,
             screen=self._screen,
             brake=self._brake,
+            connect=self._connect if self._venue else None,
             check_stop=request.check,
         )
         try:
@@ -187,6 +192,11 @@ class Daemon:
         except BaseException:
             journal.close()
             raise
+
+    def _connect(self, brake: Brake) -> Gateway:
+        if self._venue is None:
+            raise InvariantBroken("there is no venue to connect to")
+        return Gateway(self._venue, self._clock, self._machine.clock.monotonic, brake)
 
     # ---- running --------------------------------------------------------------------------------
 
@@ -203,20 +213,42 @@ class Daemon:
             snapshot_every_us=SNAPSHOT_EVERY_US,
             on_records=self._heard,
             on_block=lambda ts_us: self._screen.observe(session.loop.bot, ts_us),
+            gateway=session.gateway,
         )
         audit = self._audit(session, journal, request)
         self._screen.begin(session=session.id, feed=session.feed.identity)
         loop = asyncio.get_running_loop()
         try:
             with self._machine.stop_on_signals(request), watchdog.follow(loop):
-                await self._tasks(session, driver, request, watchdog, audit)
-                report = await self._stages(session, driver, writer, request).run(
-                    ceiling_s=self.plan.shutdown.ceiling_us / 1e6, request=request
-                )
+                report = await self._trade_and_stop(session, driver, writer, request, watchdog, audit)
         finally:
             watchdog.leave()
             await writer.close()
         return report, audit.refusal
+
+    async def _trade_and_stop(
+        self,
+        session: Session,
+        driver: LiveDriver,
+        writer: SessionWriter,
+        request: StopRequest,
+        watchdog: Watch,
+        audit: Audit,
+    ) -> StopReport:
+        """Trade until the end, then stop in stages; the gateway serves through both."""
+        reports: list[StopReport] = []
+
+        async def whole() -> None:
+            await self._tasks(session, driver, request, watchdog, audit)
+            stages = self._stages(session, driver, writer, request)
+            ceiling_s = self.plan.shutdown.ceiling_us / 1e6
+            reports.append(await stages.run(ceiling_s=ceiling_s, request=request))
+
+        async with Supervisor(self._clock, self._lost) as supervisor:
+            supervisor.start("session", whole)
+            if session.gateway is not None:
+                supervisor.start("gateway", session.gateway.run, restarts=3)
+        return reports[0]
 
     def _audit(self, session: Session, journal: SqliteJournal, request: StopRequest) -> Audit:
         def look(cancelled: Callable[[], bool]) -> Report:
@@ -254,7 +286,8 @@ class Daemon:
             supervisor.start("trading", trade)
             supervisor.start("stop", watch, restarts=1)
             supervisor.start("schedule", schedule.run, restarts=3)
-            supervisor.start("reconcile", reconciler.run, restarts=3)
+            if session.gateway is None:  # which compares by itself
+                supervisor.start("reconcile", reconciler.run, restarts=3)
             supervisor.start("fsck", audit.run, restarts=3)
 
     def _stages(

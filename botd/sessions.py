@@ -20,9 +20,11 @@ from botd.machine import Display, Machine
 from botd.ports import Batch, Chunk, Cursor, Feed, SessionInfo
 from botd.runtime.batch import run_batch
 from botd.runtime.brake import Brake
+from botd.runtime.gateway import Gateway
 from botd.runtime.loop import Group, TradingLoop
 from botd.runtime.recovery import Recovery, event_place
 from botd.runtime.snapshot import decode, encode
+from botd.runtime.tracking import seen_name
 from botd.store.fsck import examine
 from botd.store.journal import SqliteJournal
 from botd.venues.book import SqliteVenueBook
@@ -33,6 +35,7 @@ READ_ROWS = 4_096  # at a time: whoever waits for an event loop gets its turn in
 WARM_UP_GROUPS = 1_000  # per transaction: nothing depends on a warm-up's being durable at once
 ABSENCE_MAX_US = DAY_US
 EXAMINED_RECORDS = 50_000  # the newest, one by one, at a start and every hour; sums are over all
+CLOCK_OFF_MAX_US = 7_200_000_000  # that our clock may be off when we look for what we have booked
 VENUE_FILE = "venue.sqlite3"
 
 
@@ -43,7 +46,13 @@ class Session:
     id: str
     feed: Feed
     loop: TradingLoop
-    book: SqliteVenueBook
+    book: SqliteVenueBook | None  # of the simulated venue
+    gateway: Gateway | None = None  # to any other
+
+    def close(self) -> None:
+        """Close what its venue keeps."""
+        if self.book is not None:
+            self.book.close()
 
 
 class SessionOpener:
@@ -58,10 +67,11 @@ class SessionOpener:
         machine: Machine,
         screen: Display,
         brake: Brake | None = None,
+        connect: Callable[[Brake], Gateway] | None = None,
         check_stop: Callable[[], None] = lambda: None,
     ) -> None:
-        """`brake` is that of every session of the account; `check_stop` is called now and then, and what
-        it raises breaks the opening off.
+        """`brake` is that of every session of the account; `connect` makes a gateway to a venue that is not
+        simulated; `check_stop` is called now and then, and what it raises breaks the opening off.
         """
         self._plan = plan
         self._feed = feed
@@ -71,6 +81,7 @@ class SessionOpener:
         self._screen = screen
         self._say = screen.say
         self._brake = brake or Brake()
+        self._connect = connect
         self._check_stop = check_stop
 
     def open(self) -> Session:
@@ -98,7 +109,14 @@ class SessionOpener:
         loop, book = self._restore(plan, self._feed, info, cursor)
         journal.start_session(replace(info, status="running", ended_us=None))
         self._say(f"session {info.id} goes on at {_utc(cursor.ts_us)}")
-        return Session(info.id, self._feed, loop, book)
+        return self._session(info.id, loop, book)
+
+    def _session(self, session_id: str, loop: TradingLoop, book: SqliteVenueBook | None) -> Session:
+        gateway = loop.venue if isinstance(loop.venue, Gateway) else None
+        if gateway is not None:
+            since_us = self._clock.now_us() - gateway.link.rules.fills_back_us - CLOCK_OFF_MAX_US
+            gateway.serve(loop, [seen_name(*one) for one in self._journal.fills_since(since_us)])
+        return Session(session_id, self._feed, loop, book, gateway)
 
     def _find(self) -> SessionInfo | None:
         if isinstance(self._feed, SyntheticFeed):  # other instruments make it another feed: still our account
@@ -125,17 +143,18 @@ class SessionOpener:
             halts.inherit(loop.bot.desk, standing)
             loop.bot.restate(loop.ts_us)
         else:
-            loop = build_loop(plan, self._feed, session_id=session_id)
+            loop = build_loop(plan, self._feed, session_id=session_id, gateway=self._gateway())
         return self._start_at(session_id, loop, book, after=after)
 
     def _start_at(
-        self, session_id: str, loop: TradingLoop, book: SqliteVenueBook, *, after: str | None
+        self, session_id: str, loop: TradingLoop, book: SqliteVenueBook | None, *, after: str | None
     ) -> Session:
         """Start a session where its loop stands; a first snapshot is what it can always come back to.
 
         The session whose account it goes on with ends in the same transaction: a kill leaves one of them.
         """
-        loop.venue.keep_in(book)
+        if book is not None:
+            loop.venue.keep_in(book)
         loop.brake = self._brake
         records, journal = tuple(loop.bot.take_records()), self._journal
         with journal.together():
@@ -152,7 +171,7 @@ class SessionOpener:
             )
         self._screen.update(records)
         self._say(f"session {session_id} begins")
-        return Session(session_id, self._feed, loop, book)
+        return self._session(session_id, loop, book)
 
     def _warm_up(self, plan: Plan, feed: SyntheticFeed) -> TradingLoop:
         """Run the day before the first start through the batch driver into the same store."""
@@ -179,7 +198,7 @@ class SessionOpener:
 
     def _restore(
         self, plan: Plan, feed: Feed, info: SessionInfo, cursor: Cursor
-    ) -> tuple[TradingLoop, SqliteVenueBook]:
+    ) -> tuple[TradingLoop, SqliteVenueBook | None]:
         """Return to where the session was: newest snapshot, then the rows and answers since."""
         book = self._book(info.id)
         kept = self._journal.load_snapshot(info.id)
@@ -193,13 +212,15 @@ class SessionOpener:
         known = event_place(state) if state is not None else (0, -1)
         events = self._journal.events(info.id, from_position=since)
         recovery = Recovery(cursor, [e for e in events if (e.position, e.ordinal) > known])
-        loop = build_loop(plan, feed, session_id=info.id, book=book, recovery=recovery)
+        loop = build_loop(
+            plan, feed, session_id=info.id, book=book, gateway=self._gateway(), recovery=recovery
+        )
         loop.brake = self._brake
         if state is not None:
             loop.restore(state)
         return loop, book
 
-    def _meet_again(self, info: SessionInfo, cursor: Cursor) -> tuple[TradingLoop, SqliteVenueBook]:
+    def _meet_again(self, info: SessionInfo, cursor: Cursor) -> tuple[TradingLoop, SqliteVenueBook | None]:
         """Bring an ended session's loop to its cursor under the plan it ran on."""
         plan, feed = self._former(info)
         loop, book = self._restore(plan, feed, info, cursor)
@@ -241,9 +262,10 @@ class SessionOpener:
     def _succeed(self, info: SessionInfo, cursor: Cursor) -> Session:
         """The files changed while the daemon was stopped: a new session takes the account over."""
         old, book = self._meet_again(info, cursor)
-        book.close()
+        if book is not None:
+            book.close()
         session_id = self._new_id(self._plan.mode)
-        loop = build_loop(self._plan, self._feed, session_id=session_id)
+        loop = build_loop(self._plan, self._feed, session_id=session_id, gateway=self._gateway())
         self._warm(loop, old)
         loop.succeed(old)
         self._say(f"the configuration changed: session {info.id} ends, its account is taken over")
@@ -267,7 +289,8 @@ class SessionOpener:
         sink = _Sink(self._journal, info.id, old, self._screen)
         for group in old.abandon("closed at the last price: the daemon was away for more than 24 h"):
             sink.take(group, at_once=True)
-        book.close()
+        if book is not None:
+            book.close()
         portfolio = old.bot.desk.portfolio
         balances = {currency: portfolio.balance(currency) for currency in portfolio.currencies()}
         self._say(f"session {info.id} ended {_utc(cursor.ts_us)}, more than a day ago; its balances go on")
@@ -299,7 +322,12 @@ class SessionOpener:
         now = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC)
         return f"{mode}-{now:%Y%m%dT%H%M%S}-{self._machine.new_token()}"
 
-    def _book(self, session_id: str) -> SqliteVenueBook:
+    def _gateway(self) -> Gateway | None:
+        return None if self._connect is None else self._connect(self._brake)
+
+    def _book(self, session_id: str) -> SqliteVenueBook | None:
+        if self._connect is not None:
+            return None  # the venue keeps its own
         return self._machine.open_book(self._plan.state_path.parent / VENUE_FILE, session_id)
 
 

@@ -278,6 +278,11 @@ class Bot:
             return commands
         return []
 
+    def begin_epoch(self, id_prefix: str, venue_us: int) -> None:
+        """Give orders from here on ids that no other process has given; the first also opens the books."""
+        self.desk.id_prefix = id_prefix
+        self.desk.fills_from_us = self.desk.fills_from_us or venue_us
+
     # ---- halting and stopping -------------------------------------------------------------------
 
     def obey(self, command: TradingCommand, ts_us: int) -> list[Command]:

@@ -50,6 +50,7 @@ class Desk(Recorder):
         "commands",
         "entered",
         "external",
+        "fills_from_us",
         "id_prefix",
         "ids",
         "lanes",
@@ -88,6 +89,7 @@ class Desk(Recorder):
         self.turnover: deque[tuple[int, int]] = deque()  # entries of the last hour, in ppm of the equity
         self.turnover_ppm = 0  # the sum of them
         self.external: dict[str, int] = {}  # trades past us that are booked, and when
+        self.fills_from_us = 0  # venue time since which what fills on the account is ours to book
         self.banned_until_us = 0  # the venue's word; nothing is asked of it before
         self.restraints: list[Restraint] = []  # standing, in the order they began
         self.restraint: Restraint | None = None  # the gravest that the account is under
@@ -231,6 +233,7 @@ class Desk(Recorder):
             "turnover": [list(one) for one in self.turnover],
             "external": dict(self.external),
             "banned_until_us": self.banned_until_us,
+            "fills_from_us": self.fills_from_us,
             "restraints": [one.row() for one in self.restraints],
         }
 
@@ -249,6 +252,7 @@ class Desk(Recorder):
         self.turnover_ppm = sum(ppm for _, ppm in self.turnover)
         self.external = dict(state.get("external", {}))
         self.banned_until_us = state.get("banned_until_us", 0)
+        self.fills_from_us = state.get("fills_from_us", 0)
         self.restrain([Restraint.of(row) for row in state.get("restraints", ())])
 
 

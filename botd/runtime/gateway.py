@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
-from botd.core.bot import Bot
 from botd.core.events import (
     AmendOrder,
     Answer,
@@ -24,6 +24,7 @@ from botd.core.events import (
 )
 from botd.core.instrument import InstrumentId
 from botd.core.lanes import I64
+from botd.core.orders import Order
 from botd.core.restraint import TradingState
 from botd.engine.fills import NEVER
 from botd.errors import InvariantBroken
@@ -31,6 +32,7 @@ from botd.ports import Clock, RemoteVenue, VenueBook, VenueError
 from botd.runtime.brake import Brake
 from botd.runtime.courier import Courier
 from botd.runtime.link import Link
+from botd.runtime.loop import TradingLoop
 from botd.runtime.tracking import FAMILY, Phase, Ticket, Tracker
 from botd.runtime.watch import Watch
 
@@ -45,15 +47,14 @@ class Gateway:
     ) -> None:
         self._clock = clock
         self._brake = brake
-        self._bot: Bot | None = None
-        self._floor_us: Callable[[], int] = lambda: 0
+        self._loop: TradingLoop | None = None
         self._told: list[tuple[Callable[..., Answer], int, dict[str, Any]]] = []
-        self._seq = 0
         self._queue: list[Ticket | AmendOrder] = []
         self._sent = asyncio.Event()
         self._hear: Callable[[], object] = lambda: None
         self._again: list[AmendOrder] = []
-        self.reconciled = False
+        self._begun = asyncio.Event()
+        self._ready = asyncio.Event()
         self.link = Link(venue, clock, monotonic, self._banned)
         self.tracker = Tracker(venue.rules, self._tell, self._known)
         self.watch = Watch(self.link, self.tracker, self._tell, brake.ask, self._nets, self._balances)
@@ -61,23 +62,24 @@ class Gateway:
 
     # ---- what it may know of the books ----------------------------------------------------------
 
-    def serve(self, bot: Bot, floor_us: Callable[[], int], last_seq: int) -> None:
-        """Stand in for the venue of a bot: `floor_us` is the event time it has come to."""
-        self._bot, self._floor_us, self._seq = bot, floor_us, last_seq
+    def serve(self, loop: TradingLoop, seen: Iterable[tuple[str, str]]) -> None:
+        """Be the venue of a loop; `seen` are the fills of the last day in its books, by `seen_name`."""
+        self._loop = loop
+        self.tracker.seen.update(seen)
 
-    def _books(self) -> Bot:
-        if self._bot is None:
+    def _served(self) -> TradingLoop:
+        if self._loop is None:
             raise InvariantBroken("the gateway serves nobody")
-        return self._bot
+        return self._loop
 
-    def _known(self, client_order_id: ClientOrderId) -> Any:
-        return self._books().desk.orders.get(client_order_id)
+    def _known(self, client_order_id: ClientOrderId) -> Order | None:
+        return self._served().bot.desk.orders.get(client_order_id)
 
     def _nets(self) -> Mapping[InstrumentId, int]:
-        return self._books().desk.portfolio.net_quantities()
+        return self._served().bot.desk.portfolio.net_quantities()
 
-    def _balances(self) -> Mapping[str, Any]:
-        portfolio = self._books().desk.portfolio
+    def _balances(self) -> Mapping[str, Decimal]:
+        portfolio = self._served().bot.desk.portfolio
         return {currency: portfolio.balance(currency) for currency in portfolio.currencies()}
 
     # ---- answers --------------------------------------------------------------------------------
@@ -93,6 +95,11 @@ class Gateway:
     def _banned(self, until_us: int, reason: str) -> None:
         self._tell(VenueBan, 0, until_us=until_us, reason=reason)
 
+    @property
+    def waits(self) -> bool:
+        """Whether an answer waits to be taken."""
+        return bool(self._told)
+
     def waiting_position(self) -> int:
         """Return 0 while an answer waits: it is due at once."""
         return 0 if self._told else NEVER
@@ -100,11 +107,11 @@ class Gateway:
     def take_waiting(self, position: int) -> list[Answer]:
         """Hand over what has been heard, numbered in the order it is applied in."""
         told, self._told = self._told, []
-        floor_us, answers = self._floor_us(), []
-        for kind, ts_us, fields in told:
-            self._seq += 1
-            answers.append(kind(seq=self._seq, ts_us=max(ts_us, floor_us), **fields))
-        return answers
+        loop = self._served()
+        return [
+            kind(seq=seq, ts_us=max(ts_us, loop.ts_us), **fields)
+            for seq, (kind, ts_us, fields) in enumerate(told, loop.venue_seq + 1)
+        ]
 
     # ---- commands -------------------------------------------------------------------------------
 
@@ -140,14 +147,20 @@ class Gateway:
 
     # ---- running --------------------------------------------------------------------------------
 
-    async def reconcile(self, since_us: int, seen: Iterable[tuple[str, str]]) -> None:
-        """Find out how things stand at the venue; nothing is sent before. Tries until it has been told.
+    @property
+    def reconciled(self) -> bool:
+        """Whether it is known how things stand at the venue: nothing is sent before."""
+        return self._ready.is_set()
 
-        `since_us` is the venue time from which on fills may be missing, `seen` are those that the books have.
-        """
-        bot = self._books()
+    async def begin(self) -> None:
+        """Reconcile, now that the books are as they were, and return once that is done."""
+        self._begun.set()
+        await self._ready.wait()
+
+    async def _reconcile(self) -> None:
+        """Find out how things stand at the venue. Tries until it has been told."""
+        bot = self._served().bot
         desk = bot.desk
-        self.tracker.seen.update(seen)
         self.link.stay_away_until(desk.banned_until_us)
         amending = [r.memory.stop_id for r in bot.runners if r.memory.amending and r.memory.stop_id]
         self.tracker.resume(desk.orders.live(), amending, self.link.now_s())
@@ -160,22 +173,33 @@ class Gateway:
         while True:
             try:
                 await self.watch.measure()
-                self.watch.begin(max(since_us, self.link.now_us() - self.link.rules.fills_back_us))
+                self.watch.begin(self._fills_from())
                 await self.watch.read_all()
                 await self.watch.compare()
             except VenueError:
                 await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
                 tries += 1
                 continue
-            self.reconciled = True
+            self._ready.set()
             self.save()
             return
 
+    def _fills_from(self) -> int:
+        """Return the venue time from which on fills may be missing; what came before botd is not its own."""
+        now_us, rules = self.link.now_us(), self.link.rules
+        began_us = self._served().bot.desk.fills_from_us or now_us
+        return max(began_us, now_us - rules.fills_back_us)
+
+    def epoch(self) -> tuple[str, int]:
+        """Return what the order ids of this process begin with, and the venue's time."""
+        return id_prefix(self._clock.now_us()), self.link.now_us()
+
     async def run(self) -> None:
         """Serve until cancelled. Started again, whatever was on its way counts as unanswered."""
-        for ticket in self.tracker.tickets.values():
-            if ticket.phase is Phase.SENDING:
-                self.tracker.doubt(ticket, "the gateway was restarted", self.link.now_s())
+        if not self.reconciled:
+            await self._begun.wait()
+            await self._reconcile()
+        self._take_up()
         async with asyncio.TaskGroup() as group:
 
             def spawn(name: str, work: Coroutine[Any, Any, object]) -> None:
@@ -198,6 +222,16 @@ class Gateway:
                     self._dispatch(one, spawn)
                 for orphan in sorted(self.tracker.orphans):
                     spawn(f"cancel {orphan}", self.courier.cancel_orphan(orphan))
+
+    def _take_up(self) -> None:
+        """Take up what a failure of this task has dropped."""
+        queued = {one.id for one in self._queue if isinstance(one, Ticket)}
+        for ticket in list(self.tracker.tickets.values()):
+            ticket.cancelling = False
+            if ticket.phase is Phase.SENDING:
+                self.tracker.doubt(ticket, "the gateway was restarted", self.link.now_s())
+            elif ticket.phase is Phase.WAITING and ticket.id not in queued:
+                self._queue.append(ticket)
 
     def _dispatch(
         self, one: Ticket | AmendOrder, spawn: Callable[[str, Coroutine[Any, Any, object]], None]

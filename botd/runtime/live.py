@@ -61,6 +61,8 @@ class LiveDriver:
         self._stop = asyncio.Event()
         self._asked = asyncio.Event()  # a trading command or an answer has come in
         self._gateway = gateway
+        self._looked = False
+        self._in_epoch = False
 
     def request_stop(self) -> None:
         """Ask for the end: the block being judged is finished, no other is begun."""
@@ -123,6 +125,26 @@ class LiveDriver:
         await asyncio.gather(coming, return_exceptions=True)
         return None
 
+    async def _look_around(self) -> None:
+        """Before anything is judged that was not judged before: find out how things stand at the venue."""
+        gateway = self._gateway
+        if gateway is None or self.loop.recovery is not None or self._looked:
+            return
+        begin = asyncio.create_task(gateway.begin(), name="reconcile")
+        stopped = asyncio.create_task(self._stop.wait(), name="stop asked for")
+        try:
+            await asyncio.wait([begin, stopped], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            begin.cancel()
+            stopped.cancel()
+        self._looked = gateway.reconciled
+
+    async def _begin_epoch(self) -> None:
+        """Before the first thing that this process decides by itself: its orders get ids of their own."""
+        if self._gateway is not None and not self._in_epoch and self.loop.recovery is None:
+            self._in_epoch = True
+            await self._keep(self.loop.begin_epoch(*self._gateway.epoch()))
+
     async def _obey(self) -> None:
         """Obey and hear while no rows come; before the first row there is no time to do it at."""
         loop = self.loop
@@ -131,11 +153,14 @@ class LiveDriver:
         while loop.brake.asked:
             for group in loop.obey(loop.ts_us):
                 await self.take(group)
-        if self._gateway is not None:
+        if self._gateway is not None and self._looked and self._gateway.waits:
+            await self._begin_epoch()
             for group in loop.hear():
                 await self.take(group)
 
     async def _judge(self, chunk: Chunk) -> None:
+        await self._look_around()
+        await self._begin_epoch()
         for group in self.loop.run(chunk):
             await self.take(group)
         now_us = self._clock.now_us()
@@ -148,6 +173,11 @@ class LiveDriver:
 
     async def take(self, group: Group) -> None:
         """Commit a group that commands wait for; let others gather for a moment."""
+        await self._keep(group)
+        await self._look_around()
+        await self._begin_epoch()
+
+    async def _keep(self, group: Group) -> None:
         self._records.extend(group.records)
         self._events.extend(group.events)
         if group.urgent or len(self._records) >= PENDING_RECORDS_MAX:
@@ -178,7 +208,7 @@ class LiveDriver:
     async def finish(self, *, apply_policies: bool) -> None:
         """Commit what is left; with `apply_policies` carry out every strategy's `on_stop` first."""
         failpoint(Point.STOP_BEFORE_POLICIES)
-        if apply_policies and self.loop.recovery is None:
+        if apply_policies and self.loop.recovery is None and (self._gateway is None or self._looked):
             for group in self.loop.stop():
                 await self.take(group)
         left = await self._settle()
@@ -195,8 +225,8 @@ class LiveDriver:
         Whatever stays is on disk as it is, and the next start looks it up.
         """
         gateway, loop = self._gateway, self.loop
-        if gateway is None or loop.recovery is not None or not loop.ts_us:
-            return []
+        if gateway is None or not self._looked or not loop.ts_us:
+            return [one.client_order_id for one in loop.bot.desk.orders.live() if one.in_doubt]
         gateway.wake_by(self._asked.set)
         try:
             async with asyncio.timeout(SETTLE_S):

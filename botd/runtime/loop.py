@@ -214,10 +214,10 @@ class TradingLoop:
             yield self._group(events, urgent=True)
             yield from self._send(commands)
 
-    def begin_epoch(self, id_prefix: str) -> Group:
+    def begin_epoch(self, id_prefix: str, venue_us: int) -> Group:
         """Give the orders of this process ids that no other process has given."""
-        event = self._event("epoch", id_prefix)
-        self.bot.desk.id_prefix = id_prefix
+        event = self._event("epoch", f"{id_prefix}|{venue_us}")
+        self.bot.begin_epoch(id_prefix, venue_us)
         return self._group([event], urgent=True)
 
     def _group(self, events: Sequence[JournalEvent | AnswersEvent] = (), *, urgent: bool) -> Group:
@@ -281,6 +281,7 @@ class TradingLoop:
             yield self._group(urgent=True)
         failpoint(Point.RECOVERY_BEFORE_SEND)
         yield from self.send_unsent()
+        yield self._group(urgent=False)  # whoever has to look around before the next row does it here
 
     def end_recovery(self) -> Iterator[Group]:
         """Meet what was committed at the place where the loop stands: no further row is to be judged."""

@@ -45,7 +45,8 @@ def replay(bot: Bot, event: JournalEvent) -> Sequence[Command]:
         at_us, _, reason = payload.partition("|")
         return bot.flatten(int(at_us), reason)
     if kind == "epoch":
-        bot.desk.id_prefix = payload
+        prefix, _, venue_us = payload.partition("|")
+        bot.begin_epoch(prefix, int(venue_us))
     elif kind == "job":
         bot.close_books(int(payload.rpartition("|")[2]))
     elif kind == "books":

@@ -26,6 +26,7 @@ from botd.core.events import (
     SubmitOrder,
     VenueNotice,
 )
+from botd.core.excess import PART
 from botd.core.orders import Order
 from botd.core.outcomes import OrderStatus
 from botd.ports import OrderReport, OrderState, VenueFill, VenueRules
@@ -50,6 +51,13 @@ class Phase(StrEnum):
     DOUBT = "doubt"  # it may have come, or still come
     SIGHTED = "sighted"  # the venue has shown it
     OVER = "over"
+
+
+def seen_name(instrument: str, client_order_id: str, trade_id: str) -> tuple[str, str]:
+    """Return what a fill is known by: its order where that is ours, else its instrument; and its trade id."""
+    own = client_order_id.startswith(FAMILY)
+    trade, _, _ = trade_id.partition(PART)  # nobody's part of it is booked under a name of its own
+    return (client_order_id if own else instrument, trade)
 
 
 @dataclass(slots=True, eq=False)
@@ -245,13 +253,12 @@ class Tracker:
 
     def fill(self, fill: VenueFill) -> None:
         """Take in an execution; one that was shown before changes nothing."""
-        own = fill.client_order_id.startswith(FAMILY)
-        name = (fill.client_order_id if own else str(fill.instrument), fill.trade_id)
+        name = seen_name(fill.instrument, fill.client_order_id, fill.trade_id)
         if name in self.seen:
             return
         self.seen.add(name)
         coid = ClientOrderId(fill.client_order_id)
-        if own and self._known(coid) is not None:
+        if self._known(coid) is not None:
             self._own_fill(coid, fill)
             return
         self._tell(

@@ -188,6 +188,13 @@ class SqliteJournal:
                 return _cursor(values), payload
         return None
 
+    def fills_since(self, ts_us: int) -> list[tuple[str, str, str]]:
+        """Return the fills booked at or after a time, in any session: instrument, order id, trade id."""
+        rows = self._select(
+            "SELECT instrument, client_order_id, trade_id FROM fills WHERE ts_us >= ?", (ts_us,)
+        )
+        return [(instrument, order, trade) for instrument, order, trade in rows]
+
     def save_revision(self, *, config_hash: str, files: Mapping[str, str], applied_us: int) -> None:
         with self._transaction() as connection:
             connection.execute(
