@@ -28,6 +28,7 @@ class Subscription:
         self.stalled_until_s = 0.0
         self.silent = False  # the stall takes the heartbeats with it
         self.due_s = 0.0  # when the newest event is there: the next one is not before it
+        self.under_way: deque[VenueEvent] = deque()  # in order
         self._loop = loop
         self._events: deque[VenueEvent | VenueError | None] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -40,6 +41,10 @@ class Subscription:
         self._events.append(event)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def arrive(self) -> None:
+        """Hand over the first of the events that are under way in order."""
+        self.push(self.under_way.popleft())
 
     async def next(self) -> VenueEvent | None:
         """Return the next event, None for a heartbeat. Raises VenueError where the connection is lost."""
@@ -92,7 +97,8 @@ class Streams:
             self._at(due_s + late.span(*LATE_S), subscription.push, event)
         else:
             subscription.due_s = due_s
-            self._at(due_s, subscription.push, event)
+            subscription.under_way.append(event)  # whose timers may tie
+            self._at(due_s, subscription.arrive)
         if doubled is not None:
             self._at(due_s + doubled.span(*LATE_S), subscription.push, event)
 
