@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from botd.core.events import AmendOrder, Side, SubmitOrder
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
-from botd.ports import OrderReport, OrderState, VenueError, VenueEvent, VenueFill, VenueRules
+from botd.core.money import ZERO
+from botd.ports import OrderReport, OrderState, RemoteVenue, VenueError, VenueEvent, VenueFill, VenueRules
 from botd.simulation.chance import Chance
 from botd.simulation.exchange import sites
 from botd.simulation.exchange.account import Account
@@ -79,12 +80,12 @@ class Exchange:
         """What is truly open, oldest first."""
         return tuple(order.report() for order in self.matching.open.values())
 
-    def connect(self, process: Process) -> Connection:
+    def connect(self, process: Process) -> RemoteVenue:
         """Return the venue as this process sees it."""
         return Connection(self, process, self._loop)
 
     def _tell(self, event: VenueEvent) -> None:
-        self._loop.note(f"{event.client_order_id} {event.instrument} {event.side} {event.qty} {event.ts_us}")
+        self._loop.note(repr(event))
         self._streams.tell(event)
         if self.on_event is not None:
             self.on_event(event)
@@ -149,7 +150,10 @@ class Exchange:
 
     def fetch_balances(self) -> dict[str, Decimal]:
         """Return the cash."""
-        return {} if self._comes_empty() else dict(self.account.cash)
+        fault = self._chance.hit(sites.EMPTY.name)
+        if fault is None:
+            return dict(self.account.cash)
+        return dict.fromkeys(self.account.cash, ZERO) if fault.below(2) else {}
 
     def fetch_time_us(self) -> int:
         """Return the venue's time."""

@@ -17,11 +17,12 @@ from botd.core.instrument import Instrument, InstrumentId
 from botd.core.money import fee
 from botd.core.values import maker
 from botd.ports import OrderState, VenueEvent, VenueFill
-from botd.simulation.chance import Chance
+from botd.simulation.chance import Chance, Stream
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.exchange import sites
 from botd.simulation.exchange.account import Account
 from botd.simulation.exchange.orders import EVER, Order, Shown
+from botd.simulation.exchange.resting import Resting, Top, meets
 from botd.simulation.exchange.truth import Truth
 from botd.simulation.loop import VirtualLoop
 
@@ -61,7 +62,8 @@ class Matching:
         self.account = account
         self.truth = Truth()
         self.shown = Shown()
-        self.open: dict[int, Order] = {}  # by number
+        self._resting = Resting()
+        self.open = self._resting.open
         self.instruments = {instrument.id: instrument for instrument in instruments}
         self.outside = Context()  # of steps that belong to no process
         self.paused_until_us = 0  # nothing fills before
@@ -89,7 +91,7 @@ class Matching:
         """Whether the market stands still for maintenance."""
         return self.now_us() < self.paused_until_us and not self._chance.healed
 
-    def top(self, instrument: InstrumentId) -> tuple[int, int, int, int]:
+    def top(self, instrument: InstrumentId) -> Top:
         """Return the top of the book now."""
         return self._prices.top(instrument, self.now_us())
 
@@ -115,9 +117,9 @@ class Matching:
         later = self._draw_faults(order)
         self._open(order)
         if later is not None:
-            self.after(later, self._reject, order)
+            self.after(later.span(*LATER_S), self._reject, order, later)
             order.running = order.immediate  # it never gets to be executed
-        elif order.state is OrderState.OPEN:
+        if order.state is OrderState.OPEN and not order.running:
             self._begin(order)
         return order
 
@@ -150,6 +152,7 @@ class Matching:
         order.state = state
         order.reason = reason
         del self.open[order.number]
+        self._resting.touch()
         if order.expiry is not None:
             order.expiry.cancel()
         self._change(order)
@@ -159,6 +162,7 @@ class Matching:
         order.qty = qty
         if stop is not None:
             order.stop = stop
+            self._resting.touch()
         self._change(order)
 
     def force(self, order: Order, lots: int) -> None:
@@ -179,8 +183,8 @@ class Matching:
         self._numbers += 1
         return self._numbers
 
-    def _draw_faults(self, order: Order) -> float | None:
-        """Decide what becomes of an order; return after how many seconds it is rejected, if it is."""
+    def _draw_faults(self, order: Order) -> Stream | None:
+        """Decide what becomes of an order; return the fault by which it is rejected later, if it is."""
         lag = self._chance.hit(sites.LAG.name)
         if lag is not None:
             which = lag.below(3)  # the order, its fills, both
@@ -192,13 +196,13 @@ class Matching:
         over = self._chance.hit(sites.OVERFILL.name) if not order.reducing else None
         if over is not None:
             order.extra = 1 + over.below(1 + order.qty // 10)
-        later = self._chance.hit(sites.ASYNC_REJECT.name)
-        return None if later is None else later.span(*LATER_S)
+        return self._chance.hit(sites.ASYNC_REJECT.name)
 
     # ---- execution ------------------------------------------------------------------------------
 
     def _open(self, order: Order) -> None:
         self.open[order.number] = order
+        self._resting.touch()
         self.shown.add_order(order)
         self._change(order)
         if order.expire_us is None:
@@ -219,6 +223,7 @@ class Matching:
     def _run(self, order: Order) -> None:
         """Execute an order against the top, at once or in parts."""
         order.running = True
+        self._resting.touch()
         if order.rest > 1 and self._parts.below(100) < SPLIT_PERCENT:
             order.parts = 2 + self._parts.below(2)
         self._next_part(order)
@@ -329,31 +334,21 @@ class Matching:
         if self.paused:
             return
         now_us = self.now_us()
-        tops: dict[InstrumentId, tuple[int, int, int, int]] = {}
-        for order in list(self.open.values()):
-            if order.running or order.state is not OrderState.OPEN:
-                continue
-            if order.expire_us is not None and order.expire_us <= now_us:
-                continue  # its timer is about to end it
-            name = order.instrument.id
-            top = tops.get(name)
-            if top is None:
-                top = tops[name] = self._prices.top(name, now_us)
-            self._touch(order, top)
+        for name in self._resting.instruments:
+            top = self._prices.top(name, now_us)
+            for order in self._resting.reached(name, top):
+                expires = order.expire_us is not None and order.expire_us <= now_us  # its timer is due
+                if not expires and meets(order, top):  # the ones before it may have ended it
+                    self._touch(order, top)
 
-    def _touch(self, order: Order, top: tuple[int, int, int, int]) -> None:
-        bid, ask, bid_lots, ask_lots = top
-        buys = order.side is Side.BUY
+    def _touch(self, order: Order, top: Top) -> None:
         if order.stop is not None:
-            if ask >= order.stop if buys else bid <= order.stop:
-                self._run(order)
+            self._run(order)
         elif order.limit is not None:
-            size = ask_lots if buys else bid_lots
-            if size > 0 and (ask <= order.limit if buys else bid >= order.limit):
-                self._make(order, order.limit, size)
+            self._make(order, order.limit, top[3] if order.side is Side.BUY else top[2])
 
     def _ensure_poll(self) -> None:
-        if not self._polling and any(not order.running for order in self.open.values()):
+        if not self._polling and self._resting.instruments:
             self._polling = True
             due_s = (math.floor(self._loop.now_s / POLL_S) + 1) * POLL_S
             self._loop.call_at(due_s, self._poll, context=self.outside)
@@ -367,14 +362,14 @@ class Matching:
         if order.state is OrderState.OPEN:
             self.end(order, OrderState.EXPIRED, "time to live")
 
-    def _reject(self, order: Order) -> None:
-        """Reject what was accepted; what has filled in part expires."""
+    def _reject(self, order: Order, fault: Stream) -> None:
+        """Reject what was accepted, or let it expire; what has filled in part can only expire."""
         if order.state is not OrderState.OPEN:
             return
         if self._chance.healed:
-            order.running = False
-            self._begin(order)
-        elif order.filled:
+            if order.immediate and not order.filled:
+                self._begin(order)
+        elif order.filled or fault.below(2):
             self.end(order, OrderState.EXPIRED, "expired by the venue")
         else:
             self.end(order, OrderState.REJECTED, "rejected by the venue")

@@ -41,31 +41,31 @@ def _path(kind: Kind, lost: float, held: float, unanswered: float, error: float,
 
 
 PATHS: Final = {
-    Kind.SUBMIT: _path(Kind.SUBMIT, 0.02, 0.03, 0.03, 0.04, 0.01),
+    Kind.SUBMIT: _path(Kind.SUBMIT, 0.03, 0.03, 0.04, 0.05, 0.01),
     Kind.CHANGE: _path(Kind.CHANGE, 0.02, 0.02, 0.03, 0.03, 0.005),
     Kind.READ: _path(Kind.READ, 0.0005, 0.0005, 0.0005, 0.001, 0.0002),
 }
 
 BANNED: Final = Site("request.banned", 0.0002)  # 418 from this call on, for a while
 
-SLOW: Final = Site("submit.slow", 0.02)  # the venue takes up to `processing_us` over it
-ACK_LATE: Final = Site("submit.ack_late", 0.03)  # the stream tells of fills before the answer comes
-REFUSED: Final = Site("submit.refused", 0.02)  # InsufficientFunds, InvalidOrder
-DUPLICATE: Final = Site("submit.duplicate", 0.01)  # a box on the way repeats it: DuplicateOrderId
-LAG: Final = Site("order.lag", 0.06)  # reads show the order, or its fills, late
-ASYNC_REJECT: Final = Site("order.rejected_later", 0.01)  # accepted, then rejected or expired
-CUT: Final = Site("order.cut", 0.02)  # an immediate order expires with a remainder
-OVERFILL: Final = Site("order.overfill", 0.002)  # more is filled than was asked for
+SLOW: Final = Site("submit.slow", 0.03)  # the venue takes up to `processing_us` over it
+ACK_LATE: Final = Site("submit.ack_late", 0.05)  # the stream tells of fills before the answer comes
+REFUSED: Final = Site("submit.refused", 0.03)  # InsufficientFunds, InvalidOrder
+DUPLICATE: Final = Site("submit.duplicate", 0.02)  # a box on the way repeats it: DuplicateOrderId
+LAG: Final = Site("order.lag", 0.1)  # reads show the order, or its fills, late
+ASYNC_REJECT: Final = Site("order.rejected_later", 0.02)  # accepted, then rejected or expired
+CUT: Final = Site("order.cut", 0.05)  # an immediate order expires with a remainder
+OVERFILL: Final = Site("order.overfill", 0.004)  # more is filled than was asked for
 FILL_WINS: Final = Site("cancel.fill_wins", 0.25)  # the order fills while its cancel is on the way
 PART_FILLS: Final = Site("cancel.part_fills", 0.1)  # a part of it does, the rest is canceled
 
-DOUBLED: Final = Site("event.doubled", 0.01)
-DROPPED: Final = Site("event.dropped", 0.015)
-LATE: Final = Site("event.late", 0.015)  # and so out of order
+DOUBLED: Final = Site("event.doubled", 0.02)
+DROPPED: Final = Site("event.dropped", 0.02)
+LATE: Final = Site("event.late", 0.02)  # and so out of order
 STALL: Final = Site("stream.stall", 0.0003)  # drawn each second: nothing comes, with or without heartbeats
 DISCONNECT: Final = Site("stream.disconnect", 0.0003)  # drawn each second
 
-EMPTY: Final = Site("read.empty", 0.002)  # open orders, positions or balances come back as none
+EMPTY: Final = Site("read.empty", 0.002)  # open orders, positions or balances come back as none, or as zero
 
 # Drawn every ten seconds.
 LIQUIDATION: Final = Site("account.liquidation", 0.001)

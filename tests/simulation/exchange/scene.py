@@ -9,10 +9,10 @@ from typing import Any
 
 from botd.core.events import ClientOrderId, DecisionKey, OrderType, Section, Side, SubmitOrder, TimeInForce
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
-from botd.ports import VenueError, VenueEvent, VenueRules
+from botd.ports import RemoteVenue, VenueError, VenueEvent, VenueRules
 from botd.simulation.chance import Chance, Fired, Site
 from botd.simulation.clock import EPOCH_US
-from botd.simulation.exchange.exchange import RULES, Connection, Exchange
+from botd.simulation.exchange.exchange import RULES, Exchange
 from botd.simulation.exchange.sites import SITES
 from botd.simulation.host import Host, Process
 from botd.simulation.loop import VirtualLoop, run_virtual
@@ -43,7 +43,7 @@ SPOT = Instrument(
 )
 CASH = Decimal(10_000)
 
-Script = Callable[[Connection, Exchange], Coroutine[Any, Any, Any]]
+Script = Callable[[RemoteVenue, Exchange], Coroutine[Any, Any, Any]]
 
 
 class Steps:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from botd.core.events import AmendOrder, OrderType, Side, TimeInForce
-from botd.ports import OrderReport, OrderState
+from botd.ports import OrderReport, OrderState, RemoteVenue
 from botd.simulation.clock import EPOCH_US
-from botd.simulation.exchange.exchange import Connection, Exchange
+from botd.simulation.exchange.exchange import Exchange
 from tests.simulation.exchange.scene import (
     BTC,
     CASH,
@@ -42,7 +42,7 @@ def ends_of(played: Played) -> dict[str, tuple[OrderState, int, str]]:
 
 
 def test_market_order_walks_the_book_one_tick_per_top_size() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
         await venue.submit(order("a", qty=25))
         await asyncio.sleep(5)
 
@@ -57,7 +57,7 @@ def test_market_order_walks_the_book_one_tick_per_top_size() -> None:
 
 
 def test_bounded_market_order_fills_up_to_its_bound_and_expires() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> OrderReport:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> OrderReport:
         return await venue.submit(order("a", Side.SELL, 25, limit=99_999))
 
     played = play(script, prices=Steps((0, 100_000), lots=10))
@@ -67,7 +67,7 @@ def test_bounded_market_order_fills_up_to_its_bound_and_expires() -> None:
 
 
 def test_cash_is_start_realized_and_fees_to_the_last_digit() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Decimal:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Decimal:
         await venue.submit(order("in", qty=300))
         await asyncio.sleep(8)
         await venue.submit(order("out", Side.SELL, 100, reduce_only=True))
@@ -82,7 +82,7 @@ def test_cash_is_start_realized_and_fees_to_the_last_digit() -> None:
 
 
 def test_position_that_turns_realizes_what_it_closes() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Decimal:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Decimal:
         await venue.submit(order("in", qty=100))
         await asyncio.sleep(8)
         await venue.submit(order("turn", Side.SELL, 300))
@@ -95,7 +95,7 @@ def test_position_that_turns_realizes_what_it_closes() -> None:
 
 
 def test_limit_order_rests_and_fills_as_maker_by_the_size_of_the_top() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
         assert (await venue.submit(limit("a", 99_950, qty=25))).filled == 0
         await asyncio.sleep(5)
         assert exchange.truth.fills == []
@@ -112,7 +112,7 @@ def test_limit_order_rests_and_fills_as_maker_by_the_size_of_the_top() -> None:
 def test_order_expires_at_its_exact_time_and_never_fills_after_it() -> None:
     due_us = EPOCH_US + 6_123_457
 
-    async def script(venue: Connection, exchange: Exchange) -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
         await venue.submit(limit("a", 99_950, expire_us=due_us))
         await venue.submit(limit("late", 100_500, expire_us=EPOCH_US))
         await asyncio.sleep(20)
@@ -128,7 +128,7 @@ def test_order_expires_at_its_exact_time_and_never_fills_after_it() -> None:
 
 
 def test_stop_rests_until_the_top_reaches_it_and_then_sells() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
         await venue.submit(order("in"))
         await asyncio.sleep(2)
         await venue.submit(stop("stop", 99_000))
@@ -143,7 +143,7 @@ def test_stop_rests_until_the_top_reaches_it_and_then_sells() -> None:
 
 
 def test_buy_stop_triggers_on_the_ask() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
         await venue.submit(order("in", Side.SELL))
         await asyncio.sleep(2)
         await venue.submit(stop("stop", 101_000, Side.BUY))
@@ -156,7 +156,7 @@ def test_buy_stop_triggers_on_the_ask() -> None:
 
 
 def test_amended_stop_has_its_new_quantity_and_price() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await venue.submit(order("in", qty=100))
         await venue.submit(stop("stop", 99_000, qty=50))
         await venue.amend(AmendOrder(stop("stop", 0).client_order_id, BTC, 100, EPOCH_US, stop=99_500))
@@ -171,7 +171,7 @@ def test_amended_stop_has_its_new_quantity_and_price() -> None:
 
 
 def test_cancel_ends_an_order_once() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> str:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> str:
         await venue.submit(limit("a", 90_000))
         await venue.cancel("a", BTC)
         return (await error_of(venue.cancel("a", BTC))).name
@@ -182,7 +182,7 @@ def test_cancel_ends_an_order_once() -> None:
 
 
 def test_immediate_orders_fill_at_once_or_in_parts_and_whole_either_way() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
         for number in range(40):
             await venue.submit(order(f"o{number}", Side.BUY if number % 2 else Side.SELL, 7))
             await asyncio.sleep(4)
@@ -206,7 +206,7 @@ def test_immediate_orders_fill_at_once_or_in_parts_and_whole_either_way() -> Non
     ],
 )
 def test_order_that_no_venue_takes_is_refused(command: Any, name: str, code: str) -> None:
-    async def script(venue: Connection, exchange: Exchange) -> tuple[str, str]:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> tuple[str, str]:
         error = await error_of(venue.submit(command))
         return error.name, error.code
 
@@ -217,7 +217,7 @@ def test_order_that_no_venue_takes_is_refused(command: Any, name: str, code: str
 
 
 def test_reduce_only_order_fills_what_is_held_and_expires_with_the_rest() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
         await venue.submit(order("in", qty=100))
         await asyncio.sleep(4)
         await venue.submit(order("out", Side.SELL, 250, reduce_only=True))
@@ -229,7 +229,7 @@ def test_reduce_only_order_fills_what_is_held_and_expires_with_the_rest() -> Non
 
 
 def test_stop_whose_position_is_gone_expires_when_it_triggers() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
         await venue.submit(order("in", qty=100))
         await asyncio.sleep(2)
         await venue.submit(stop("stop", 99_000))
@@ -247,7 +247,7 @@ def test_stop_whose_position_is_gone_expires_when_it_triggers() -> None:
 
 
 def test_spot_sells_what_is_held_and_no_more() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await venue.submit(order("in", qty=100, instrument=ETH))
         await asyncio.sleep(3)
         both = [limit(name, 100_100, Side.SELL, 80, instrument=ETH) for name in "ab"]
@@ -262,7 +262,7 @@ def test_spot_sells_what_is_held_and_no_more() -> None:
 
 
 def test_limit_order_immediate_or_cancel_does_not_rest() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> OrderReport:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> OrderReport:
         return await venue.submit(order("a", type=OrderType.LIMIT, tif=TimeInForce.IOC, limit=99_000))
 
     assert play(script).result.state is OrderState.EXPIRED

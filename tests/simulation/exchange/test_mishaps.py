@@ -8,17 +8,17 @@ import asyncio
 from typing import Any
 
 from botd.core.events import Side
-from botd.ports import OrderReport, OrderState, VenueError
+from botd.ports import OrderReport, OrderState, RemoteVenue, VenueError
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.exchange import sites
-from botd.simulation.exchange.exchange import Connection, Exchange
+from botd.simulation.exchange.exchange import Exchange
 from botd.simulation.exchange.mishaps import TURN_S
 from tests.simulation.exchange.scene import BTC, CASH, ETH, Steps, error_of, limit, order, play, stop
 
 SEEDS = range(1, 25)
 
 
-async def hold_a_position(venue: Connection, exchange: Exchange) -> None:
+async def hold_a_position(venue: RemoteVenue, exchange: Exchange) -> None:
     """Be long with a stop while the first turn comes."""
     await venue.submit(order("in"))
     await asyncio.sleep(3)
@@ -27,7 +27,7 @@ async def hold_a_position(venue: Connection, exchange: Exchange) -> None:
 
 
 def test_E1_liquidation_closes_the_position_and_says_so() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await hold_a_position(venue, exchange)
         return (await venue.fetch_fills(0))[-1], await venue.fetch_positions()
 
@@ -42,7 +42,7 @@ def test_E1_liquidation_closes_the_position_and_says_so() -> None:
 
 
 def test_E1_nothing_is_liquidated_where_nothing_is_held() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
         await asyncio.sleep(TURN_S + 1)
 
     assert play(script, sites.LIQUIDATION).fired == []
@@ -67,7 +67,7 @@ def test_C9_E3_person_trades_or_leaves_an_order_under_no_id() -> None:
 
 
 def test_E8_deposits_and_withdrawals_move_cash_and_are_listed() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await asyncio.sleep(TURN_S + 1)
         return (await venue.fetch_balances())["USDT"]
 
@@ -82,7 +82,7 @@ def test_E8_deposits_and_withdrawals_move_cash_and_are_listed() -> None:
 
 
 def test_F4_maintenance_refuses_everything_and_may_take_the_stops_with_it() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         stream = venue.stream()
         assert await anext(stream) is None
         await hold_a_position(venue, exchange)
@@ -110,7 +110,7 @@ def test_F4_maintenance_refuses_everything_and_may_take_the_stops_with_it() -> N
 
 
 def test_nothing_fills_in_maintenance() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> int:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> int:
         await venue.submit(limit("a", 99_000))
         await asyncio.sleep(TURN_S)
         exchange.matching.settle()
@@ -121,7 +121,7 @@ def test_nothing_fills_in_maintenance() -> None:
 
 
 def test_F6_filters_refuse_small_entries_for_a_while_and_no_exit() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await hold_a_position(venue, exchange)
         entry = await error_of(venue.submit(limit("a", 90_000, qty=1)))
         await venue.submit(order("out", Side.SELL, 1, reduce_only=True))
@@ -133,7 +133,7 @@ def test_F6_filters_refuse_small_entries_for_a_while_and_no_exit() -> None:
 
 
 def test_standing_windows_end_where_the_run_is_healed() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await hold_a_position(venue, exchange)
         exchange._chance.healed = True
         await venue.submit(limit("a", 90_000, qty=1))
@@ -146,7 +146,7 @@ def test_standing_windows_end_where_the_run_is_healed() -> None:
 
 
 def test_ban_and_limit_end_where_the_run_is_healed() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         error = await error_of(venue.fetch_positions())
         exchange._chance.healed = True
         return error.http, await venue.fetch_positions()
@@ -156,7 +156,7 @@ def test_ban_and_limit_end_where_the_run_is_healed() -> None:
 
 
 def test_spot_position_can_be_closed_by_a_person() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
         await venue.submit(order("in", instrument=ETH))
         await asyncio.sleep(TURN_S + 1)
 

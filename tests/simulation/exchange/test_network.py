@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from botd.ports import OrderState, VenueError, VenueRules
+from botd.ports import OrderState, RemoteVenue, VenueError, VenueRules
 from botd.simulation.chance import Chance, Site
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.exchange import sites
-from botd.simulation.exchange.exchange import Connection, Exchange
+from botd.simulation.exchange.exchange import Exchange
 from botd.simulation.exchange.network import HELD_S
 from botd.simulation.exchange.sites import PATHS, SITES, Kind
 from botd.simulation.host import Death, EndCause, Host, Process
@@ -24,7 +24,7 @@ LOST, HELD, UNANSWERED, ERROR, LIMITED = PATHS[Kind.SUBMIT]
 SEEDS = range(1, 13)
 
 
-async def submit_once(venue: Connection, exchange: Exchange) -> tuple[str, float]:
+async def submit_once(venue: RemoteVenue, exchange: Exchange) -> tuple[str, float]:
     """Submit one order; return how it was answered, and after how many seconds."""
     began_s = asyncio.get_running_loop().now_s  # type: ignore[attr-defined]
     try:
@@ -115,7 +115,7 @@ def test_B4_B5_unclear_error_says_nothing_about_the_order() -> None:
 
 
 def test_error_of_a_request_that_is_refused_anyway_is_unclear_too() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> str:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> str:
         try:
             await venue.submit(order("a", qty=0))
         except (VenueError, KeyError) as error:
@@ -127,7 +127,7 @@ def test_error_of_a_request_that_is_refused_anyway_is_unclear_too() -> None:
 
 
 def test_B15_F1_limited_request_is_not_processed_and_neither_are_those_of_the_next_seconds() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         first = await error_of(venue.submit(order("a")))
         second = await error_of(venue.fetch_positions())
         await asyncio.sleep(second.retry_after_us / 1e6)
@@ -143,7 +143,7 @@ def test_B15_F1_limited_request_is_not_processed_and_neither_are_those_of_the_ne
 
 
 def test_F2_ban_counts_the_calls_of_who_was_told() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         first = await error_of(venue.submit(order("a")))
         quiet = exchange.truth.defied_bans()
         await asyncio.sleep(1)
@@ -159,7 +159,7 @@ def test_F2_ban_counts_the_calls_of_who_was_told() -> None:
 
 
 def test_F2_calls_that_were_under_way_when_the_ban_was_told_are_not_held_against_anybody() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
         await asyncio.gather(*(venue.submit(order(name)) for name in "abcdef"), return_exceptions=True)
         await asyncio.sleep(1)
 
@@ -175,7 +175,7 @@ def test_F2_calls_that_were_under_way_when_the_ban_was_told_are_not_held_against
 def test_F5_stamp_of_a_wrong_clock_is_refused_by_every_request_but_that_for_the_time(
     skew_us: int, name: str | None
 ) -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         answers: list[Any] = []
         for request in (venue.submit(limit("a", 90_000)), venue.cancel("a", BTC), venue.fetch_positions()):
             try:
@@ -192,7 +192,7 @@ def test_F5_stamp_of_a_wrong_clock_is_refused_by_every_request_but_that_for_the_
 
 
 def test_C2_fill_comes_by_the_stream_before_the_answer() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> list[str]:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> list[str]:
         seen: list[str] = []
 
         async def listen() -> None:
@@ -242,7 +242,7 @@ def test_B8_duplicate_answer_to_the_first_request_means_that_it_was_accepted() -
 def test_B6_second_request_with_an_id_is_a_second_order_where_ids_are_unique_among_open_ones(
     ids_unique: bool,
 ) -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await venue.submit(limit("resting", 90_000))
         open_twice = await error_of(venue.submit(limit("resting", 90_000)))
         await venue.submit(order("filled"))
@@ -260,7 +260,7 @@ def test_B6_second_request_with_an_id_is_a_second_order_where_ids_are_unique_amo
 
 
 def test_D1_fill_wins_the_race_against_its_cancel() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> str:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> str:
         await venue.submit(limit("a", 99_000))
         return (await error_of(venue.cancel("a", BTC))).name
 
@@ -271,7 +271,7 @@ def test_D1_fill_wins_the_race_against_its_cancel() -> None:
 
 
 def test_C4_part_fills_before_the_cancel() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await venue.submit(limit("a", 99_000))
         await venue.cancel("a", BTC)
         return await venue.fetch_order("a", BTC)
@@ -284,7 +284,7 @@ def test_C4_part_fills_before_the_cancel() -> None:
 
 @pytest.mark.parametrize("site", [PATHS[Kind.CHANGE].unanswered, PATHS[Kind.CHANGE].error])
 def test_D2_cancel_is_done_though_its_answer_says_otherwise(site: Site) -> None:
-    async def script(venue: Connection, exchange: Exchange) -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
         await venue.submit(limit("a", 99_000))
         with pytest.raises((VenueError, KeyError)):
             await venue.cancel("a", BTC)
@@ -306,20 +306,32 @@ def test_C5_overfill_is_more_than_was_asked_for() -> None:
     assert 100 < played.exchange.truth.filled("a") <= 111
 
 
-def test_B10_accepted_order_is_rejected_later() -> None:
+def test_B10_accepted_order_is_rejected_or_expires_later() -> None:
     states = set()
-    for command in (order("a"), limit("a", 90_000)):
+    for seed in SEEDS:
+        for command in (order("a"), limit("a", 90_000)):
 
-        async def script(venue: Connection, exchange: Exchange, command: Any = command) -> OrderState:
-            report = await venue.submit(command)
-            assert report.state is OrderState.OPEN
-            await asyncio.sleep(6)
-            found = await venue.fetch_order("a", BTC)
-            assert found is not None
-            return found.state
+            async def script(venue: RemoteVenue, exchange: Exchange, command: Any = command) -> OrderState:
+                report = await venue.submit(command)
+                assert report.state is OrderState.OPEN
+                await asyncio.sleep(6)
+                found = await venue.fetch_order("a", BTC)
+                assert found is not None
+                assert found.filled == 0
+                return found.state
 
-        states.add(play(script, sites.ASYNC_REJECT).result)
-    assert states == {OrderState.REJECTED}
+            states.add(play(script, sites.ASYNC_REJECT, seed=seed).result)
+    assert states == {OrderState.REJECTED, OrderState.EXPIRED}
+
+
+def test_B10_order_that_would_be_rejected_later_fills_where_the_run_is_healed_before() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> int:
+        await venue.submit(order("a"))
+        exchange._chance.healed = True
+        await asyncio.sleep(9)
+        return exchange.truth.filled("a")
+
+    assert play(script, sites.ASYNC_REJECT).result == 100
 
 
 # ---- who asked is gone ------------------------------------------------------------------------------
@@ -379,7 +391,7 @@ def test_process_that_dies_before_any_step_of_a_request_is_as_if_it_never_was() 
 
 
 def test_caller_that_gives_up_leaves_the_request_on_its_way() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.005):
                 await venue.submit(order("a"))

@@ -7,17 +7,17 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from botd.ports import OrderState
+from botd.ports import OrderState, RemoteVenue
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.exchange import sites
-from botd.simulation.exchange.exchange import RULES, Connection, Exchange
+from botd.simulation.exchange.exchange import RULES, Exchange
 from tests.simulation.exchange.scene import BTC, error_of, limit, order, play
 
 LAG_S = RULES.read_lag_us / 1e6
 SEEDS = range(1, 13)
 
 
-async def look_early_and_late(venue: Connection, exchange: Exchange) -> list[list[Any]]:
+async def look_early_and_late(venue: RemoteVenue, exchange: Exchange) -> list[list[Any]]:
     """Fill an order; return what each read shows at once, and after the lag."""
     looks = []
     await venue.submit(order("a", qty=1))
@@ -46,7 +46,7 @@ def test_B18_order_and_fills_show_late_and_each_by_itself() -> None:
 
 
 def test_B18_order_that_does_not_show_cannot_be_canceled_yet() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await venue.submit(limit("a", 90_000))
         first = await error_of(venue.cancel("a", BTC))
         still = exchange.open_orders
@@ -62,7 +62,7 @@ def test_B18_order_that_does_not_show_cannot_be_canceled_yet() -> None:
 def lags(seed: int) -> bool:
     """Whether the first lag of a seed hides an order for a while."""
 
-    async def script(venue: Connection, exchange: Exchange) -> bool:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> bool:
         await venue.submit(limit("a", 90_000))
         return await venue.fetch_order("a", BTC) is None
 
@@ -70,7 +70,7 @@ def lags(seed: int) -> bool:
 
 
 def test_ended_order_shows_as_open_for_a_while() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> list[list[str]]:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> list[list[str]]:
         await venue.submit(limit("a", 90_000))
         await venue.submit(limit("b", 90_000))
         await asyncio.sleep(LAG_S + 1)
@@ -87,7 +87,7 @@ def test_ended_order_shows_as_open_for_a_while() -> None:
 
 
 def test_E4_empty_answers_while_something_is_there() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> list[Any]:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> list[Any]:
         await venue.submit(order("a"))
         await venue.submit(limit("b", 90_000))
         await asyncio.sleep(3)
@@ -97,13 +97,18 @@ def test_E4_empty_answers_while_something_is_there() -> None:
             for _ in range(2)
         ]
 
-    empty = play(script, *((sites.EMPTY, n) for n in (1, 3, 5))).result
-    assert empty[::2] == [{}, (), {}]
-    assert all(empty[1::2])
+    balances = []
+    for seed in SEEDS:
+        answers = play(script, *((sites.EMPTY, n) for n in (1, 3, 5)), seed=seed).result
+        assert answers[0:3:2] == [{}, ()]
+        assert all(answers[1::2])
+        balances.append(answers[4])
+    assert {} in balances
+    assert {"USDT": 0} in balances
 
 
 def test_fills_are_asked_for_by_time_and_not_beyond_the_window() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await venue.submit(order("a", qty=1))
         await asyncio.sleep(10)
         await venue.submit(order("b", qty=1))
@@ -117,7 +122,7 @@ def test_fills_are_asked_for_by_time_and_not_beyond_the_window() -> None:
 
 
 def test_lookup_heeds_the_instrument_and_shows_the_newest_order_of_an_id() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await venue.submit(order("a", qty=1))
         await venue.submit(limit("a", 90_000, qty=7))
         other = await venue.fetch_order("a", order("x", instrument="ETH/USDT").instrument)
@@ -129,7 +134,7 @@ def test_lookup_heeds_the_instrument_and_shows_the_newest_order_of_an_id() -> No
 
 
 def test_everything_shows_once_the_run_is_healed() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await venue.submit(order("a", qty=1))
         exchange._chance.healed = True
         report = await venue.fetch_order("a", BTC)

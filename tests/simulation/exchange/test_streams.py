@@ -8,10 +8,10 @@ import asyncio
 from itertools import pairwise
 from typing import Any
 
-from botd.ports import OrderState, VenueError, VenueEvent, VenueFill
+from botd.ports import OrderState, RemoteVenue, VenueError, VenueEvent, VenueFill
 from botd.simulation.chance import Chance
 from botd.simulation.exchange import sites
-from botd.simulation.exchange.exchange import Connection, Exchange
+from botd.simulation.exchange.exchange import Exchange
 from botd.simulation.exchange.sites import SITES
 from botd.simulation.host import Host, Process
 from botd.simulation.loop import VirtualLoop, run_virtual
@@ -27,7 +27,7 @@ def now_s() -> float:
     return loop.now_s
 
 
-async def listen(venue: Connection, seen: Seen) -> str:
+async def listen(venue: RemoteVenue, seen: Seen) -> str:
     """Note what the stream brings and when; return the error that it ends with."""
     try:
         async for event in venue.stream():
@@ -37,7 +37,7 @@ async def listen(venue: Connection, seen: Seen) -> str:
     return "it ended"
 
 
-async def hear_fills(venue: Connection, exchange: Exchange) -> Seen:
+async def hear_fills(venue: RemoteVenue, exchange: Exchange) -> Seen:
     """Listen while three orders of one lot fill, five seconds apart."""
     seen: Seen = []
     listening = asyncio.create_task(listen(venue, seen))
@@ -76,7 +76,7 @@ def test_C1_event_comes_twice() -> None:
 
 
 def test_C7_event_is_dropped_and_the_fill_is_there_for_who_asks() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         seen = await hear_fills(venue, exchange)
         return said(seen), [fill.client_order_id for fill in await venue.fetch_fills(0)]
 
@@ -107,7 +107,7 @@ def test_A9_A10_stalled_stream_loses_events_with_and_without_heartbeats() -> Non
 
 
 def test_disconnect_ends_the_stream_and_the_next_one_hears_again() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         seen: Seen = []
         first = await listen(venue, seen)
         listening = asyncio.create_task(listen(venue, seen))
@@ -121,7 +121,7 @@ def test_disconnect_ends_the_stream_and_the_next_one_hears_again() -> None:
 
 
 def test_stream_that_cannot_be_opened_raises() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> Any:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         first = await listen(venue, [])
         return first, await listen(venue, [])
 
@@ -131,7 +131,7 @@ def test_stream_that_cannot_be_opened_raises() -> None:
 
 
 def test_stream_hears_what_others_do_but_nothing_of_before() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> list[str]:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> list[str]:
         await venue.submit(limit("early", 90_000))
         seen: Seen = []
         listening = asyncio.create_task(listen(venue, seen))
@@ -146,7 +146,7 @@ def test_stream_hears_what_others_do_but_nothing_of_before() -> None:
 
 
 def test_stall_ends_where_the_run_is_healed() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> list[str]:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> list[str]:
         seen: Seen = []
         listening = asyncio.create_task(listen(venue, seen))
         await asyncio.sleep(3)
@@ -183,7 +183,7 @@ def test_stream_of_a_dead_process_ends_with_it() -> None:
 
 
 def test_event_that_comes_while_nobody_waits_is_kept() -> None:
-    async def script(venue: Connection, exchange: Exchange) -> list[str]:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> list[str]:
         stream = venue.stream()
         assert await anext(stream) is None
         await venue.submit(order("a", qty=1))
