@@ -95,6 +95,7 @@ class Daemon:
         self._brake = Brake()
         # a hold for a stall is about rows that are late by the wall clock: recorded ones never are
         self._in_real_time = data is None and plan.feed.kind == "synthetic" and plan.feed.speed == 1
+        self._as_listed = feed is not None
         self.plan, self._feed = (plan, feed) if feed else self._open_feed(plan, data, speed)
 
     def _open_feed(self, plan: Plan, data: Path | None, speed: float | None) -> tuple[Plan, Feed]:
@@ -186,6 +187,7 @@ class Daemon:
             brake=self._brake,
             connect=self._connect if self._venue else None,
             check_stop=request.check,
+            as_listed=self._as_listed,
         )
         try:
             return opener.open(), journal

@@ -69,9 +69,12 @@ class SessionOpener:
         brake: Brake | None = None,
         connect: Callable[[Brake], Gateway] | None = None,
         check_stop: Callable[[], None] = lambda: None,
+        as_listed: bool = False,
     ) -> None:
         """`brake` is that of every session of the account; `connect` makes a gateway to a venue that is not
-        simulated; `check_stop` is called now and then, and what it raises breaks the opening off.
+        simulated; `check_stop` is called now and then, and what it raises breaks the opening off. With
+        `as_listed` the feed carries the instruments that plans list, and strategies trade where their files
+        say; else a feed that is not synthetic is data to be put on.
         """
         self._plan = plan
         self._feed = feed
@@ -83,6 +86,7 @@ class SessionOpener:
         self._brake = brake or Brake()
         self._connect = connect
         self._check_stop = check_stop
+        self._as_listed = as_listed
 
     def open(self) -> Session:
         """Return the session to run: begun, resumed, or the successor of one that cannot go on."""
@@ -254,6 +258,8 @@ class SessionOpener:
         if isinstance(self._feed, SyntheticFeed):
             feed = SyntheticFeed(plan.instruments, seed=plan.feed.seed, clock=self._clock)
             return plan, feed
+        if self._as_listed:
+            return plan, self._feed
         fitted = fit_to_data(plan, self._feed.instruments, bar_length_us=self._feed.bar_length_us)
         return fitted, self._feed
 

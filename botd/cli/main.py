@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "resume": Command("botd.cli.halt", "Lift every halt."),
     "decisions": Command("botd.cli.decisions", "Print a session's decisions, one canonical line each."),
     "status": Command("botd.cli.status", "Show what the state file knows."),
+    "sim": Command("botd.cli.sim", "Run the daemon through simulated days of crashes and faults."),
     "fsck": Command("botd.cli.fsck", "Check that the books agree with themselves; exit 0, 1, 6 or 7."),
 }
 

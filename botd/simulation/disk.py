@@ -6,12 +6,13 @@ import shutil
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from botd.simulation.chance import Chance, Site
 from botd.simulation.wal import committed_ends, cut
 from botd.store.journal import SqliteJournal
 from botd.store.schema import open_checked
+from botd.venues.book import SqliteVenueBook
 
 BEGIN: Final = Site("disk.begin", 0.002)
 WRITE: Final = Site("disk.write", 0.002)
@@ -33,6 +34,10 @@ _ERRORS: Final = {
 }
 
 
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
 class Disk:
     """One host's folder. What its process wrote stays when it dies; a power loss takes what no sync secured.
 
@@ -44,17 +49,23 @@ class Disk:
         self.folder = folder
         self._chance = chance
         self._graves: list[Path] = []
-        self._connections: list[sqlite3.Connection] = []
+        self._open: list[_Closable] = []
         folder.mkdir(parents=True, exist_ok=True)
 
     def open_journal(self, name: str = "state/botd.sqlite3") -> SqliteJournal:
         """Open a state file, made or upgraded where that is due, as botd.store.journal.open_state does."""
         path = self.folder / name
         connection = open_checked(path)
-        self._connections.append(connection)
+        self._open.append(connection)
         # What a power loss takes is decided here, not by the machine that this runs on.
         connection.execute("PRAGMA synchronous = OFF")
         return SqliteJournal(cast(sqlite3.Connection, FaultyConnection(connection, self._chance)), path)
+
+    def open_book(self, path: Path, account: str) -> SqliteVenueBook:
+        """Open the simulated venue's file, which makes no errors: it is the venue's and not the host's."""
+        book = SqliteVenueBook(path, account)
+        self._open.append(book)
+        return book
 
     def survive(self, *, power: bool) -> None:
         """Put the files where the next process finds them as this one left them."""
@@ -74,11 +85,11 @@ class Disk:
 
     def close(self) -> None:
         """Close what dead processes left open and delete what they left behind; the loop must have ended."""
-        for connection in self._connections:
-            connection.close()
+        for one in self._open:
+            one.close()
         for grave in self._graves:
             shutil.rmtree(grave)
-        self._connections.clear()
+        self._open.clear()
         self._graves.clear()
 
 

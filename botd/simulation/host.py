@@ -116,6 +116,10 @@ class Process:
         if standing:
             self._stack.leave()
 
+    def spare(self) -> None:
+        """Let it live: the death that was drawn for it does not come."""
+        self._death, self._death_step = None, None
+
     def signal(self, number: int) -> None:
         """Send it a signal: its handler is called in its next step; without one it dies."""
         if not self.alive:

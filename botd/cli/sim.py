@@ -1,0 +1,102 @@
+"""`botd sim`: the whole daemon in simulated days of crashes and faults, as its developers judge it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from botd.cli.output import write
+
+if TYPE_CHECKING:
+    from botd.simulation.shrink import Shrunk  # allow: only for the checker; loaded where it is needed
+    from botd.simulation.swarm import SeedRun  # allow: only for the checker; loaded where it is needed
+
+SeedOption = Annotated[int | None, typer.Option("--seed", help="One seed alone.", min=0)]
+SeedsOption = Annotated[int, typer.Option("--seeds", help="How many seeds.", min=1)]
+FirstOption = Annotated[int, typer.Option("--first", help="The first of them.", min=0)]
+JobsOption = Annotated[int, typer.Option("--jobs", help="Processes.", min=1)]
+HoursOption = Annotated[float, typer.Option("--hours", help="Simulated hours of chaos for each.", min=0.01)]
+TraceOption = Annotated[bool, typer.Option("--trace", help="With --seed: tell what happened.")]
+ShrinkOption = Annotated[bool, typer.Option("--shrink", help="With --seed: find the few faults it takes.")]
+
+FAILED = 1
+_PROGRESS_EVERY = 250
+
+
+def sim(
+    seed: SeedOption = None,
+    seeds: SeedsOption = 100,
+    first: FirstOption = 0,
+    jobs: JobsOption = 1,
+    hours: HoursOption = 1.0,
+    trace: TraceOption = False,
+    shrink: ShrinkOption = False,
+) -> int:
+    """Run seeds of the simulation; exit 1 where a check failed, with what repeats it."""
+    from botd.errors import InputInvalid
+
+    if seed is not None:
+        return _one(seed, hours=hours, trace=trace, shrinking=shrink)
+    if trace or shrink:
+        raise InputInvalid("--trace and --shrink go with one seed; name it with --seed")
+    return _many(range(first, first + seeds), jobs=jobs, hours=hours)
+
+
+def _one(seed: int, *, hours: float, trace: bool, shrinking: bool) -> int:
+    from botd.simulation.swarm import (
+        count_sites,
+        run_seed,
+        shrink_seed,
+    )  # a developer's tool: loaded by it alone
+
+    run = run_seed(seed, hours=hours)
+    if trace:
+        write("".join(f"{line}\n" for line in run.history))
+    write(f"faults: {count_sites(run.fired)}\n")
+    write(
+        f"{run.starts} starts, {run.crashes} crashes, {run.orders} orders, "
+        f"{run.compared} decisions compared with a run without a crash\n"
+    )
+    if run.check is None:
+        write(f"seed {seed}: all checks hold, digest {run.digest}\n")
+        return 0
+    _tell_failure(run, hours)
+    if shrinking:
+        _tell_shrunk(shrink_seed(seed, hours=hours))
+    return FAILED
+
+
+def _many(seeds: range, *, jobs: int, hours: float) -> int:
+    from botd.runtime.clock import WallClock
+    from botd.simulation.swarm import Total, run_seeds
+
+    clock, total, failed = WallClock(), Total(), 0
+    began_s = clock.monotonic()
+    for run in run_seeds(seeds, hours=hours, jobs=jobs):
+        total.add(run)
+        if run.check is not None:
+            failed += 1
+            _tell_failure(run, hours)
+        if total.seeds % _PROGRESS_EVERY == 0:
+            write(f"{total.seeds} seeds, {failed} failed\n")
+    took_s = clock.monotonic() - began_s
+    write(
+        f"{total.seeds} seeds from {seeds.start} in {took_s:.1f} s: {total.seeds / took_s:.2f} seeds/s, "
+        f"{total.simulated_s / 3600:.1f} simulated hours, {total.faults} faults, {total.starts} starts, "
+        f"{total.crashes} crashes ({total.crashes / total.seeds:.1f} a seed), {total.orders} orders, "
+        f"{total.compared} seeds compared with a run without a crash, {failed} violations\n"
+    )
+    return FAILED if failed else 0
+
+
+def _tell_failure(run: SeedRun, hours: float) -> None:
+    write(f"seed {run.seed}: {run.check}: {run.detail}\n")
+    write(f"    botd sim --seed {run.seed} --hours {hours:g} --trace\n")
+
+
+def _tell_shrunk(shrunk: Shrunk) -> None:
+    write(f"{shrunk.check} takes these {len(shrunk.faults)} faults ({shrunk.runs} runs):\n")
+    write("".join(f"    {fault.site} #{fault.n}\n" for fault in shrunk.faults))
+    if not shrunk.complete:
+        write("    and perhaps fewer: all the runs that were granted are spent\n")

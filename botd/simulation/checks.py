@@ -1,0 +1,232 @@
+"""What has to be true of a simulated day: safety after every process, liveness and equality at the end."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from botd.app import build_loop
+from botd.config.plan import Plan
+from botd.core.decisions import canonical_line
+from botd.core.instrument import Instrument
+from botd.core.records import Record
+from botd.ports import SessionInfo
+from botd.runtime.batch import run_batch
+from botd.sessions import VENUE_FILE, read_before
+from botd.simulation.market import MarketFeed
+from botd.store.fsck import examine
+from botd.store.queries import StateReader
+
+WRITTEN_BY_TRADING: Final = ("signals", "intents", "risk_decisions", "orders", "fills", "trades", "alerts")
+
+
+class CheckFailed(Exception):
+    """Something that has to be true is not; `check` is its name, which shrinking keeps."""
+
+    def __init__(self, check: str, detail: str) -> None:
+        super().__init__(f"{check}: {detail}")
+        self.check = check
+        self.detail = detail
+
+
+class VenueTruth(Protocol):
+    """What a venue itself knows of an account: the oracle that the books are compared with."""
+
+    def order_ids(self) -> frozenset[str]:
+        """Return the client id of every order that has ever arrived."""
+        ...
+
+    def doubled(self) -> tuple[str, ...]:
+        """Return what happened twice that must happen once, in words."""
+        ...
+
+    def positions(self) -> Mapping[str, int]:
+        """Return the signed lots held, without what is flat."""
+        ...
+
+    def worth(self) -> Mapping[str, Decimal]:
+        """Return by currency the cash less the signed cost of what is held: equity at a price of zero."""
+        ...
+
+
+class PaperTruth:
+    """The simulated venue's file in a state folder, as its session's account."""
+
+    def __init__(self, folder: Path, instruments: Iterable[Instrument]) -> None:
+        self._instruments = {str(one.id): one for one in instruments}
+        self._answers: list[tuple[str, str, dict[str, Any]]] = []
+        self._states: list[tuple[str, dict[str, Any]]] = []
+        path = folder / VENUE_FILE
+        if path.exists():
+            with closing(sqlite3.connect(path)) as connection:
+                self._states = [
+                    (account, json.loads(body))
+                    for account, body in connection.execute("SELECT account, body FROM state ORDER BY rowid")
+                ]
+                self._answers = [
+                    (account, name, one)
+                    for account, body in connection.execute("SELECT account, body FROM answers")
+                    for name, one in json.loads(body)
+                ]
+
+    def order_ids(self) -> frozenset[str]:
+        asked = (
+            json.loads(entry)
+            for _, state in self._states
+            for floor in state["floors"].values()
+            for entry in [*(one[2] for one in floor["requests"]), *(one[0] for one in floor["working"])]
+        )
+        own = {body["client_order_id"] for name, body in asked if name == "SubmitOrder"}
+        told = {one["client_order_id"] for _, name, one in self._answers if name != "RequestRefused"}
+        return frozenset(own | told)
+
+    def doubled(self) -> tuple[str, ...]:
+        once = ("OrderAccepted", "OrderRejected", "OrderEnded")
+        seen = Counter((a, name, one["client_order_id"]) for a, name, one in self._answers if name in once)
+        fills = Counter(
+            (one["client_order_id"], one["trade_id"])
+            for _, name, one in self._answers
+            if name == "OrderFilled"
+        )
+        many = [f"{name} of {order}: {n} times" for (_, name, order), n in seen.items() if n > 1]
+        return (
+            *many,
+            *(f"fill {trade} of {order}: {n} times" for (order, trade), n in fills.items() if n > 1),
+        )
+
+    def positions(self) -> Mapping[str, int]:
+        return {name: lots for name, (lots, _) in self._nets().items() if lots}
+
+    def worth(self) -> Mapping[str, Decimal]:
+        account = self._states[-1][1]["account"] if self._states else {"cash": {}}
+        worth = {currency: Decimal(amount) for currency, amount in account["cash"].items()}
+        for name, (lots, cost) in self._nets().items():
+            instrument = self._instruments[name]
+            worth[instrument.quote] -= instrument.money(cost if lots > 0 else -cost)
+        return worth
+
+    def _nets(self) -> Mapping[str, tuple[int, int]]:
+        nets: Mapping[str, tuple[int, int]] = self._states[-1][1]["account"]["nets"] if self._states else {}
+        return nets
+
+
+def check_books(state: Path) -> None:
+    """Check every invariant of the books over the whole file."""
+    for found in examine(state).findings:
+        raise CheckFailed(f"fsck.{found.check.id}", f"{found.check.statement}: {dict(found.rows[0])}")
+
+
+def check_venue(state: Path, truth: VenueTruth) -> None:
+    """Check that the venue got everything once, and nothing that was not committed before."""
+    for what in truth.doubled():
+        raise CheckFailed("venue.doubled", what)
+    with closing(_reading(state)) as connection:
+        known = {name for (name,) in connection.execute("SELECT client_order_id FROM orders")}
+    unknown = sorted(truth.order_ids() - known)
+    if unknown:
+        raise CheckFailed(
+            "venue.unknown_order", f"the venue has {unknown[0]}, and no committed row asked for it"
+        )
+
+
+def check_equal_books(state: Path, truth: VenueTruth, instruments: Iterable[Instrument]) -> None:
+    """Check after a stop in order that the books say what the venue says."""
+    by_name = {str(one.id): one for one in instruments}
+    session = newest_session(state)
+    with StateReader(state) as reader:
+        held = reader.positions(session.id)
+        worth = {one.currency: one.balance for one in reader.equity(session.id)}
+    if session.status != "stopped":
+        raise CheckFailed("stop.status", f"session {session.id} was stopped and is {session.status}")
+    lots: Counter[str] = Counter()
+    for one in held:
+        instrument = by_name[str(one.instrument)]
+        lots[str(instrument.id)] += int(one.qty / instrument.lot_size)
+        worth[instrument.quote] -= one.qty * one.entry_price
+    booked = {name: qty for name, qty in lots.items() if qty}
+    if booked != dict(truth.positions()):
+        raise CheckFailed("books.positions", f"booked {booked}, the venue holds {dict(truth.positions())}")
+    for currency, at_venue in truth.worth().items():
+        # an average entry price is rounded to 1e-12, and a share of a cost to a tick-lot
+        step = max(one.money(1) for one in by_name.values() if one.quote == currency)
+        own = worth.get(currency)
+        if own is None or abs(own - at_venue) > 2 * step:
+            raise CheckFailed("books.cash", f"{currency}: booked {own}, the venue has {at_venue}")
+
+
+def check_alive(state: Path, now_us: int, behind_max_us: int) -> None:
+    """Check that a healthy daemon in a healthy world has caught up and is held by nothing."""
+    session = newest_session(state)
+    with StateReader(state) as reader:
+        cursor = reader.cursor(session.id)
+        restraints = reader.restraints(session.id)
+    behind_us = now_us - cursor.ts_us if cursor is not None else now_us
+    if session.status != "running" or behind_us > behind_max_us:
+        raise CheckFailed(
+            "alive.behind", f"session {session.id} is {session.status} and {behind_us} us behind"
+        )
+    if restraints:
+        raise CheckFailed("alive.held", f"still held by {restraints[0].cause}")
+
+
+def count_rows(state: Path) -> dict[str, int]:
+    """Count what trading writes, of all sessions."""
+    with closing(_reading(state)) as connection:
+        return {
+            table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in WRITTEN_BY_TRADING
+        }
+
+
+def check_idempotent(before: Mapping[str, int], after: Mapping[str, int]) -> None:
+    """Check S14: starts with nothing new from the venue have written nothing."""
+    if before != after:
+        changed = {table: (n, after[table]) for table, n in before.items() if after[table] != n}
+        raise CheckFailed("S14.idempotent", f"a start without news wrote rows: {changed}")
+
+
+def check_parity(state: Path, plan: Plan, feed: MarketFeed) -> int:
+    """Check that the session decided what a run without a crash decides over its rows; return how much."""
+    session = newest_session(state)
+    with StateReader(state) as reader:
+        sessions = reader.sessions()
+        cursor = reader.cursor(session.id)
+        rows = list(reader.decisions(session.id))
+    if len(sessions) != 1 or cursor is None:
+        raise CheckFailed("parity.session", f"one session was expected, there are {len(sessions)}")
+    decided = [line for kind, row in rows if (line := canonical_line(row, kind)) is not None]
+    loop = build_loop(plan, feed, session_id="uncrashed")
+    records: list[Record] = []
+    run_batch(loop, read_before(feed, 0, cursor.feed_position), lambda group: records.extend(group.records))
+    expected = [line for record in records if (line := canonical_line(record)) is not None]
+    for number, (own, other) in enumerate(zip(decided, expected, strict=False)):
+        if own != other:
+            raise CheckFailed("parity.decision", f"decision {number} is {own}, without a crash {other}")
+    if len(decided) != len(expected):
+        raise CheckFailed("parity.count", f"{len(decided)} decisions, without a crash {len(expected)}")
+    return len(decided)
+
+
+def newest_session(state: Path) -> SessionInfo:
+    """Return the session that was begun last, whatever the clocks said."""
+    with closing(_reading(state)) as connection:
+        (last,) = connection.execute("SELECT id FROM sessions ORDER BY rowid DESC LIMIT 1").fetchone()
+    with StateReader(state) as reader:
+        return reader.session(last)
+
+
+def was_restrained(state: Path) -> bool:
+    """Say whether anything has ever halted or held trading."""
+    with closing(_reading(state)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM trading_states").fetchone()
+        return bool(count)
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True)

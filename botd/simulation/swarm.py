@@ -1,0 +1,153 @@
+"""Many seeds, one after the other or in several processes, and a failing one taken apart."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from botd.errors import InvariantBroken
+from botd.runtime.supervisor import describe
+from botd.simulation.chance import Chance, Fired
+from botd.simulation.checks import CheckFailed
+from botd.simulation.loop import VirtualLoop, run_virtual
+from botd.simulation.shrink import RUNS_MAX, Shrunk, Trial, shrink
+from botd.simulation.world import QUIET_S, SETTLE_S, SITES, Tally, World
+
+_MEMORY: Final = Path("/dev/shm")  # a folder without a disk behind it: what is synced there costs nothing
+_STEPS_PER_HOUR: Final = 2_000_000  # a run that takes so many spins
+_SEEDS_AT_ONCE: Final = 4  # handed to a process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedRun:
+    """How one seed went."""
+
+    seed: int
+    check: str | None  # that failed, None where all held
+    detail: str
+    digest: str  # of everything that ran, empty where a check failed
+    simulated_s: float
+    fired: tuple[Fired, ...]
+    starts: int
+    crashes: int
+    orders: int
+    compared: int  # decisions found equal to those of a run without a crash
+    history: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Total:
+    """What many seeds came to."""
+
+    seeds: int = 0
+    simulated_s: float = 0.0
+    faults: int = 0
+    starts: int = 0
+    crashes: int = 0
+    orders: int = 0
+    compared: int = 0
+
+    def add(self, run: SeedRun) -> None:
+        self.seeds += 1
+        self.simulated_s += run.simulated_s
+        self.faults += len(run.fired)
+        self.starts += run.starts
+        self.crashes += run.crashes
+        self.orders += run.orders
+        self.compared += run.compared > 0
+
+
+def run_seed(seed: int, *, hours: float = 1.0, only: Collection[Fired] | None = None) -> SeedRun:
+    """Run one simulated time of chaos and judge it. With `only`, no other faults may happen than these."""
+    chance, tally, worlds = Chance(seed, SITES, only=only), Tally(), list[World]()
+    chaos_s = hours * 3600.0
+    check: str | None = None
+    detail = digest = ""
+
+    async def live(loop: VirtualLoop, folder: Path) -> None:
+        world = World(loop, chance, folder, chaos_s=chaos_s, tally=tally)
+        worlds.append(world)
+        await world.run()
+
+    with tempfile.TemporaryDirectory(prefix="botd-sim-", dir=_place()) as folder, _quiet():
+        try:
+            steps_max = round((hours + 1.0) * _STEPS_PER_HOUR)
+            main = partial(live, folder=Path(folder))
+            digest = run_virtual(main, seed=seed, steps_max=steps_max).digest
+        except CheckFailed as error:
+            check, detail = error.check, error.detail
+        except InvariantBroken as error:  # the loop's own: a deadlock, a spinning task, an unhandled failure
+            check, detail = f"loop.{type(error).__name__}", describe(error)
+        finally:
+            for world in worlds:
+                world.close()
+    return SeedRun(
+        seed=seed,
+        check=check,
+        detail=detail,
+        digest=digest,
+        simulated_s=chaos_s + SETTLE_S + QUIET_S,
+        fired=tuple(chance.fired),
+        starts=tally.starts,
+        crashes=tally.crashes,
+        orders=tally.orders,
+        compared=tally.decisions_compared,
+        history=tuple(tally.history),
+    )
+
+
+def run_seeds(seeds: Sequence[int], *, hours: float = 1.0, jobs: int = 1) -> Iterator[SeedRun]:
+    """Run seeds in `jobs` processes; yield how they went, in their order, without their histories."""
+    one = partial(_run_without_history, hours=hours)
+    if jobs <= 1:
+        yield from map(one, seeds)
+        return
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap(one, seeds, chunksize=_SEEDS_AT_ONCE)
+
+
+def shrink_seed(seed: int, *, hours: float = 1.0, runs_max: int = RUNS_MAX) -> Shrunk:
+    """Find the few faults that a failing seed fails the same check with."""
+
+    def attempt(only: Collection[Fired] | None) -> Trial:
+        run = run_seed(seed, hours=hours, only=only)
+        return Trial(run.check, run.fired)
+
+    return shrink(attempt, runs_max=runs_max)
+
+
+def count_sites(faults: Collection[Fired]) -> str:
+    """Say how many faults there were of each kind."""
+    counts = Counter(fault.site for fault in faults)
+    return ", ".join(f"{site} {count}" for site, count in sorted(counts.items())) or "none"
+
+
+def _run_without_history(seed: int, *, hours: float) -> SeedRun:
+    run = run_seed(seed, hours=hours)
+    return SeedRun(
+        **{name: getattr(run, name) for name in SeedRun.__slots__ if name != "history"}, history=()
+    )
+
+
+def _place() -> Path | None:
+    return _MEMORY if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) else None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what dying daemons log off the screen: the history has what matters."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)

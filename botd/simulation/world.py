@@ -1,0 +1,363 @@
+"""A whole daemon through a simulated day of crashes, stops, full disks and wrong clocks, and then its judges.
+
+A run has chaos for some time, then everything heals and 300 quiet seconds pass; then the daemon is stopped in
+order, and started twice more with nothing new from the market.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from botd.config.plan import Plan
+from botd.core.restraint import Cause
+from botd.daemon import Daemon
+from botd.errors import BotdError, InputInvalid, SecondDaemon
+from botd.machine import read_plan
+from botd.runtime.control import ControlFiles
+from botd.runtime.shutdown import StopRequest
+from botd.runtime.starts import STARTS_MAX, WINDOW_US
+from botd.runtime.supervisor import describe
+from botd.simulation import disk as disks
+from botd.simulation.bots import draw_files
+from botd.simulation.chance import Chance, Site
+from botd.simulation.checks import (
+    CheckFailed,
+    PaperTruth,
+    VenueTruth,
+    check_alive,
+    check_books,
+    check_equal_books,
+    check_idempotent,
+    check_parity,
+    check_venue,
+    count_rows,
+    was_restrained,
+)
+from botd.simulation.clock import EPOCH_US
+from botd.simulation.disk import Disk
+from botd.simulation.host import DEATH, End, EndCause, Host, Process, draw_death
+from botd.simulation.loop import VirtualLoop
+from botd.simulation.machine import QuietScreen, make_machine
+from botd.simulation.market import Market, MarketFeed
+from botd.store.journal import open_state
+
+KILL: Final = Site("life.kill", 0.04)  # this and the next: of each half minute
+POWER: Final = Site("life.power", 0.015)
+STOP: Final = Site("life.stop", 0.015)
+AGAIN: Final = Site("life.stop_again", 0.25)  # of each stop: a second signal while it stops
+CLOCK: Final = Site("clock.step", 0.01)  # of each half minute
+SKEW: Final = Site("clock.skew", 0.2)  # of each start
+HALT: Final = Site("person.halt", 0.004)  # of each half minute
+EDIT: Final = Site("person.edit", 0.15)  # of each start: the strategies' numbers were changed meanwhile
+SITES: Final = (
+    *(
+        Site(one.name, one.share / 12) for one in disks.SITES
+    ),  # a daemon makes thousands of statements an hour
+    Site(DEATH.name, 0.12),
+    *(KILL, POWER, STOP, AGAIN, CLOCK, SKEW, HALT, EDIT),
+)
+
+SETTLE_S: Final = 90.0  # what was under way when everything healed may still end
+QUIET_S: Final = 300.0
+CEILING_S: Final = 60.0  # of the bots' shutdown.yaml
+STARTS_PER_WINDOW: Final = STARTS_MAX - 1  # more than these are a crash loop
+
+STATE: Final = "state/botd.sqlite3"
+_NEVER_SAID: Final = ("reconcile", "fsck")  # by a daemon whose venue tells the truth
+_BEHIND_MAX_US: Final = 60_000_000
+_PAUSES_S: Final = (4.0, 8.0, 16.0)  # between two deliveries of rows
+_SKEWS_S: Final = (0.004, 0.3, 5.0, 90.0, 3_700.0)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run came to, also one that failed."""
+
+    starts: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    orders: int = 0
+    decisions_compared: int = 0
+    history: list[str] = field(default_factory=list)
+
+    @property
+    def crashes(self) -> int:
+        return self.ends[EndCause.KILLED] + self.ends[EndCause.POWER_LOST]
+
+
+class World:
+    """One host, one daemon, its market and its venue, and what befalls them."""
+
+    def __init__(
+        self, loop: VirtualLoop, chance: Chance, folder: Path, *, chaos_s: float, tally: Tally
+    ) -> None:
+        """`folder` is empty, and nobody else's."""
+        self._loop = loop
+        self._chance = chance
+        self._chaos_s = chaos_s
+        self._tally = tally
+        draws = chance.stream("world")
+        # Equal to a run without a crash can only be who never was halted, edited, or made to act by a stop.
+        self._compared = bool(draws.below(2))
+        self._pause_s = draws.one_of(_PAUSES_S)
+        policy = "keep" if self._compared else None
+        lot = chance.seed
+        self._disk = Disk(folder / "host", chance)
+        self._host = Host(loop, "bot", disk=self._disk)
+        self._plans = [self._plan(draw_files(lot, edition=n, policy=policy)) for n in range(2)]
+        self._edition = 0
+        self._market = Market(self._plans[0].instruments, seed=chance.seed)
+        self._life: Counter[int] = Counter()  # signals that a process was sent, by its number
+        self._faults_before = 0  # that had happened when the running process began
+        self._starts_us: list[int] = []
+        self._failure: CheckFailed | None = None  # found where nothing can be raised
+        state = self._disk.folder / STATE
+        state.parent.mkdir()
+        state.write_bytes(_empty_state())
+
+    # ---- the day --------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Live through all of it. Raises CheckFailed."""
+        meddler = asyncio.create_task(self._meddle(), name="meddler")
+        await self._live_until(self._chaos_s)
+        meddler.cancel()
+        self._heal()
+        await self._live_until(self._chaos_s + SETTLE_S)
+        process = self._host.process or self._boot()
+        ended = await self._wait(process, QUIET_S)
+        if ended:
+            raise CheckFailed("quiet.ended", f"{process.label} ended in a healthy world: {_said(process)}")
+        self._check_alive()
+        await self._stop_in_order(process)
+        if self._compared and not was_restrained(self._state):
+            feed = MarketFeed(self._market, self._loop, pause_s=0)
+            self._tally.decisions_compared = check_parity(self._state, self._plans[0], feed)
+        await self._start_without_news()
+
+    async def _live_until(self, until_s: float) -> None:
+        while self._loop.now_s < until_s:
+            process = self._host.process or self._boot(draw=True)
+            if await self._wait(process, until_s - self._loop.now_s):
+                await asyncio.sleep(self._chance.stream("down").span(0.5, 40.0))
+
+    async def _wait(self, process: Process, seconds: float) -> bool:
+        """Wait for the end of a process, no longer than that; judge it and say whether it came."""
+        await asyncio.wait({process.ended}, timeout=max(0.0, seconds))
+        if process.ended.done():
+            self._judge(process)
+        if self._failure is not None:
+            raise self._failure
+        return process.ended.done()
+
+    def _heal(self) -> None:
+        self._chance.healed = True
+        self._note("everything heals")
+        if self._host.process is not None:
+            self._host.process.spare()
+        self._resume()
+
+    async def _stop_in_order(self, process: Process) -> None:
+        self._signal(process, signal.SIGTERM)
+        if not await self._wait(process, CEILING_S + 5.0):
+            raise CheckFailed("stop.ceiling", f"{process.label} was asked to stop and goes on")
+        end = process.ended.result()
+        if (end.cause, end.result) != (EndCause.RETURNED, 0):
+            raise CheckFailed("stop.exit_code", f"a stop in a healthy world: {_said(process)}")
+
+    async def _start_without_news(self) -> None:
+        """Start twice on a market that is silent, and once be killed: nothing may be written."""
+        self._market.closed_us = EPOCH_US + round(self._loop.now_s * 1e6) - 1_000_000_000_000
+        before = count_rows(self._state)
+        self._tally.orders = before["orders"]
+        process = self._boot()
+        await self._wait(process, 20.0)
+        process.kill()
+        await self._wait(process, 0.0)
+        process = self._boot()
+        await self._wait(process, 20.0)
+        await self._stop_in_order(process)
+        check_idempotent(before, count_rows(self._state))
+        self._loop.note(str(before))
+
+    # ---- what befalls it ------------------------------------------------------------------------
+
+    async def _meddle(self) -> None:
+        """Do to whatever runs what people, machines and power stations do."""
+        draws = self._chance.stream("meddler")
+        while True:
+            await asyncio.sleep(draws.span(20.0, 40.0))
+            process = self._host.process
+            if process is None:
+                continue
+            if self._chance.hit(KILL.name):
+                process.kill()
+            elif self._chance.hit(POWER.name):
+                process.kill(power=True)
+            elif fault := self._chance.hit(STOP.name):
+                await self._stop(process, fault.one_of((signal.SIGTERM, signal.SIGINT)))
+            elif fault := self._chance.hit(CLOCK.name):
+                self._step_clock(process, fault.span(-1.0, 1.0) * fault.one_of(_SKEWS_S))
+            elif not self._compared and self._chance.hit(HALT.name):
+                self._note("somebody halts")
+                self._control.ask_halt(Cause.FILE, "somebody", "a look around")
+                await asyncio.sleep(draws.span(5.0, 200.0))
+                self._resume()
+
+    async def _stop(self, process: Process, number: signal.Signals) -> None:
+        self._signal(process, number)
+        again = self._chance.hit(AGAIN.name)
+        if again is not None:
+            await asyncio.sleep(again.span(0.0, 0.02) if again.below(2) else again.span(0.0, 2.0))
+            self._signal(process, number)
+        await asyncio.wait({process.ended}, timeout=CEILING_S + 5.0)
+        if process.alive:
+            self._failure = CheckFailed("stop.ceiling", f"{process.label} was asked to stop and goes on")
+            process.kill()
+
+    def _signal(self, process: Process, number: signal.Signals) -> None:
+        if process.alive:
+            self._life[process.number] += 1
+            self._note(f"{process.label} gets {number.name}")
+            process.signal(number)
+
+    def _step_clock(self, process: Process, seconds: float) -> None:
+        self._note(f"{process.label}'s clock is set by {seconds:+.6f} s")
+        process.clock.step(round(seconds * 1e6))
+
+    def _resume(self) -> None:
+        self._note("somebody resumes")
+        self._control.ask_resume("somebody", "looked at it")
+
+    # ---- processes ------------------------------------------------------------------------------
+
+    def _boot(self, *, draw: bool = False) -> Process:
+        death = draw_death(self._chance) if draw else None
+        skew = self._chance.hit(SKEW.name)
+        skew_us = round(skew.span(-1.0, 1.0) * skew.one_of(_SKEWS_S) * 1e6) if skew else 0
+        if not self._compared and self._chance.hit(EDIT.name):
+            self._edition = 1 - self._edition
+        self._look_at_starts()
+        self._faults_before = len(self._chance.fired)
+        plan = self._plans[self._edition]
+        process = self._host.boot(self._program(plan), skew_us=skew_us, death=death)
+        self._note(f"{process.label} starts, files {self._edition}, clock {skew_us / 1e6:+.6f} s, {death}")
+        self._tally.starts += 1
+        return process
+
+    def _look_at_starts(self) -> None:
+        """Look at what goes wrong before there are so many starts that the daemon halts by itself."""
+        now_us = round(self._loop.now_s * 1e6)
+        self._starts_us = [one for one in self._starts_us if now_us - one < 2 * WINDOW_US]
+        if len(self._starts_us) >= STARTS_PER_WINDOW and self._compared:
+            self._resume()
+            self._starts_us.clear()
+        self._starts_us.append(now_us)
+
+    def _program(self, plan: Plan) -> Any:
+        def main(process: Process) -> Coroutine[Any, Any, int]:
+            machine = make_machine(process, self._chance, read_plan=self._plan)
+            feed = MarketFeed(self._market, self._loop, pause_s=self._pause_s)
+            screen = QuietScreen(self._hear)
+            # A venue behind a network is given to the daemon here, beside its feed.
+            daemon = Daemon(plan, data=None, speed=None, screen=screen, machine=machine, feed=feed)
+            return self._start(daemon)
+
+        return main
+
+    async def _start(self, daemon: Daemon) -> int:
+        await asyncio.sleep(self._chance.stream("start").span(0.3, 1.5))  # what loading takes
+        return await daemon.serve(StopRequest())
+
+    def _hear(self, line: str) -> None:
+        self._note(f"  {line}")
+        check = line.partition(": ")[0]
+        if check in _NEVER_SAID and self._failure is None:
+            self._failure = CheckFailed(f"said.{check}", line)
+
+    def _judge(self, process: Process) -> None:
+        """Check how a process ended, and what it left."""
+        end: End = process.ended.result()
+        self._tally.ends[end.cause] += 1
+        self._note(f"{process.label} ended: {_said(process)}")
+        excused = len(self._chance.fired) > self._faults_before
+        self._check_end(process, end, excused=excused)
+        if self._loop.unhandled:
+            first = self._loop.unhandled[0]
+            raise CheckFailed("unhandled", f"{first.owner}: {first.message} ({first.error!r})")
+        truth = self._truth()
+        check_venue(self._state, truth)
+        if end.cause is EndCause.RETURNED and end.result == 0:
+            check_books(self._state)  # all of them; after a death the next start does it, as in production
+            check_equal_books(self._state, truth, self._plans[0].instruments)
+
+    def _check_end(self, process: Process, end: End, *, excused: bool) -> None:
+        asked = self._life[process.number]
+        if end.cause is EndCause.RETURNED:
+            allowed = {0, 4} if asked > 1 else {0}
+            if excused:  # a disk that fails while the daemon stops is a stage that failed
+                allowed |= {InputInvalid.exit_code, SecondDaemon.exit_code}
+            if not asked or end.result not in allowed:
+                raise CheckFailed("exit_code", f"{process.label} was asked {asked} times: {_said(process)}")
+        elif end.cause is EndCause.FAILED:
+            error = end.error
+            if not isinstance(error, BotdError):
+                raise CheckFailed("failed", f"{process.label}: {_said(process)}") from error
+            if not excused or error.exit_code not in (InputInvalid.exit_code, SecondDaemon.exit_code):
+                raise CheckFailed("failed", f"{process.label}: {_said(process)}") from error
+
+    # ---- small parts ----------------------------------------------------------------------------
+
+    @property
+    def _state(self) -> Path:
+        return self._disk.folder / STATE
+
+    @property
+    def _control(self) -> ControlFiles:
+        return ControlFiles(self._state.parent)
+
+    def _truth(self) -> VenueTruth:
+        return PaperTruth(self._state.parent, self._plans[0].instruments)
+
+    def _check_alive(self) -> None:
+        now_us = EPOCH_US + round(self._loop.now_s * 1e6)
+        check_alive(self._state, now_us, _BEHIND_MAX_US)
+
+    def _plan(self, files: Mapping[str, str]) -> Plan:
+        return replace(_cached_plan(tuple(sorted(files.items()))), state_path=self._state)
+
+    def _note(self, text: str) -> None:
+        self._tally.history.append(f"{self._loop.now_s:12.6f}  {text}")
+
+    def close(self) -> None:
+        """Free what dead processes hold open; the loop must have ended."""
+        self._disk.close()
+
+
+@lru_cache(maxsize=8)
+def _cached_plan(files: tuple[tuple[str, str], ...]) -> Plan:
+    return read_plan(dict(files))
+
+
+@lru_cache(maxsize=1)
+def _empty_state() -> bytes:
+    """Return a state file of this version with nothing in it: making one takes Alembic a second."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="botd-") as folder:
+        path = Path(folder, "botd.sqlite3")
+        open_state(path).close()
+        return path.read_bytes()
+
+
+def _said(process: Process) -> str:
+    end: End = process.ended.result()
+    if end.error is not None:
+        return f"{end.cause} with {describe(end.error)}"
+    return f"{end.cause} with {end.result}" if end.cause is EndCause.RETURNED else str(end.cause)
