@@ -337,6 +337,10 @@ class RemoteVenue(Protocol):
     @property
     def rules(self) -> VenueRules: ...
 
+    def correct_clock(self, offset_us: int) -> None:
+        """Stamp requests from here on with our clock's time plus an offset."""
+        ...
+
     async def submit(self, order: SubmitOrder) -> OrderReport:
         """Ask for an order, valid for `rules.validity_us` from now."""
         ...

@@ -19,6 +19,7 @@ from botd.core.events import (
     CancelOrder,
     ClientOrderId,
     Command,
+    OrderType,
     SubmitOrder,
     VenueBan,
 )
@@ -88,7 +89,7 @@ class Gateway:
         """Have a function called whenever an answer waits."""
         self._hear = hear
 
-    def _tell(self, kind: Callable[..., Answer], ts_us: int, **fields: Any) -> None:
+    def _tell(self, kind: Callable[..., Answer], ts_us: int, /, **fields: Any) -> None:
         self._told.append((kind, ts_us, fields))
         self._hear()
 
@@ -108,8 +109,9 @@ class Gateway:
         """Hand over what has been heard, numbered in the order it is applied in."""
         told, self._told = self._told, []
         loop = self._served()
+        floor_us = loop.ts_us or self.link.now_us()
         return [
-            kind(seq=seq, ts_us=max(ts_us, loop.ts_us), **fields)
+            kind(seq=seq, ts_us=max(ts_us, floor_us), **fields)
             for seq, (kind, ts_us, fields) in enumerate(told, loop.venue_seq + 1)
         ]
 
@@ -249,7 +251,10 @@ class Gateway:
         return [
             one.id
             for one in self.tracker.tickets.values()
-            if one.phase is not Phase.SIGHTED or one.cancel_wanted or one.final or one.command.stop is None
+            if one.phase is not Phase.SIGHTED
+            or one.cancel_wanted
+            or one.final
+            or one.command.type is OrderType.MARKET
         ]
 
     # ---- what a venue in event time does, and this one does not ---------------------------------

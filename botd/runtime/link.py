@@ -16,6 +16,7 @@ GRACE_S: Final = 2.0  # after the venue's own time limit: an adapter that hangs 
 RETRY_AFTER_US: Final = 1_000_000  # where a venue limits and does not say for how long
 BAN_US: Final = 120_000_000  # where a venue bans and does not say for how long
 OFFSET_WARN_US: Final = 500_000
+WRONG_CLOCK: Final = "InvalidNonce"
 
 
 class Kind(IntEnum):
@@ -50,6 +51,7 @@ class Link:
         self._limited_until_s = 0.0
         self._banned_until_us = 0
         self.offset_us = 0  # what the venue's clock is ahead of ours
+        self.wrong_clock = asyncio.Event()  # the venue refused our time
 
     def now_us(self) -> int:
         """Return the venue's time, as far as we know it."""
@@ -94,6 +96,8 @@ class Link:
 
     def _learn(self, error: VenueError) -> None:
         found = self.verdict(error)
+        if error.name == WRONG_CLOCK:
+            self.wrong_clock.set()
         if found is Verdict.BANNED:
             until_us = self._clock.now_us() + (error.retry_after_us or BAN_US)
             if until_us > self._banned_until_us:
@@ -109,3 +113,4 @@ class Link:
         theirs_us = await self.ask(Kind.READ, self.venue.fetch_time_us)
         took_us = (self.now_s() - before_s) * 1e6
         self.offset_us = theirs_us - (before_us + round(took_us / 2))
+        self.venue.correct_clock(self.offset_us)

@@ -111,19 +111,20 @@ class LiveDriver:
             return await anext(stream, None)
 
         coming = asyncio.create_task(read(), name="next rows")
-        while not coming.done() and not stopped.done():
-            self._asked.clear()
-            await self._obey()
-            asked = asyncio.create_task(self._asked.wait(), name="command asked for")
-            try:
-                await asyncio.wait([coming, stopped, asked], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                asked.cancel()
-        if coming.done():
-            return coming.result()
-        coming.cancel()
-        await asyncio.gather(coming, return_exceptions=True)
-        return None
+        try:
+            while not coming.done() and not stopped.done():
+                self._asked.clear()
+                await self._obey()
+                asked = asyncio.create_task(self._asked.wait(), name="command asked for")
+                try:
+                    await asyncio.wait([coming, stopped, asked], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    asked.cancel()
+            return coming.result() if coming.done() else None
+        finally:
+            if not coming.done():  # or closing the stream would fail, and hide what went wrong
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
 
     async def _look_around(self) -> None:
         """Before anything is judged that was not judged before: find out how things stand at the venue."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Final
 
@@ -92,9 +93,9 @@ class Watch:
     async def _pause(self, seconds: float) -> None:
         """Wait; what the tracker has learnt cuts it short."""
         until_s = self._link.now_s() + seconds
-        while (left_s := until_s - self._link.now_s()) > 0:
-            await asyncio.sleep(min(left_s, FAILED_S))
-            if self._tracker.news:
+        while not self._tracker.news or seconds <= FAILED_S:
+            await asyncio.sleep(FAILED_S)
+            if self._link.now_s() >= until_s:
                 return
 
     async def look_up(self, spawn: Callable[[Ticket], None]) -> None:
@@ -112,11 +113,9 @@ class Watch:
                     spawn(ticket)
             times = [t for one in tracker.tickets.values() for t in self._due(one)]
             wait_s = min(times, default=now_s + POLL_S) - link.now_s()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.05, wait_s)):
                     await self._soon.wait()
-            except TimeoutError:
-                pass
 
     def _due(self, ticket: Ticket) -> list[float]:
         if ticket.phase not in (Phase.DOUBT, Phase.SIGHTED):
@@ -202,11 +201,12 @@ class Watch:
     async def keep_time(self) -> None:
         """Compare clocks for ever."""
         while True:
-            await asyncio.sleep(CLOCK_S)
-            try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOCK_S):
+                    await self._link.wrong_clock.wait()
+            self._link.wrong_clock.clear()
+            with suppress(VenueError):  # the poll tells that the venue is away
                 await self.measure()
-            except VenueError:
-                continue  # the poll tells that the venue is away
 
     # ---- what is held ---------------------------------------------------------------------------
 

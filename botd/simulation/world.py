@@ -131,11 +131,14 @@ class World:
         self._heal()
         await self._live_until(self._chaos_s + SETTLE_S)
         process = self._host.process or self._boot()
+        person = asyncio.create_task(self._rest(), name="person")
         ended = await self._wait(process, QUIET_S)
+        person.cancel()
         if ended:
             raise CheckFailed("quiet.ended", f"{process.label} ended in a healthy world: {_said(process)}")
         self._check_alive()
         await self._stop_in_order(process)
+        self._check_settled(self._state)
         if self._compared and not was_restrained(self._state):
             feed = MarketFeed(self._market, self._loop, pause_s=0)
             self._tally.decisions_compared = check_parity(self._state, self._plans[0], feed)
@@ -185,6 +188,20 @@ class World:
         await self._stop_in_order(process)
         check_idempotent(before, count_rows(self._state))
         self._loop.note(str(before))
+
+    async def _rest(self) -> None:
+        """Do what people do while everything is well."""
+
+    def _check_settled(self, state: Path) -> None:
+        """Check what has to be true after a quiet time and a stop in order."""
+
+    def _check_stopped(self, state: Path, truth: VenueTruth) -> None:
+        """Check what has to be true after any stop in order."""
+        check_equal_books(state, truth, self._plans[0].instruments)
+
+    def _allowed_exit(self, process: Process) -> set[int]:
+        """Return the codes that a stop may end with beside 0."""
+        return set()
 
     # ---- what befalls it ------------------------------------------------------------------------
 
@@ -295,12 +312,12 @@ class World:
         check_venue(self._state, truth)
         if end.cause is EndCause.RETURNED and end.result == 0:
             check_books(self._state)  # all of them; after a death the next start does it, as in production
-            check_equal_books(self._state, truth, self._plans[0].instruments)
+            self._check_stopped(self._state, truth)
 
     def _check_end(self, process: Process, end: End, *, excused: bool) -> None:
         asked = self._life[process.number]
         if end.cause is EndCause.RETURNED:
-            allowed = {0, 4} if asked > 1 else {0}
+            allowed = ({0, 4} if asked > 1 else {0}) | self._allowed_exit(process)
             if excused:  # a disk that fails while the daemon stops is a stage that failed
                 allowed |= {InputInvalid.exit_code, SecondDaemon.exit_code}
             if not asked or end.result not in allowed:

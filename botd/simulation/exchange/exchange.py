@@ -218,6 +218,10 @@ class Connection:
         self._exchange = exchange
         self._process = process
         self._loop = loop
+        self._offset_us = 0
+
+    def correct_clock(self, offset_us: int) -> None:
+        self._offset_us = offset_us
 
     @property
     def rules(self) -> VenueRules:
@@ -274,7 +278,8 @@ class Connection:
         self, kind: Kind, handler: Callable[..., object], *args: object, signed: bool = True
     ) -> Any:
         """Make one request and wait for what becomes of it."""
-        result = await self._exchange.network.send(self._process, kind, handler, *args, signed=signed)
+        stamp_us = self._process.clock.now_us() + self._offset_us if signed else None
+        result = await self._exchange.network.send(self._process, kind, handler, *args, stamp_us=stamp_us)
         if isinstance(result, Exception):
             raise result
         return result

@@ -61,7 +61,7 @@ class Request:
         self.handler = handler
         self.args = args
         self.reply = reply
-        self.stamp_us: int | None = None  # of the caller's clock; None: not signed, valid for ever
+        self.stamp_us: int | None = None
         self.sent_us = 0  # venue time
         self.arrived_us = 0
         self.answer_s: float | None = None  # when the answer is back, None where it never is
@@ -94,15 +94,18 @@ class Network:
         kind: Kind,
         handler: Callable[..., object],
         *args: Any,
-        signed: bool = True,
+        stamp_us: int | None,
     ) -> asyncio.Future[Any]:
-        """Start a request on its way. What comes back is a value, or the exception to raise."""
+        """Start a request on its way. What comes back is a value, or the exception to raise.
+
+        `stamp_us` is the time that the caller signed it with, None for one that is valid for ever.
+        """
         request = Request(process, kind, handler, args, self._loop.create_future())
         hit = self._chance.hit
         lost, held, unanswered, request.error, request.limited = map(hit, _PATH_NAMES[kind])
         request.banned = hit(BANNED.name)
         request.sent_us = self._matching.now_us()
-        request.stamp_us = process.clock.now_us() if signed else None
+        request.stamp_us = stamp_us
 
         arrived_s = self._loop.now_s + self.latency_s()
         if held is not None:

@@ -1,0 +1,157 @@
+"""The world with a venue behind a network: the same days, at an exchange that misbehaves and remembers."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from botd.config.plan import Plan
+from botd.core.events import Side
+from botd.core.money import ZERO
+from botd.core.orders import TERMINAL
+from botd.core.outcomes import OrderStatus
+from botd.daemon import Daemon
+from botd.errors import UnresolvedOrders
+from botd.simulation.chance import Chance
+from botd.simulation.checks import CheckFailed, VenueTruth, check_equal_books, newest_session
+from botd.simulation.clock import EPOCH_US
+from botd.simulation.exchange.exchange import Exchange
+from botd.simulation.exchange.sites import SITES as VENUE_SITES
+from botd.simulation.host import EndCause, Process
+from botd.simulation.loop import VirtualLoop
+from botd.simulation.machine import QuietScreen, make_machine
+from botd.simulation.market import MarketFeed
+from botd.simulation.world import SITES, Tally, World
+
+REMOTE_SITES: Final = (*SITES, *VENUE_SITES)
+RESUMES_S: Final = (30.0, 60.0)  # after everything healed, when a person looks and resumes
+
+
+class ExchangeTruth:
+    """What the exchange itself knows, as the checks ask for it."""
+
+    def __init__(self, exchange: Exchange, plan: Plan) -> None:
+        self._exchange = exchange
+        self._start = plan.settings.equity
+        self._by_name = {str(one.id): one for one in plan.instruments}
+
+    def order_ids(self) -> frozenset[str]:
+        return frozenset(one.order.client_order_id for one in self._exchange.truth.arrivals)
+
+    def doubled(self) -> tuple[str, ...]:
+        truth = self._exchange.truth
+        sent = [f"{name} was sent {count} times" for name, count in truth.sent.items() if count > 1]
+        return (*(f"two orders of {name}" for name in truth.doubled()), *sent)
+
+    def positions(self) -> Mapping[str, int]:
+        return {str(name): lots for name, lots in self._exchange.account.positions.items() if lots}
+
+    def worth(self) -> Mapping[str, Decimal]:
+        """Return what is left of the start after all fills; what somebody paid in or out is not ours."""
+        truth = self._exchange.truth
+        worth = dict(self._start)
+        for fill in truth.fills:
+            instrument = self._by_name[str(fill.instrument)]
+            amount = instrument.money(fill.price * fill.qty)
+            signed = -amount if fill.side is Side.BUY else amount
+            worth[instrument.quote] = worth.get(instrument.quote, ZERO) + signed - fill.fee
+        return worth
+
+
+class RemoteWorld(World):
+    """A day at the exchange."""
+
+    def __init__(
+        self, loop: VirtualLoop, chance: Chance, folder: Path, *, chaos_s: float, tally: Tally
+    ) -> None:
+        super().__init__(loop, chance, folder, chaos_s=chaos_s, tally=tally)
+        self._compared = False  # what a venue answers, and when, no second run repeats
+        plan = self._plans[0]
+        self.exchange = Exchange(
+            loop, chance, self._market, instruments=plan.instruments, cash=plan.settings.equity
+        )
+
+    def _program(self, plan: Plan) -> Any:
+        def main(process: Process) -> Any:
+            machine = make_machine(process, self._chance, read_plan=self._plan)
+            feed = MarketFeed(self._market, self._loop, pause_s=self._pause_s)
+            daemon = Daemon(
+                plan,
+                data=None,
+                speed=None,
+                screen=QuietScreen(self._hear),
+                machine=machine,
+                feed=feed,
+                venue=self.exchange.connect(process),
+            )
+            return self._start(daemon)
+
+        return main
+
+    def _truth(self) -> VenueTruth:
+        return ExchangeTruth(self.exchange, self._plans[0])
+
+    def _check_stopped(self, state: Path, truth: VenueTruth) -> None:
+        """Check nothing more: what is still on its way the next start finds out."""
+
+    def _allowed_exit(self, process: Process) -> set[int]:
+        return {UnresolvedOrders.exit_code}
+
+    def _heal(self) -> None:
+        super()._heal()
+        process = self._host.process
+        if process is not None:  # a clock that is off keeps a signed request from ever being accepted
+            process.clock.step(EPOCH_US + round(self._loop.now_s * 1e6) - process.clock.now_us())
+
+    async def _rest(self) -> None:
+        """A person looks at what was halted, now that everything is well."""
+        for pause_s in RESUMES_S:
+            await asyncio.sleep(pause_s)
+            self._resume()
+
+    def _check_settled(self, state: Path) -> None:
+        """Check that nothing is open that can be known, and that the books are the venue's."""
+        check_resolved(state)
+        check_fills(state, self.exchange)
+        check_equal_books(state, self._truth(), self._plans[0].instruments)
+
+
+def check_resolved(state: Path) -> None:
+    """Check that every order is over, or rests, or waits for a person."""
+    open_words = ", ".join(repr(str(one)) for one in set(OrderStatus) - TERMINAL)
+    with closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True)) as connection:
+        session = newest_session(state).id
+        rows = connection.execute(
+            f"SELECT client_order_id, status, in_doubt, type, needs_human FROM orders "
+            f"WHERE session_id = ? AND status IN ({open_words})",
+            (session,),
+        ).fetchall()
+    for name, status, in_doubt, kind, needs_human in rows:
+        if needs_human:
+            raise CheckFailed("S9.needs_human", f"{name} needs a person where everything can be known")
+        if in_doubt or status in ("submitted", "pending_cancel") or kind == "market":
+            raise CheckFailed("S9.resolved", f"{name} is still {status}, in doubt {in_doubt}")
+
+
+def check_fills(state: Path, exchange: Exchange) -> None:
+    """Check that the books have every fill of the venue, each once, and no other."""
+    truth: Counter[tuple[str, str]] = Counter()
+    for fill in exchange.truth.fills:
+        truth[str(fill.instrument), fill.trade_id] += fill.qty
+    lots = {str(one.id): one.lot_size for one in exchange.matching.instruments.values()}
+    booked: Counter[tuple[str, str]] = Counter()
+    with closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True)) as connection:
+        for instrument, trade, qty in connection.execute("SELECT instrument, trade_id, qty FROM fills"):
+            booked[instrument, trade.partition("#")[0]] += int(Decimal(qty) / lots[instrument])
+    if truth != booked:
+        missing, extra = truth - booked, booked - truth
+        raise CheckFailed("S6.fills", f"the books lack {dict(missing)} and have too much {dict(extra)}")
+
+
+__all__ = ["REMOTE_SITES", "EndCause", "RemoteWorld"]
