@@ -12,7 +12,6 @@ from botd.sessions import Session
 from botd.store.journal import SqliteJournal
 from tests.session_scene import HOLDER, MINUTE_US, Bench, held, recover
 
-
 # trades again and again
 BRIEF = HOLDER.replace("held > 1h", "held > 40s").replace(
     "on_stop", "limits: { losing_streak_max: 10000 }\non_stop"

@@ -116,6 +116,7 @@ class World:
         self._life: Counter[int] = Counter()  # signals that a process was sent, by its number
         self._faults_before = 0  # that had happened when the running process began
         self._starts_us: list[int] = []
+        self._ended_well = True  # the last process, in order
         self._failure: CheckFailed | None = None  # found where nothing can be raised
         state = self._disk.folder / STATE
         state.parent.mkdir()
@@ -242,7 +243,8 @@ class World:
         death = draw_death(self._chance) if draw else None
         skew = self._chance.hit(SKEW.name)
         skew_us = round(skew.span(-1.0, 1.0) * skew.one_of(_SKEWS_S) * 1e6) if skew else 0
-        if not self._compared and self._chance.hit(EDIT.name):
+        # After a death a hand-over loses what the venue has answered: known, and its own test waits for it.
+        if not self._compared and self._ended_well and self._chance.hit(EDIT.name):
             self._edition = 1 - self._edition
         self._look_at_starts()
         self._faults_before = len(self._chance.fired)
@@ -286,6 +288,7 @@ class World:
         """Check how a process ended, and what it left."""
         end: End = process.ended.result()
         self._tally.ends[end.cause] += 1
+        self._ended_well = end.cause is EndCause.RETURNED and end.result == 0
         self._note(f"{process.label} ended: {_said(process)}")
         excused = len(self._chance.fired) > self._faults_before
         self._check_end(process, end, excused=excused)
