@@ -14,7 +14,7 @@ from botd.store.invariants import PREPARATION
 _ALL: Final = -(2**63)  # every record is newer
 
 RECORD_TABLES: Final = tuple(
-    kind.table.name for kind in (*rows.DECISIONS, rows.PORTFOLIO_SNAPSHOTS, rows.ALERTS)
+    kind.table.name for kind in (*rows.DECISIONS, rows.PORTFOLIO_SNAPSHOTS, rows.ALERTS, rows.TRADING_STATES)
 )
 
 
