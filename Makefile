@@ -2,10 +2,12 @@
 PYTHON ?= python3
 ARGS   ?=
 JOBS   ?= 2
+SEEDS  ?= 10000
+FIRST  ?= 0
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test lint format parity bench lock clean
+.PHONY: help setup setup-dev run test lint format parity sim bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +38,9 @@ format: setup-dev ## let ruff rewrite what it can
 
 parity: setup-dev ## whole recorded files through backtest and daemon, decision by decision (long)
 	@BOTD_PARITY=full $(BIN)/python -m pytest tests/parity $(ARGS)
+
+sim: setup ## the daemon in SEEDS simulated hours of crashes and faults, from seed FIRST on (long)
+	@$(BIN)/botd sim --seeds $(SEEDS) --first $(FIRST) --jobs $(JOBS) $(ARGS)
 
 bench: setup ## our engine beside its peers, in turns; writes bench/results/
 	@$(BIN)/python bench/run.py $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from botd.config.loader import on_instruments
@@ -54,13 +55,14 @@ def build_loop(
 
     The venue is a simulated one, unless there is a gateway to another.
     """
+    settings = plan.settings
+    if gateway is not None:
+        settings = replace(settings, one_way=gateway.link.rules.one_way)
     bars_only = feed.bar_length_us is not None
     if feed.bar_length_us is not None:
         refuse_on_bars(plan, feed.bar_length_us)
     specs, lane_of = lane_specs(plan, feed.instruments)
-    bot = Bot(
-        plan.settings, specs, id_prefix=session_id, block_max=block_rows, bar_length_us=feed.bar_length_us
-    )
+    bot = Bot(settings, specs, id_prefix=session_id, block_max=block_rows, bar_length_us=feed.bar_length_us)
     if gateway is not None:
         return TradingLoop(bot, gateway, lane_of=lane_of, bar_length_us=feed.bar_length_us, recovery=recovery)
     venue = SimulatedVenue(

@@ -24,6 +24,7 @@ from botd.runtime.lock import StateLock
 from botd.runtime.schedule import Alert, JobDue, JobSpec, build_schedule
 from botd.runtime.shutdown import StopRequest, stop_on_signals
 from botd.runtime.watchdog import Watchdog
+from botd.store.fsck import Report, examine
 from botd.store.journal import SqliteJournal, open_state
 from botd.store.writer import WriterThread
 from botd.venues.book import SqliteVenueBook
@@ -119,4 +120,5 @@ class Machine:
     stop_on_signals: Callable[[StopRequest], AbstractContextManager[None]] = stop_on_signals
     schedule: Callable[[Iterable[JobSpec], Alert], Timetable] = build_schedule
     read_plan: Callable[[Mapping[str, str]], Plan] = read_plan
+    examine: Callable[..., Report] = examine  # the books, at a start
     new_token: Callable[[], str] = new_token

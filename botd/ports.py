@@ -315,6 +315,7 @@ class VenueRules:
     processing_us: int  # how long the venue may take over one that came in time
     read_lag_us: int  # what was accepted shows in every read after this
     ids_unique: bool  # client order ids are unique for ever; False: only among open orders
+    one_way: bool = True  # one net position an instrument: nobody can be long and short at once
     request_timeout_us: int = 10_000_000
     fills_back_us: int = 86_400_000_000  # how far back fills can be asked for
 

@@ -25,7 +25,6 @@ from botd.runtime.loop import Group, TradingLoop
 from botd.runtime.recovery import Recovery, event_place
 from botd.runtime.snapshot import decode, encode
 from botd.runtime.tracking import seen_name
-from botd.store.fsck import examine
 from botd.store.journal import SqliteJournal
 from botd.venues.book import SqliteVenueBook
 
@@ -130,7 +129,9 @@ class SessionOpener:
     def _examine(self, session_id: str) -> None:
         """Hold the books to their invariants before anything trades on them; raises StateCorrupt."""
         # the pages were checked as the file was opened
-        report = examine(self._journal.path, session_id=session_id, newest=EXAMINED_RECORDS, sound=True)
+        report = self._machine.examine(
+            self._journal.path, session_id=session_id, newest=EXAMINED_RECORDS, sound=True
+        )
         for warning in report.warnings:
             self._say(f"fsck: {warning}")
         if report.refusal is not None:

@@ -8,6 +8,7 @@ import pytest
 
 from botd import sessions
 from tests.session_scene import MINUTE_US, Bench
+from tests.simulation.fresh import first_seed
 
 
 @pytest.fixture
@@ -16,3 +17,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(sessions, "WARM_UP_US", 10 * MINUTE_US)
     (tmp_path / "bot").mkdir()
     return Bench(tmp_path / "bot")
+
+
+def pytest_report_header() -> str:
+    """Say which seeds are simulated, so that a run can be repeated on another commit."""
+    return f"simulation: fresh seeds from {first_seed()}"

@@ -127,7 +127,14 @@ def _view(
         desk.restraint or desk.restraint_of.get(instrument.id),
         True,
         unexplained,
+        desk.settings.one_way and _opposed(desk, runner),
     )
+
+
+def _opposed(desk: Desk, runner: Runner) -> bool:
+    """Say whether a strategy on the other side holds the instrument, or is about to."""
+    others = [one for one in desk.runners if one.lane is runner.lane and one.sign != runner.sign]
+    return any(desk.portfolio.held(one.key) or desk.orders.any_live(one.key) for one in others)
 
 
 def _terms(

@@ -48,5 +48,6 @@ class DenyReason(StrEnum):
     LOSING_STREAK_MAX = "losing_streak_max"
     ORDERS_PER_MINUTE = "orders_per_minute"
     RATE_CAP = "rate_cap"
+    OPPOSITE_SIDE = "opposite_side"
     REJECTS_IN_A_ROW = "rejects_in_a_row"  # in older state files: it is a halt now
     SHORT_ON_SPOT = "short_on_spot"

@@ -66,6 +66,7 @@ class RiskView:
     restraint: Restraint | None = None  # what halts or holds trading
     data_confirmed: bool = True  # no unconfirmed outlier on the instrument
     unexplained: bool = False  # the venue filled more on the instrument than was asked for
+    opposed: bool = False  # another strategy is on the other side, where the venue nets both
 
 
 def check_entry(intent: EntryIntent, view: RiskView, limits: Limits, instrument: Instrument) -> Denial | None:
@@ -84,6 +85,8 @@ def check_entry(intent: EntryIntent, view: RiskView, limits: Limits, instrument:
         return Denial(DenyReason.DATA_UNCONFIRMED)
     if view.unexplained:
         return Denial(DenyReason.POSITION_UNEXPLAINED)
+    if view.opposed:
+        return Denial(DenyReason.OPPOSITE_SIDE)
     if intent.qty <= 0:
         return Denial(DenyReason.SIZE_ZERO)
     tick_lots = intent.price * intent.qty

@@ -63,6 +63,7 @@ class CoreSettings:
     """Everything the bot core needs beside strategies and instruments."""
 
     equity: Mapping[str, Decimal]  # starting balance by currency
+    one_way: bool = False  # the venue nets what strategies hold: opposite sides would undo each other
     limits: Limits = field(default_factory=Limits)
     confidence_min: Decimal = Decimal("0.5")
     outlier_sigma: float = 3.0

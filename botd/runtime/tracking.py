@@ -102,7 +102,7 @@ class Tracker:
         self.tickets: dict[str, Ticket] = {}
         self.seen: set[tuple[str, str]] = set()  # fills that the bot has: (order or instrument, trade id)
         self.orphans: dict[str, OrderReport] = {}  # open orders of our family that no table knows
-        self._strangers: set[str] = set()
+        self._strangers: dict[str, float] = {}  # open orders of no books, and when they were first shown
         self.news = False  # something was shown that other reads should follow up
 
     # ---- orders of ours -------------------------------------------------------------------------
@@ -195,7 +195,7 @@ class Tracker:
         """Take in an order as the venue shows it, by whatever way and in whatever order."""
         ticket = self.tickets.get(report.client_order_id)
         if ticket is None:
-            self._stranger(report)
+            self._stranger(report, asked_s)
             return
         ticket.missing_s = ticket.absent_s = None
         if ticket.final is not None or report.ts_us < ticket.newest_us:
@@ -305,15 +305,20 @@ class Tracker:
             fields: dict[str, Any] = {"canceled": canceled, "reason": final.reason or str(final.state)}
             self._tell(OrderEnded, final.ts_us, client_order_id=ticket.id, **fields)
 
-    def _stranger(self, report: OrderReport) -> None:
-        """An order that is not live in our books: one of our family must not rest, others are told of."""
-        if report.state is not OrderState.OPEN:
-            return
+    def _stranger(self, report: OrderReport, asked_s: float) -> None:
+        """An order that is not live in our books: one of our family must not rest, others are told of.
+
+        A read may show for a while what is over by now: only what is still there later is an orphan.
+        """
         name = report.client_order_id
+        if report.state is not OrderState.OPEN:
+            self._strangers.pop(name, None)
+            return
+        first_s = self._strangers.setdefault(name, asked_s)
         if name.startswith(FAMILY):
-            self.orphans[name] = report
-        elif name not in self._strangers:
-            self._strangers.add(name)
+            if asked_s > first_s + self._rules.read_lag_us / 1e6 + MARGIN_S:
+                self.orphans[name] = report
+        elif first_s == asked_s:
             text = f"an order of somebody else rests on {report.instrument}: {report.side} {report.qty} lots"
             self._tell(VenueNotice, 0, severity="medium", kind="external_order", text=text)
 

@@ -108,7 +108,7 @@ def _burst(draws: Stream) -> str:
     """Follow what leaves its range, by market; leave in two steps."""
     return f"""instruments: [ETH/USDT:USDT, EVX/BTC]
 side: long
-S1: {{ when: price / high(from 12s to 1s) - 1 > 0.1%, cooldown: {100 + draws.below(150)}s }}
+S1: {{ when: price / high(from 12s to 1s) - 1 > 0.1%, cooldown: {240 + draws.below(240)}s }}
 Z1:
   when: always
   order: {{ type: market, slippage_max: {draws.one_of((20, 100))}bps }}
@@ -126,7 +126,7 @@ def _dip(draws: Stream) -> str:
     price = draws.one_of(("best_bid", "best_bid * 0.9995", "best_bid * 0.99"))
     return f"""instruments: [EVX/BTC]
 side: long
-S1: {{ when: change(8s) < -0.2%, cooldown: {90 + draws.below(120)}s }}
+S1: {{ when: change(8s) < -0.2%, cooldown: {180 + draws.below(180)}s }}
 O1: {{ after: 20s }}
 Z1:
   when: change(2s) > -0.2%
@@ -141,7 +141,7 @@ def _fade(draws: Stream) -> str:
     """Sell what has jumped."""
     return f"""instruments: [ETH/USDT:USDT]
 side: short
-S1: {{ when: change(5s) > 0.2%, cooldown: {100 + draws.below(150)}s }}
+S1: {{ when: change(5s) > 0.2%, cooldown: {240 + draws.below(240)}s }}
 Z1:
   when: always
   order: {{ type: market, slippage_max: 50bps }}
@@ -157,7 +157,7 @@ def _holder(draws: Stream) -> str:
     """Hold for minutes, so that there is something to carry through crashes."""
     return f"""instruments: [ETH/USDT:USDT, EVX/BTC]
 side: long
-S1: {{ when: change(30s) > 0.05%, cooldown: {150 + draws.below(200)}s }}
+S1: {{ when: change(30s) > 0.05%, cooldown: {300 + draws.below(300)}s }}
 Z1:
   when: always
   order: {{ type: limit, price: best_ask, ttl: 30s }}

@@ -276,6 +276,11 @@ def test_S9_session_that_ends_before_its_successor_is_written_is_named(tmp_path:
 # ---- exits without a decision -------------------------------------------------------------------
 
 
+def test_session_that_is_halted_before_anything_else_begins_with_that(tmp_path: Path) -> None:
+    records = (samples.trading_state(1), samples.alert(2))
+    assert examine(told(tmp_path / "botd.sqlite3", {"a": records})).findings == ()
+
+
 def exit_intent(*, room: int, judged: bool) -> tuple[Record, ...]:
     """An exit whose order stands `room` numbers behind its intent, judged by risk or not."""
     out = {"section": Section.ZE1, "rule": "half", "side": Side.SELL, "client_order_id": "b-2"}
