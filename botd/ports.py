@@ -373,7 +373,7 @@ class RemoteVenue(Protocol):
     async def fetch_time_us(self) -> int: ...
 
     def stream(self) -> AsyncIterator[VenueEvent | None]:
-        """Yield what happens to orders as it happens, None as a heartbeat every second.
+        """Yield what happens to orders as it happens, None as a heartbeat every few seconds.
 
         Raises VenueError where the connection is lost. Events may be late, double, missing or out of order.
         """

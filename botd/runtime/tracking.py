@@ -5,6 +5,7 @@ Synchronous and without a clock of its own: what it is told comes with the secon
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -103,7 +104,7 @@ class Tracker:
         self.seen: set[tuple[str, str]] = set()  # fills that the bot has: (order or instrument, trade id)
         self.orphans: dict[str, OrderReport] = {}  # open orders of our family that no table knows
         self._strangers: dict[str, float] = {}  # open orders of no books, and when they were first shown
-        self.news = False  # something was shown that other reads should follow up
+        self.news = asyncio.Event()  # something was shown that other reads should follow up
 
     # ---- orders of ours -------------------------------------------------------------------------
 
@@ -207,7 +208,7 @@ class Tracker:
             self._compare(ticket, report)
         self._terms(ticket, report, asked_s)
         if report.filled > ticket.filled:
-            self.news = True
+            self.news.set()
         if report.state is not OrderState.OPEN:
             ticket.final = report
             self._conclude(ticket)

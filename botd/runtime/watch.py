@@ -16,7 +16,7 @@ from botd.runtime.link import OFFSET_WARN_US, Kind, Link
 from botd.runtime.tracking import POLL_S, Phase, Tell, Ticket, Tracker
 
 OVERLAP_US: Final = 60_000_000  # fills are asked for again from so long before the last read, and its lag
-SILENT_S: Final = 10.0  # without a heartbeat the stream is dead
+SILENT_S: Final = 12.0  # without a heartbeat the stream is dead
 DOWN_S: Final = 15.0  # without one whole read nothing new is traded
 CLOCK_S: Final = 60.0
 HOLDINGS_S: Final = 10.0
@@ -64,7 +64,7 @@ class Watch:
         listed = await link.ask(Kind.READ, link.venue.fetch_open_orders)
         since_us = self.since_us
         fills = await link.ask(Kind.READ, lambda: link.venue.fetch_fills(since_us))
-        tracker.news = False
+        tracker.news.clear()
         for fill in fills:
             tracker.fill(fill)
         for report in listed:
@@ -92,11 +92,10 @@ class Watch:
 
     async def _pause(self, seconds: float) -> None:
         """Wait; what the tracker has learnt cuts it short."""
-        until_s = self._link.now_s() + seconds
-        while not self._tracker.news or seconds <= FAILED_S:
-            await asyncio.sleep(FAILED_S)
-            if self._link.now_s() >= until_s:
-                return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._tracker.news.wait()
+                await asyncio.sleep(FAILED_S)  # more may come, and what was just done shows late
 
     async def look_up(self, spawn: Callable[[Ticket], None]) -> None:
         """Look up each order when it is due; `spawn` cancels what is to be cancelled again."""
@@ -170,7 +169,7 @@ class Watch:
                     tries = 0
                     self._take(event)
             except (VenueError, TimeoutError, StopAsyncIteration):
-                self._tracker.news = True  # whatever was missed is to be read
+                self._tracker.news.set()  # whatever was missed is to be read
             finally:
                 close = getattr(stream, "aclose", None)
                 if close is not None:
@@ -230,7 +229,7 @@ class Watch:
             if ours.get(instrument, 0) != theirs.get(instrument, 0)
         }
         if found:
-            self._tracker.news = True  # a fill may not have been shown yet
+            self._tracker.news.set()  # a fill may not have been shown yet
         for instrument in sorted({*found, *self._differing}):
             pair = found.get(instrument)
             if pair is None or pair == self._differing.get(instrument):

@@ -26,7 +26,7 @@ from botd.simulation.exchange.resting import Resting, Top, meets
 from botd.simulation.exchange.truth import Truth
 from botd.simulation.loop import VirtualLoop
 
-POLL_S: Final = 0.25
+POLL_S: Final = 1.0
 LEVELS_MAX: Final = 50  # of the book that an order walks
 SPLIT_PERCENT: Final = 30  # of immediate orders fill in parts
 PART_S: Final = (0.05, 0.9)  # between two parts

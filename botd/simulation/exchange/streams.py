@@ -14,7 +14,7 @@ from botd.simulation.exchange.matching import Matching
 from botd.simulation.host import Process
 from botd.simulation.loop import VirtualLoop
 
-HEARTBEAT_S: Final = 1.0
+HEARTBEAT_S: Final = 5.0
 STALLED_S: Final = (5.0, 180.0)
 LATE_S: Final = (0.3, 20.0)
 
