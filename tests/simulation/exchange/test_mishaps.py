@@ -135,7 +135,7 @@ def test_F6_filters_refuse_small_entries_for_a_while_and_no_exit() -> None:
 def test_standing_windows_end_where_the_run_is_healed() -> None:
     async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await hold_a_position(venue, exchange)
-        exchange._chance.healed = True
+        exchange.chance.healed = True
         await venue.submit(limit("a", 90_000, qty=1))
         await asyncio.sleep(1000)
         return [report.client_order_id for report in await venue.fetch_open_orders()]
@@ -148,7 +148,7 @@ def test_standing_windows_end_where_the_run_is_healed() -> None:
 def test_ban_and_limit_end_where_the_run_is_healed() -> None:
     async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         error = await error_of(venue.fetch_positions())
-        exchange._chance.healed = True
+        exchange.chance.healed = True
         return error.http, await venue.fetch_positions()
 
     assert play(script, sites.BANNED).result == (418, {})

@@ -327,7 +327,7 @@ def test_B10_accepted_order_is_rejected_or_expires_later() -> None:
 def test_B10_order_that_would_be_rejected_later_fills_where_the_run_is_healed_before() -> None:
     async def script(venue: RemoteVenue, exchange: Exchange) -> int:
         await venue.submit(order("a"))
-        exchange._chance.healed = True
+        exchange.chance.healed = True
         await asyncio.sleep(9)
         return exchange.truth.filled("a")
 

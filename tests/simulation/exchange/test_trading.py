@@ -79,7 +79,7 @@ def test_positions_and_cash_follow_from_the_fills_to_the_last_digit() -> None:
         assert dict(held) == exchange.account.positions == exchange.truth.positions
         cash = CASH - fees + sum((flow.amount for flow in exchange.truth.flows), Decimal(0))
         for name, tick_lots in paid.items():
-            cost = exchange.account._costs[name] * (1 if held[name] > 0 else -1)
+            cost = exchange.account.costs[name] * (1 if held[name] > 0 else -1)
             cash += INSTRUMENTS[name].money(cost - tick_lots)
         assert cash == exchange.account.cash["USDT"]
 
