@@ -120,6 +120,22 @@ def test_nothing_fills_in_maintenance() -> None:
     assert play(script, sites.MAINTENANCE, prices=Steps((0, 100_000), (10.001, 98_000))).result == 0
 
 
+def test_order_that_fills_in_parts_waits_for_the_end_of_maintenance() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> list[int]:
+        filled = []
+        await venue.submit(order("a"))
+        exchange.matching.paused_until_us = exchange.matching.now_us() + 60_000_000
+        for _ in range(3):
+            filled.append(exchange.truth.filled("a"))
+            await asyncio.sleep(50)
+        return filled
+
+    looks = [play(script, seed=seed).result for seed in SEEDS]
+    parted = [look for look in looks if look[0] < 100]
+    assert parted
+    assert all(first == second and last == 100 for first, second, last in parted)
+
+
 def test_F6_filters_refuse_small_entries_for_a_while_and_no_exit() -> None:
     async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await hold_a_position(venue, exchange)
