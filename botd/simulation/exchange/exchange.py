@@ -92,8 +92,8 @@ class Exchange:
 
     # ---- requests, as they are processed; what they raise is the answer ---------------------------
 
-    def submit(self, command: SubmitOrder) -> OrderReport:
-        """Accept an order, or raise why not."""
+    def submit(self, command: SubmitOrder) -> OrderReport | VenueError:
+        """Accept an order, or raise why not. The answer may be an error though it is accepted."""
         refused = self.chance.hit(sites.REFUSED.name)
         doubled = self.chance.hit(sites.DUPLICATE.name)
         self.matching.settle()
@@ -104,7 +104,7 @@ class Exchange:
             raise VenueError("InsufficientFunds", "insufficient balance", http=400, code="-2019")
         order = self.matching.accept(command)
         if doubled is not None and self._taken(command.client_order_id):
-            raise _duplicate()
+            return _duplicate()  # it is an answer, and no refusal
         return order.report()
 
     def cancel(self, client_order_id: str, instrument: InstrumentId) -> None:

@@ -51,7 +51,7 @@ def rules_with(*, ids_unique: bool) -> VenueRules:
 def test_B8_duplicate_answer_to_the_first_request_means_that_it_was_accepted() -> None:
     played = play(submit_once, sites.DUPLICATE, rules=rules_with(ids_unique=True))
     assert played.result[0] == "DuplicateOrderId"
-    assert outcomes(played) == ["DuplicateOrderId"]
+    assert outcomes(played) == ["accepted"]
     assert played.exchange.truth.filled("a") == 100
 
 

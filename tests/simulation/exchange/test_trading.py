@@ -146,8 +146,7 @@ def test_one_request_is_one_arrival_at_most_and_one_order_at_most() -> None:
         arrived = Counter(arrival.order.client_order_id for arrival in truth.arrivals)
         assert max(arrived.values()) == 1
         accepted = {a.order.client_order_id for a in truth.arrivals if a.outcome == "accepted"}
-        doubted = {a.order.client_order_id for a in truth.arrivals if a.outcome == "DuplicateOrderId"}
-        assert accepted <= set(truth.orders) <= accepted | doubted
+        assert set(truth.orders) == accepted
 
 
 def test_peaks_are_the_most_that_was_ever_held() -> None:
