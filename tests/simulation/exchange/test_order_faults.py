@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from botd.core.events import Side
-from botd.ports import OrderState, RemoteVenue, VenueError, VenueRules
+from botd.ports import OrderReport, OrderState, RemoteVenue, VenueError, VenueRules
 from botd.simulation.chance import Site
 from botd.simulation.exchange import sites
 from botd.simulation.exchange.exchange import Exchange
 from botd.simulation.exchange.sites import PATHS, Kind
 from tests.simulation.exchange.scene import (
     BTC,
+    Steps,
     error_of,
     limit,
     order,
@@ -53,6 +54,11 @@ def test_B8_duplicate_answer_to_the_first_request_means_that_it_was_accepted() -
     assert played.result[0] == "DuplicateOrderId"
     assert outcomes(played) == ["accepted"]
     assert played.exchange.truth.filled("a") == 100
+
+
+def test_B8_repeated_request_is_no_duplicate_where_its_id_is_free_again() -> None:
+    played = play(submit_once, sites.DUPLICATE, rules=rules_with(ids_unique=False), seed=2)
+    assert (played.result[0], len(played.fired)) == ("filled", 1)
 
 
 @pytest.mark.parametrize("ids_unique", [True, False])
@@ -150,6 +156,22 @@ def test_B10_accepted_order_is_rejected_or_expires_later() -> None:
 
             states.add(play(script, sites.ASYNC_REJECT, seed=seed).result)
     assert states == {OrderState.REJECTED, OrderState.EXPIRED}
+
+
+def test_B10_order_that_has_filled_in_part_is_not_rejected_but_expires() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
+        await venue.submit(limit("a", 99_950, qty=25))
+        await asyncio.sleep(6)
+
+    states = set()
+    for seed in range(1, 30):
+        prices = Steps((0, 100_000), (0.5, 99_949), (0.75, 100_000), lots=10)
+        played = play(script, sites.ASYNC_REJECT, prices=prices, seed=seed)
+        if played.exchange.truth.filled("a"):
+            last = played.events[-1]
+            assert isinstance(last, OrderReport)
+            states.add((last.state, last.filled))
+    assert states == {(OrderState.EXPIRED, 10)}
 
 
 def test_B10_order_that_would_be_rejected_later_fills_where_the_run_is_healed_before() -> None:
