@@ -13,12 +13,12 @@ from botd.core.money import ZERO, divide_half_even
 class Account:
     """Signed lots and exact cash; what a fill does to them is average cost, as in botd.core.portfolio."""
 
-    __slots__ = ("_costs", "cash", "positions")
+    __slots__ = ("cash", "costs", "positions")
 
     def __init__(self, cash: Mapping[str, Decimal]) -> None:
         self.cash = dict(cash)  # start, deposits, realized and fees
         self.positions: dict[InstrumentId, int] = {}  # signed lots of everything traded so far
-        self._costs: dict[InstrumentId, int] = {}  # tick-lots: entry cost of what is held
+        self.costs: dict[InstrumentId, int] = {}  # tick-lots: entry cost of what is held
 
     def held(self, instrument: InstrumentId) -> int:
         """Return the signed lots held."""
@@ -33,7 +33,7 @@ class Account:
         """Move the position and the cash by a fill."""
         signed = qty if side is Side.BUY else -qty
         held = self.positions.get(instrument.id, 0)
-        cost = self._costs.get(instrument.id, 0)
+        cost = self.costs.get(instrument.id, 0)
         closing = min(abs(held), qty) if held * signed < 0 else 0
         realized = 0
         if closing:
@@ -41,7 +41,7 @@ class Account:
             realized = price * closing - removed if held > 0 else removed - price * closing
             cost -= removed
         self.positions[instrument.id] = held + signed
-        self._costs[instrument.id] = cost + price * (qty - closing)
+        self.costs[instrument.id] = cost + price * (qty - closing)
         self.move(instrument.quote, instrument.money(realized) - fee)
 
     def move(self, currency: str, amount: Decimal) -> None:

@@ -63,7 +63,7 @@ class Exchange:
             tell=self._tell,
         )
         self._loop = loop
-        self._chance = chance
+        self.chance = chance
         self._shown = self.matching.shown
         gate = Gate(chance, self.matching)
         self.network = Network(loop, chance, rules, self.matching, gate)
@@ -92,10 +92,10 @@ class Exchange:
 
     # ---- requests, as they are processed; what they raise is the answer ---------------------------
 
-    def submit(self, command: SubmitOrder) -> OrderReport:
-        """Accept an order, or raise why not."""
-        refused = self._chance.hit(sites.REFUSED.name)
-        doubled = self._chance.hit(sites.DUPLICATE.name)
+    def submit(self, command: SubmitOrder) -> OrderReport | VenueError:
+        """Accept an order, or raise why not. The answer may be an error though it is accepted."""
+        refused = self.chance.hit(sites.REFUSED.name)
+        doubled = self.chance.hit(sites.DUPLICATE.name)
         self.matching.settle()
         self._check(command)
         if refused is not None:
@@ -104,14 +104,14 @@ class Exchange:
             raise VenueError("InsufficientFunds", "insufficient balance", http=400, code="-2019")
         order = self.matching.accept(command)
         if doubled is not None and self._taken(command.client_order_id):
-            raise _duplicate()
+            return _duplicate()  # it is an answer, and no refusal
         return order.report()
 
     def cancel(self, client_order_id: str, instrument: InstrumentId) -> None:
         """Cancel an open order; on its way the cancel may lose the race against a fill."""
         order = self._open_order(client_order_id, instrument)
-        wins = self._chance.hit(sites.FILL_WINS.name)
-        part = self._chance.hit(sites.PART_FILLS.name)
+        wins = self.chance.hit(sites.FILL_WINS.name)
+        part = self.chance.hit(sites.PART_FILLS.name)
         if wins is not None:
             self.matching.force(order, order.rest)
         elif part is not None and order.rest > 1:
@@ -150,7 +150,7 @@ class Exchange:
 
     def fetch_balances(self) -> dict[str, Decimal]:
         """Return the cash."""
-        fault = self._chance.hit(sites.EMPTY.name)
+        fault = self.chance.hit(sites.EMPTY.name)
         if fault is None:
             return dict(self.account.cash)
         return dict.fromkeys(self.account.cash, ZERO) if fault.below(2) else {}
@@ -164,7 +164,7 @@ class Exchange:
         self._streams.add(subscription)
 
     def _comes_empty(self) -> bool:
-        return self._chance.hit(sites.EMPTY.name) is not None
+        return self.chance.hit(sites.EMPTY.name) is not None
 
     def _open_order(self, client_order_id: str, instrument: InstrumentId) -> Order:
         """Return the open order of an id. One that does not show yet is not found here either."""

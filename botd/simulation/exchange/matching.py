@@ -205,11 +205,7 @@ class Matching:
         self._resting.touch()
         self.shown.add_order(order)
         self._change(order)
-        if order.expire_us is None:
-            return
-        if order.expire_us <= order.ts_us:
-            self.end(order, OrderState.EXPIRED, "time to live")
-        else:
+        if order.expire_us is not None and not order.immediate:
             due_s = (order.expire_us - EPOCH_US) / 1e6
             order.expiry = self._loop.call_at(due_s, self._expire, order, context=self.outside)
 

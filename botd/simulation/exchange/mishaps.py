@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Final
 
 from botd.core.events import OrderType, Side
-from botd.core.instrument import Instrument
+from botd.core.instrument import Instrument, InstrumentKind
 from botd.ports import OrderState
 from botd.simulation.chance import Chance, Stream
 from botd.simulation.exchange import sites
@@ -83,8 +83,11 @@ class Mishaps:
             side = Side.SELL if held > 0 else Side.BUY
             qty = abs(held) if what == 0 else 1 + fault.below(abs(held))
         else:
-            side = fault.one_of((Side.BUY, Side.SELL))
+            sells = fault.below(2) and (held or instrument.kind is not InstrumentKind.SPOT)
+            side = Side.SELL if sells else Side.BUY
             qty = fault.magnitude(MANUAL_BITS)
+            if sells and instrument.kind is InstrumentKind.SPOT:
+                qty = min(qty, held)
         if what == 3:
             away = 1 + (bid // 200)
             matching.leave_order(instrument, side, qty, bid - away if side is Side.BUY else ask + away)

@@ -199,12 +199,11 @@ class Network:
         validity_us = self._rules.validity_us
         if request.arrived_us - stamp_us > validity_us or stamp_us - request.arrived_us > AHEAD_MAX_US:
             return True
-        if request.slow is None:
-            return False
         now_us = self._matching.now_us()
-        if request.slow.below(2) and now_us - stamp_us > validity_us:  # it may look again before it matches
+        if now_us - request.sent_us > validity_us + self._rules.processing_us:  # a clock ahead gains nothing
             return True
-        return now_us - request.sent_us > validity_us + self._rules.processing_us
+        looks_again = request.slow is not None and request.slow.below(2)  # right before it matches
+        return bool(looks_again) and now_us - stamp_us > validity_us
 
     def _deliver(self, request: Request, result: object) -> None:
         """Hand an answer to whoever waits for it; the dead and those who gave up hear nothing."""

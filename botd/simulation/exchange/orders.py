@@ -96,10 +96,8 @@ class Shown:
         self._by_id.setdefault(order.client_order_id, []).append(order)
 
     def change(self, order: Order, report: OrderReport, now_us: int) -> None:
-        """Show a change of an order, after its lag and never before an earlier change."""
+        """Show a change of an order, after its lag."""
         from_us = now_us + order.lag_us
-        if order.shown and order.shown[-1][0] > from_us:
-            from_us = order.shown[-1][0]
         order.shown.append((from_us, report))
         if from_us > now_us and report.state is not OrderState.OPEN:
             self._behind[order.number] = order

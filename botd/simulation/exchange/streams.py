@@ -27,7 +27,6 @@ class Subscription:
         self.ended = False  # nothing goes in any more
         self.stalled_until_s = 0.0
         self.silent = False  # the stall takes the heartbeats with it
-        self.due_s = 0.0  # when the newest event is there: the next one is not before it
         self.under_way: deque[VenueEvent] = deque()  # in order
         self._loop = loop
         self._events: deque[VenueEvent | VenueError | None] = deque()
@@ -71,9 +70,8 @@ class Streams:
 
     def add(self, subscription: Subscription) -> None:
         """Begin to feed a connection."""
-        if not subscription.ended:  # its caller may have given up on it
-            self._subscriptions.append(subscription)
-            self._at(self._loop.now_s + HEARTBEAT_S, self._beat, subscription)
+        self._subscriptions.append(subscription)
+        self._at(self._loop.now_s + HEARTBEAT_S, self._beat, subscription)
 
     def tell(self, event: VenueEvent) -> None:
         """Send an event to everyone who is connected."""
@@ -92,12 +90,11 @@ class Streams:
         late = self._chance.hit(sites.LATE.name)
         if dropped is not None or self._stalled(subscription):
             return
-        due_s = max(subscription.due_s, self._loop.now_s + self._latency_s())
+        due_s = self._loop.now_s + self._latency_s()
         if late is not None:
             self._at(due_s + late.span(*LATE_S), subscription.push, event)
         else:
-            subscription.due_s = due_s
-            subscription.under_way.append(event)  # whose timers may tie
+            subscription.under_way.append(event)  # the next timer takes the oldest, whichever it was made for
             self._at(due_s, subscription.arrive)
         if doubled is not None:
             self._at(due_s + doubled.span(*LATE_S), subscription.push, event)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -146,17 +147,20 @@ async def error_of(request: Coroutine[Any, Any, Any]) -> VenueError:
     raise AssertionError("the request got a good answer")
 
 
-async def answers_of(requests: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Make requests one after the other; return each answer, or the name of the error."""
-    answers: list[Any] = []
-    for request in requests:
-        try:
-            answers.append(await request)
-        except VenueError as error:
-            answers.append(error.name)
-    return answers
+async def submit_once(venue: RemoteVenue, exchange: Exchange) -> tuple[str, float]:
+    """Submit one order; return how it was answered, and after how many seconds."""
+    began_s = asyncio.get_running_loop().now_s  # type: ignore[attr-defined]
+    try:
+        answer: str = (await venue.submit(order("a"))).state
+    except VenueError as error:
+        answer = error.name
+    except KeyError:
+        answer = "KeyError"
+    ended_s = asyncio.get_running_loop().now_s  # type: ignore[attr-defined]
+    await asyncio.sleep(30)
+    return answer, ended_s - began_s
 
 
-def names_of(sites: Collection[Site]) -> set[str]:
-    """Return the names of sites."""
-    return {site.name for site in sites}
+def outcomes(played: Played) -> list[str]:
+    """Return what became of the submits that arrived."""
+    return [arrival.outcome for arrival in played.exchange.truth.arrivals]

@@ -127,6 +127,16 @@ def test_order_expires_at_its_exact_time_and_never_fills_after_it() -> None:
     assert played.exchange.open_orders == ()
 
 
+def test_order_whose_time_is_up_as_its_price_comes_never_fills() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
+        await venue.submit(limit("a", 99_950, expire_us=EPOCH_US + 6_250_000))
+        await asyncio.sleep(20)
+
+    for seed in range(1, 30):  # which of two timers of one time comes first is drawn
+        played = play(script, prices=Steps((0, 100_000), (6.25, 99_000)), seed=seed)
+        assert ends_of(played)["a"] == (OrderState.EXPIRED, 0, "time to live")
+
+
 def test_stop_rests_until_the_top_reaches_it_and_then_sells() -> None:
     async def script(venue: RemoteVenue, exchange: Exchange) -> None:
         await venue.submit(order("in"))

@@ -120,6 +120,22 @@ def test_nothing_fills_in_maintenance() -> None:
     assert play(script, sites.MAINTENANCE, prices=Steps((0, 100_000), (10.001, 98_000))).result == 0
 
 
+def test_order_that_fills_in_parts_waits_for_the_end_of_maintenance() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> list[int]:
+        filled = []
+        await venue.submit(order("a"))
+        exchange.matching.paused_until_us = exchange.matching.now_us() + 60_000_000
+        for _ in range(3):
+            filled.append(exchange.truth.filled("a"))
+            await asyncio.sleep(50)
+        return filled
+
+    looks = [play(script, seed=seed).result for seed in SEEDS]
+    parted = [look for look in looks if look[0] < 100]
+    assert parted
+    assert all(first == second and last == 100 for first, second, last in parted)
+
+
 def test_F6_filters_refuse_small_entries_for_a_while_and_no_exit() -> None:
     async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await hold_a_position(venue, exchange)
@@ -135,7 +151,7 @@ def test_F6_filters_refuse_small_entries_for_a_while_and_no_exit() -> None:
 def test_standing_windows_end_where_the_run_is_healed() -> None:
     async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await hold_a_position(venue, exchange)
-        exchange._chance.healed = True
+        exchange.chance.healed = True
         await venue.submit(limit("a", 90_000, qty=1))
         await asyncio.sleep(1000)
         return [report.client_order_id for report in await venue.fetch_open_orders()]
@@ -148,17 +164,20 @@ def test_standing_windows_end_where_the_run_is_healed() -> None:
 def test_ban_and_limit_end_where_the_run_is_healed() -> None:
     async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         error = await error_of(venue.fetch_positions())
-        exchange._chance.healed = True
+        exchange.chance.healed = True
         return error.http, await venue.fetch_positions()
 
     assert play(script, sites.BANNED).result == (418, {})
     assert play(script, sites.PATHS[sites.Kind.READ].limited).result == (429, {})
 
 
-def test_spot_position_can_be_closed_by_a_person() -> None:
+def test_person_sells_no_more_on_a_spot_market_than_is_held() -> None:
     async def script(venue: RemoteVenue, exchange: Exchange) -> None:
-        await venue.submit(order("in", instrument=ETH))
-        await asyncio.sleep(TURN_S + 1)
+        await venue.submit(order("in", qty=1, instrument=ETH))
+        await asyncio.sleep(TURN_S * 8)
 
-    held = {play(script, sites.MANUAL, seed=seed).exchange.truth.positions.get(ETH) for seed in SEEDS}
-    assert all(lots is not None and lots >= 0 for lots in held)
+    held = set()
+    for seed in range(1, 60):
+        turns = [(sites.MANUAL, n) for n in range(1, 8)]
+        held.add(min(0, play(script, *turns, seed=seed).exchange.truth.positions[ETH]))
+    assert held == {0}

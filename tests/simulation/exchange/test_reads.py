@@ -136,7 +136,7 @@ def test_lookup_heeds_the_instrument_and_shows_the_newest_order_of_an_id() -> No
 def test_everything_shows_once_the_run_is_healed() -> None:
     async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
         await venue.submit(order("a", qty=1))
-        exchange._chance.healed = True
+        exchange.chance.healed = True
         report = await venue.fetch_order("a", BTC)
         return report and report.state, await venue.fetch_positions()
 

@@ -150,7 +150,7 @@ def test_stall_ends_where_the_run_is_healed() -> None:
         seen: Seen = []
         listening = asyncio.create_task(listen(venue, seen))
         await asyncio.sleep(3)
-        exchange._chance.healed = True
+        exchange.chance.healed = True
         await venue.submit(order("a", qty=1))
         await asyncio.sleep(2)
         listening.cancel()
