@@ -71,8 +71,9 @@ STARTS_PER_WINDOW: Final = STARTS_MAX - 1  # more than these are a crash loop
 
 STATE: Final = "state/botd.sqlite3"
 _NEVER_SAID: Final = ("reconcile", "fsck")  # by a daemon whose venue tells the truth
-_BEHIND_MAX_US: Final = 60_000_000
-_PAUSES_S: Final = (4.0, 12.0, 30.0)  # between two deliveries of rows
+_BEHIND_MAX_US: Final = 90_000_000
+_PAUSES_S: Final = (8.0, 20.0, 45.0)  # between two deliveries of rows
+_SNAPSHOTS_S: Final = (60.0, 240.0, 900.0)  # from one to the next; what came since is met again by a start
 _SKEWS_S: Final = (0.004, 0.3, 5.0, 90.0, 3_700.0)
 
 
@@ -106,13 +107,12 @@ class World:
         # Equal to a run without a crash can only be who never was halted, edited, or made to act by a stop.
         self._compared = bool(draws.below(2))
         self._pause_s = draws.one_of(_PAUSES_S)
-        policy = "keep" if self._compared else None
-        lot = chance.seed
+        self._snapshot_every_s = draws.one_of(_SNAPSHOTS_S)
         self._disk = Disk(folder / "host", chance)
         self._host = Host(loop, "bot", disk=self._disk)
-        self._plans = [self._plan(draw_files(lot, edition=n, policy=policy)) for n in range(2)]
         self._edition = 0
-        self._market = Market(self._plans[0].instruments, seed=chance.seed)
+        self._instruments = self._draw_plan().instruments
+        self._market = Market(self._instruments, seed=chance.seed)
         self._life: Counter[int] = Counter()  # signals that a process was sent, by its number
         self._faults_before = 0  # that had happened when the running process began
         self._starts_us: list[int] = []
@@ -139,7 +139,7 @@ class World:
         await self._stop_in_order(process)
         if self._compared and not was_restrained(self._state):
             feed = MarketFeed(self._market, self._loop, pause_s=0)
-            self._tally.decisions_compared = check_parity(self._state, self._plans[0], feed)
+            self._tally.decisions_compared = check_parity(self._state, self._draw_plan(), feed)
         await self._start_without_news()
 
     async def _live_until(self, until_s: float) -> None:
@@ -185,7 +185,7 @@ class World:
         await self._wait(process, 20.0)
         await self._stop_in_order(process)
         check_idempotent(before, count_rows(self._state))
-        check_equal_books(self._state, self._truth(), self._plans[0].instruments)
+        check_equal_books(self._state, self._truth(), self._instruments)
         self._loop.note(str(before))
 
     # ---- what befalls it ------------------------------------------------------------------------
@@ -248,8 +248,7 @@ class World:
             self._edition = 1 - self._edition
         self._look_at_starts()
         self._faults_before = len(self._chance.fired)
-        plan = self._plans[self._edition]
-        process = self._host.boot(self._program(plan), skew_us=skew_us, death=death)
+        process = self._host.boot(self._program(self._draw_plan()), skew_us=skew_us, death=death)
         self._note(f"{process.label} starts, files {self._edition}, clock {skew_us / 1e6:+.6f} s, {death}")
         self._tally.starts += 1
         return process
@@ -265,7 +264,9 @@ class World:
 
     def _program(self, plan: Plan) -> Any:
         def main(process: Process) -> Coroutine[Any, Any, int]:
-            machine = make_machine(process, self._chance, read_plan=self._plan)
+            machine = make_machine(
+                process, self._chance, read_plan=self._plan, snapshot_every_s=self._snapshot_every_s
+            )
             feed = MarketFeed(self._market, self._loop, pause_s=self._pause_s)
             screen = QuietScreen(self._hear)
             # A venue behind a network is given to the daemon here, beside its feed.
@@ -299,7 +300,7 @@ class World:
         check_venue(self._state, truth)
         if end.cause is EndCause.RETURNED and end.result == 0 and self._market.closed_us is None:
             check_books(self._state)
-            check_equal_books(self._state, truth, self._plans[0].instruments)
+            check_equal_books(self._state, truth, self._instruments)
 
     def _check_end(self, process: Process, end: End, *, excused: bool) -> None:
         asked = self._life[process.number]
@@ -327,11 +328,15 @@ class World:
         return ControlFiles(self._state.parent)
 
     def _truth(self) -> VenueTruth:
-        return PaperTruth(self._state.parent, self._plans[0].instruments)
+        return PaperTruth(self._state.parent, self._instruments)
 
     def _check_alive(self) -> None:
         now_us = EPOCH_US + round(self._loop.now_s * 1e6)
         check_alive(self._state, now_us, _BEHIND_MAX_US)
+
+    def _draw_plan(self) -> Plan:
+        policy = "keep" if self._compared else None
+        return self._plan(draw_files(self._chance.seed, edition=self._edition, policy=policy))
 
     def _plan(self, files: Mapping[str, str]) -> Plan:
         return replace(_cached_plan(tuple(sorted(files.items()))), state_path=self._state)
