@@ -33,7 +33,6 @@ from botd.sessions import EXAMINED_RECORDS, READ_ROWS, Session, SessionOpener, r
 from botd.store.fsck import Report, examine
 from botd.store.journal import SqliteJournal
 
-SNAPSHOT_EVERY_US = 60_000_000
 NEEDED_TASKS = frozenset({"reconcile", "gateway"})  # restartable, yet nothing new is traded without them
 
 log = logging.getLogger(__name__)
@@ -212,7 +211,7 @@ class Daemon:
             writer,
             self._clock,
             session_id=session.id,
-            snapshot_every_us=SNAPSHOT_EVERY_US,
+            snapshot_every_us=self._machine.snapshot_every_us,
             on_records=self._heard,
             on_block=lambda ts_us: self._screen.observe(session.loop.bot, ts_us),
             gateway=session.gateway,

@@ -122,3 +122,4 @@ class Machine:
     read_plan: Callable[[Mapping[str, str]], Plan] = read_plan
     examine: Callable[..., Report] = examine  # the books, at a start
     new_token: Callable[[], str] = new_token
+    snapshot_every_us: int = 60_000_000

@@ -160,8 +160,11 @@ def check_equal_books(state: Path, truth: VenueTruth, instruments: Iterable[Inst
             raise CheckFailed("books.cash", f"{currency}: booked {own}, the venue has {at_venue}")
 
 
-def check_alive(state: Path, now_us: int, behind_max_us: int) -> None:
-    """Check that a healthy daemon in a healthy world has caught up and is held by nothing."""
+def check_alive(state: Path, now_us: int, behind_max_us: int, *, excused_us: int = 0) -> None:
+    """Check that a healthy daemon in a healthy world has caught up and is held by nothing.
+
+    What has stood for less than `excused_us` nobody has looked at yet.
+    """
     session = newest_session(state)
     with StateReader(state) as reader:
         cursor = reader.cursor(session.id)
@@ -171,8 +174,9 @@ def check_alive(state: Path, now_us: int, behind_max_us: int) -> None:
         raise CheckFailed(
             "alive.behind", f"session {session.id} is {session.status} and {behind_us} us behind"
         )
-    if restraints:
-        raise CheckFailed("alive.held", f"still held by {restraints[0].cause}")
+    for one in restraints:
+        if one.since_us <= now_us - excused_us:
+            raise CheckFailed("alive.held", f"still held by {one.cause}: {one.reason}")
 
 
 def count_rows(state: Path) -> dict[str, int]:

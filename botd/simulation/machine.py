@@ -37,7 +37,11 @@ LOOK_S: Final = 30.0  # how often the control files are looked at
 
 
 def make_machine(
-    process: Process, chance: Chance, *, read_plan: Callable[[Mapping[str, str]], Plan]
+    process: Process,
+    chance: Chance,
+    *,
+    read_plan: Callable[[Mapping[str, str]], Plan],
+    snapshot_every_s: float,
 ) -> Machine:
     """Return the machine of a process on a host that has a disk."""
     disk = process.host.disk
@@ -61,6 +65,7 @@ def make_machine(
         schedule=lambda jobs, alert: Timetable(jobs, alert, process.clock),
         read_plan=read_plan,
         examine=examine_now_and_then,
+        snapshot_every_us=round(snapshot_every_s * 1e6),
         new_token=lambda: f"{tokens.below(1 << 24):06x}",
     )
 

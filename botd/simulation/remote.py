@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from botd.config.plan import Plan
 from botd.core.events import Side
 from botd.core.money import ZERO
 from botd.core.orders import TERMINAL
 from botd.core.outcomes import OrderStatus
-from botd.daemon import Daemon
 from botd.errors import UnresolvedOrders
 from botd.simulation.chance import Chance
 from botd.simulation.checks import CheckFailed, VenueTruth, check_equal_books, newest_session
@@ -25,12 +24,10 @@ from botd.simulation.exchange.exchange import Exchange
 from botd.simulation.exchange.sites import SITES as VENUE_SITES
 from botd.simulation.host import Process
 from botd.simulation.loop import VirtualLoop
-from botd.simulation.machine import QuietScreen, make_machine
-from botd.simulation.market import MarketFeed
 from botd.simulation.world import SETTLE_S, SITES, Tally, World
 
 REMOTE_SITES: Final = (*SITES, *VENUE_SITES)
-RESUMES_S: Final = (30.0, 60.0)  # after everything healed, when a person looks and resumes
+LOOK_S: Final = 30  # how often a person looks and resumes, once everything has healed
 
 
 class ExchangeTruth:
@@ -67,35 +64,24 @@ class ExchangeTruth:
 class RemoteWorld(World):
     """A day at the exchange."""
 
+    _look_s = 2 * LOOK_S
+
     def __init__(
         self, loop: VirtualLoop, chance: Chance, folder: Path, *, chaos_s: float, tally: Tally
     ) -> None:
         super().__init__(loop, chance, folder, chaos_s=chaos_s, tally=tally)
         self._compared = False  # what a venue answers, and when, no second run repeats
-        plan = self._plans[0]
+        plan = self._draw_plan()
+        self._books_plan = plan
         self.exchange = Exchange(
             loop, chance, self._market, instruments=plan.instruments, cash=plan.settings.equity
         )
 
-    def _program(self, plan: Plan) -> Any:
-        def main(process: Process) -> Any:
-            machine = make_machine(process, self._chance, read_plan=self._plan)
-            feed = MarketFeed(self._market, self._loop, pause_s=self._pause_s)
-            daemon = Daemon(
-                plan,
-                data=None,
-                speed=None,
-                screen=QuietScreen(self._hear),
-                machine=machine,
-                feed=feed,
-                venue=self.exchange.connect(process),
-            )
-            return self._start(daemon)
-
-        return main
+    def _connect(self, process: Process) -> RemoteVenue:
+        return self.exchange.connect(process)
 
     def _truth(self) -> VenueTruth:
-        return ExchangeTruth(self.exchange, self._plans[0])
+        return ExchangeTruth(self.exchange, self._books_plan)
 
     def _hear(self, line: str) -> None:
         """Take an overdue answer for what it is while the venue does not answer."""
@@ -119,15 +105,15 @@ class RemoteWorld(World):
 
     async def _rest(self) -> None:
         """A person looks at what was halted, now that everything is well."""
-        for pause_s in RESUMES_S:
-            await asyncio.sleep(pause_s)
+        while True:
+            await asyncio.sleep(LOOK_S)
             self._resume()
 
     def _check_settled(self, state: Path) -> None:
         """Check that nothing is open that can be known, and that the books are the venue's."""
         check_resolved(state)
         check_fills(state, self.exchange)
-        check_equal_books(state, self._truth(), self._plans[0].instruments)
+        check_equal_books(state, self._truth(), self._instruments)
 
 
 def check_resolved(state: Path) -> None:

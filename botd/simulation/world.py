@@ -20,6 +20,7 @@ from botd.core.restraint import Cause
 from botd.daemon import Daemon
 from botd.errors import BotdError, InputInvalid, SecondDaemon
 from botd.machine import read_plan
+from botd.ports import RemoteVenue
 from botd.runtime.control import ControlFiles
 from botd.runtime.shutdown import StopRequest
 from botd.runtime.starts import STARTS_MAX, WINDOW_US
@@ -71,8 +72,9 @@ STARTS_PER_WINDOW: Final = STARTS_MAX - 1  # more than these are a crash loop
 
 STATE: Final = "state/botd.sqlite3"
 _NEVER_SAID: Final = ("reconcile", "fsck")  # by a daemon whose venue tells the truth
-_BEHIND_MAX_US: Final = 60_000_000
-_PAUSES_S: Final = (4.0, 12.0, 30.0)  # between two deliveries of rows
+_BEHIND_MAX_US: Final = 90_000_000
+_PAUSES_S: Final = (8.0, 20.0, 45.0)  # between two deliveries of rows
+_SNAPSHOTS_S: Final = (60.0, 240.0, 900.0)  # from one to the next; what came since is met again by a start
 _SKEWS_S: Final = (0.004, 0.3, 5.0, 90.0, 3_700.0)
 
 
@@ -106,13 +108,12 @@ class World:
         # Equal to a run without a crash can only be who never was halted, edited, or made to act by a stop.
         self._compared = bool(draws.below(2))
         self._pause_s = draws.one_of(_PAUSES_S)
-        policy = "keep" if self._compared else None
-        lot = chance.seed
+        self._snapshot_every_s = draws.one_of(_SNAPSHOTS_S)
         self._disk = Disk(folder / "host", chance)
         self._host = Host(loop, "bot", disk=self._disk)
-        self._plans = [self._plan(draw_files(lot, edition=n, policy=policy)) for n in range(2)]
         self._edition = 0
-        self._market = Market(self._plans[0].instruments, seed=chance.seed)
+        self._instruments = self._draw_plan().instruments
+        self._market = Market(self._instruments, seed=chance.seed)
         self._life: Counter[int] = Counter()  # signals that a process was sent, by its number
         self._faults_before = 0  # that had happened when the running process began
         self._starts_us: list[int] = []
@@ -123,6 +124,8 @@ class World:
         state.write_bytes(_empty_state())
 
     # ---- the day --------------------------------------------------------------------------------
+
+    _look_s = 0  # how long a halt may have stood when everything is well: somebody looks now and then
 
     async def run(self) -> None:
         """Live through all of it. Raises CheckFailed."""
@@ -142,7 +145,7 @@ class World:
         self._check_settled(self._state)
         if self._compared and not was_restrained(self._state):
             feed = MarketFeed(self._market, self._loop, pause_s=0)
-            self._tally.decisions_compared = check_parity(self._state, self._plans[0], feed)
+            self._tally.decisions_compared = check_parity(self._state, self._draw_plan(), feed)
         await self._start_without_news()
 
     async def _live_until(self, until_s: float) -> None:
@@ -188,8 +191,12 @@ class World:
         await self._wait(process, 20.0)
         await self._stop_in_order(process)
         check_idempotent(before, count_rows(self._state))
-        check_equal_books(self._state, self._truth(), self._plans[0].instruments)
+        check_equal_books(self._state, self._truth(), self._instruments)
         self._loop.note(str(before))
+
+    def _connect(self, process: Process) -> RemoteVenue | None:
+        """Return the venue behind a network, if that is where it trades."""
+        return None
 
     async def _rest(self) -> None:
         """Do what people do while everything is well."""
@@ -199,7 +206,7 @@ class World:
 
     def _check_stopped(self, state: Path, truth: VenueTruth) -> None:
         """Check what has to be true after any stop in order."""
-        check_equal_books(state, truth, self._plans[0].instruments)
+        check_equal_books(state, truth, self._instruments)
 
     def _allowed_exit(self, process: Process) -> set[int]:
         """Return the codes that a stop may end with beside 0."""
@@ -265,8 +272,7 @@ class World:
             self._edition = 1 - self._edition
         self._look_at_starts()
         self._faults_before = len(self._chance.fired)
-        plan = self._plans[self._edition]
-        process = self._host.boot(self._program(plan), skew_us=skew_us, death=death)
+        process = self._host.boot(self._program(self._draw_plan()), skew_us=skew_us, death=death)
         self._note(f"{process.label} starts, files {self._edition}, clock {skew_us / 1e6:+.6f} s, {death}")
         self._tally.starts += 1
         return process
@@ -282,11 +288,15 @@ class World:
 
     def _program(self, plan: Plan) -> Any:
         def main(process: Process) -> Coroutine[Any, Any, int]:
-            machine = make_machine(process, self._chance, read_plan=self._plan)
+            machine = make_machine(
+                process, self._chance, read_plan=self._plan, snapshot_every_s=self._snapshot_every_s
+            )
             feed = MarketFeed(self._market, self._loop, pause_s=self._pause_s)
             screen = QuietScreen(self._hear)
-            # A venue behind a network is given to the daemon here, beside its feed.
-            daemon = Daemon(plan, data=None, speed=None, screen=screen, machine=machine, feed=feed)
+            venue = self._connect(process)
+            daemon = Daemon(
+                plan, data=None, speed=None, screen=screen, machine=machine, feed=feed, venue=venue
+            )
             return self._start(daemon)
 
         return main
@@ -344,11 +354,15 @@ class World:
         return ControlFiles(self._state.parent)
 
     def _truth(self) -> VenueTruth:
-        return PaperTruth(self._state.parent, self._plans[0].instruments)
+        return PaperTruth(self._state.parent, self._instruments)
 
     def _check_alive(self) -> None:
         now_us = EPOCH_US + round(self._loop.now_s * 1e6)
-        check_alive(self._state, now_us, _BEHIND_MAX_US)
+        check_alive(self._state, now_us, _BEHIND_MAX_US, excused_us=self._look_s * 1_000_000)
+
+    def _draw_plan(self) -> Plan:
+        policy = "keep" if self._compared else None
+        return self._plan(draw_files(self._chance.seed, edition=self._edition, policy=policy))
 
     def _plan(self, files: Mapping[str, str]) -> Plan:
         return replace(_cached_plan(tuple(sorted(files.items()))), state_path=self._state)
