@@ -13,22 +13,27 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
+
+from botd.core.decisions import digest
 from botd.failpoints import VARIABLE
 from botd.runtime.starts import STARTS_NAME
 from botd.store.fsck import examine
 from tests.cli.bots import ROOT, environment
 from tests.crash.market import DATA
+from tests.parity.runs import state_lines
 
 TICK = Decimal("0.00000001")  # of NXS/BTC, whose lot is 1
 START_BTC = Decimal(1)
 FROZEN_S = 60.0
 FULL = os.environ.get("BOTD_CRASH") == "full"
+only_full = pytest.mark.skipif(not FULL, reason="long; make crash runs it")
 
 
 class Daemon:
@@ -45,8 +50,9 @@ class Daemon:
         return self.code is None and not self._nursery.ready(0)
 
     def signal(self, number: signal.Signals) -> None:
-        if self.alive():
-            os.kill(self.pid, number)
+        with suppress(ProcessLookupError):  # it may end, and be waited for, just now
+            if self.alive():
+                os.kill(self.pid, number)
 
     def kill(self) -> int:
         """Send SIGKILL and return how the process ended; it may have ended before."""
@@ -82,16 +88,28 @@ class Nursery:
         self._daemon: Daemon | None = None
 
     def start(
-        self, bot: Path, *, speed: str = "max", failpoint: str = "", snapshot_us: int = 0, data: str = DATA
+        self,
+        bot: Path,
+        *,
+        speed: str = "max",
+        failpoint: str = "",
+        snapshot_us: int = 0,
+        file_max: int = 0,
+        zone: str = "",
     ) -> Daemon:
-        """Start a daemon; one that was killed before is no crash loop."""
+        """Start a daemon; one that was killed before is no crash loop.
+
+        `file_max` is the size in bytes beyond which no file can grow, `zone` the machine's time zone.
+        """
+        self._end()
         (bot / "state" / STARTS_NAME).unlink(missing_ok=True)
         out, err = Path(self._place.name, "out"), Path(self._place.name, "err")
         order = {
             "folder": str(bot),
-            "arguments": ["run", "--data", data, "--speed", speed],
-            "environment": {VARIABLE: failpoint} if failpoint else {},
+            "arguments": ["run", "--data", DATA, "--speed", speed],
+            "environment": {name: text for name, text in ((VARIABLE, failpoint), ("TZ", zone)) if text},
             "snapshot_us": snapshot_us,
+            "file_max": file_max,
             "user": None,
             "out": str(out),
             "err": str(err),
@@ -101,6 +119,11 @@ class Nursery:
         assert self.ready(FROZEN_S), "no daemon was born"
         self._daemon = Daemon(self, self.read(), out, err)
         return self._daemon
+
+    def _end(self) -> None:
+        """Kill what a failed test has left."""
+        if self._daemon is not None and self._daemon.code is None:
+            self._daemon.kill()
 
     def ready(self, seconds: float) -> bool:
         """Return whether there is a line to read, or comes within some seconds."""
@@ -121,11 +144,23 @@ class Nursery:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._daemon is not None and self._daemon.code is None:
-            self._daemon.signal(signal.SIGCONT)
-            self._daemon.kill()
+        self._end()
         self._process.communicate()
         self._place.cleanup()
+
+
+def finish(nursery: Nursery, bot: Path) -> str:
+    """Run to the end of the data; return the sha256 of what was decided."""
+    daemon = nursery.start(bot)
+    assert daemon.wait(600) == 0, daemon.text
+    return decided(bot)
+
+
+def decided(bot: Path) -> str:
+    """Return the sha256 of the decisions of a bot that had one session, whose files must be sound."""
+    check_files(bot)
+    assert len(rows(state(bot), "SELECT id FROM sessions")) == 1
+    return digest(state_lines(bot))
 
 
 # ---- what is on disk ----------------------------------------------------------------------------
@@ -160,8 +195,14 @@ def wait_until(met: Callable[[], bool], daemon: Daemon, *, seconds: float = FROZ
 
 def check_files(bot: Path) -> None:
     """Hold the books to their invariants and to the venue's own file, however the daemon has died."""
+    check_books(bot)
+    for (session,) in rows(state(bot), "SELECT session_id FROM journal_cursor"):
+        check_venue(bot, session)
+
+
+def check_books(bot: Path) -> None:
+    """Hold the books to their invariants alone: what a lying disk has lost of them, the venue still has."""
     assert examine(state(bot)).findings == ()
-    sessions = [one for (one,) in rows(state(bot), "SELECT session_id FROM journal_cursor")]
     ids = Counter(one for (one,) in rows(state(bot), "SELECT client_order_id FROM orders"))
     assert not [one for one, count in ids.items() if count > 1]
     for table, last in (("intents", "leg"), ("orders", "leg"), ("signals", "row_number")):
@@ -169,8 +210,6 @@ def check_files(bot: Path) -> None:
         assert rows(state(bot), f"SELECT {key} FROM {table} GROUP BY {key} HAVING count(*) > 1") == []
     twice = "SELECT intent_seq FROM orders WHERE intent_seq IS NOT NULL GROUP BY session_id, intent_seq"
     assert rows(state(bot), f"{twice} HAVING count(*) > 1") == []
-    for session in sessions:
-        check_venue(bot, session)
 
 
 def check_venue(bot: Path, session: str) -> None:
