@@ -7,7 +7,7 @@ FIRST  ?= 0
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test lint format parity sim bench lock clean
+.PHONY: help setup setup-dev run test lint format parity sim crash faults bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,12 @@ parity: setup-dev ## whole recorded files through backtest and daemon, decision 
 
 sim: setup ## the daemon in SEEDS simulated hours of crashes and faults, from seed FIRST on (long)
 	@$(BIN)/botd sim --seeds $(SEEDS) --first $(FIRST) --jobs $(JOBS) $(ARGS)
+
+crash: setup-dev ## kill -9 of the real daemon, 200 times under load and 10 at each failpoint, and broken disks (minutes)
+	@BOTD_CRASH=full $(BIN)/python -m pytest -s -v tests/crash $(ARGS)
+
+faults: setup-dev ## which faults of tests/faults.toml have a test; ARGS=--strict fails where a due one has none
+	@$(BIN)/python scripts/faults.py $(ARGS)
 
 bench: setup ## our engine beside its peers, in turns; writes bench/results/
 	@$(BIN)/python bench/run.py $(ARGS)

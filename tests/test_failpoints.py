@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from botd.cli.main import main
 from botd.errors import InputInvalid
 from botd.failpoints import MEANING, VARIABLE, Point, arm, failpoint, watcher
 from botd.store.journal import open_state
@@ -110,6 +111,16 @@ def test_run_refuses_an_unknown_point_before_it_does_anything(tmp_path: Path) ->
     )
     assert done.returncode == 2
     assert "there is no point 'tx.mod'; did you mean tx.mid?" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_run_lists_the_points_where_there_is_no_bot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "--list-failpoints"]) == 0
+    listed = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert listed == {str(point): meaning for point, meaning in MEANING.items()}
     assert list(tmp_path.iterdir()) == []
 
 

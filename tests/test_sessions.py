@@ -9,7 +9,8 @@ from contextlib import closing
 import pytest
 
 from botd.config.loader import load_plan
-from botd.errors import OtherAccount, StateCorrupt
+from botd.errors import InputInvalid, OtherAccount, StateCorrupt
+from botd.feeds.synthetic import SyntheticFeed
 from botd.ports import Batch
 from botd.runtime.snapshot import encode
 from botd.store.fsck import examine
@@ -17,6 +18,7 @@ from botd.store.journal import open_state
 from botd.store.queries import StateReader
 from tests.session_scene import (
     HOLDER,
+    MINUTE_US,
     NOW_US,
     Bench,
     held,
@@ -155,4 +157,32 @@ def test_lost_snapshots_and_a_lost_venue_file_are_said(bench: Bench) -> None:
     (state / "kept").rename(state / "venue.sqlite3")
     shutil.rmtree(state / "snapshots")
     with pytest.raises(StateCorrupt, match="no usable snapshot"):
+        bench.open()
+
+
+def test_P5_start_at_a_clock_behind_the_books_trades_nothing_until_it_is_right(  # noqa: N802
+    bench: Bench,
+) -> None:
+    session, journal = bench.open()
+    bench.trade(session, journal, 5)
+    right_us, orders, before = bench.clock.at_us, live_orders(session), held(session)
+    bench.clock.at_us -= 60 * MINUTE_US
+    again, journal = bench.open()
+    assert again.id == session.id
+    assert isinstance(again.feed, SyntheticFeed)
+    reached = again.loop.feed_position
+    rows = list(again.feed.read(reached, until_us=bench.clock.at_us))
+    assert sum(chunk.rows.shape[1] for chunk in rows) == 0
+    bench.die(again, journal)
+
+    bench.clock.at_us = right_us
+    later, journal = bench.open()
+    recover(bench, later)
+    assert (later.id, held(later), live_orders(later)) == (session.id, before, orders)
+    bench.die(later, journal)
+
+
+def test_P5_first_start_at_a_clock_in_1970_is_refused(bench: Bench) -> None:  # noqa: N802 - the fault's id
+    bench.clock.at_us = 60 * MINUTE_US
+    with pytest.raises(InputInvalid, match="the synthetic market begins on 2020-01-01"):
         bench.open()

@@ -19,10 +19,20 @@ DataOption = Annotated[
 SpeedOption = Annotated[
     str | None, typer.Option("--speed", help="Of --data: times real time, or max (default).")
 ]
+PointsOption = Annotated[
+    bool, typer.Option("--list-failpoints", help="Print where BOTD_FAILPOINT can end the process, and leave.")
+]
 
 
-def run(config: ConfigOption = Path(), data: DataOption = None, speed: SpeedOption = None) -> int:
+def run(
+    config: ConfigOption = Path(),
+    data: DataOption = None,
+    speed: SpeedOption = None,
+    list_failpoints: PointsOption = False,
+) -> int:
     """Run the daemon until Ctrl-C, SIGTERM or the end of the data."""
+    if list_failpoints:
+        return _list_failpoints()
     # What the watchdog will hear must not end what is still loading: numpy alone takes a while.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGHUP})
 
@@ -59,6 +69,15 @@ def run(config: ConfigOption = Path(), data: DataOption = None, speed: SpeedOpti
         logging.shutdown()
         os._exit(code)
     return code
+
+
+def _list_failpoints() -> int:
+    from botd.cli.output import write
+    from botd.failpoints import MEANING
+
+    width = max(map(len, MEANING))
+    write("".join(f"{point:<{width}}  {meaning}\n" for point, meaning in MEANING.items()))
+    return 0
 
 
 def _speed(text: str | None) -> float | None:

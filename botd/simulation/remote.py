@@ -17,6 +17,8 @@ from botd.core.money import ZERO
 from botd.core.orders import TERMINAL
 from botd.core.outcomes import OrderStatus
 from botd.errors import UnresolvedOrders
+from botd.runtime.courier import VALID_US
+from botd.ports import RemoteVenue
 from botd.simulation.chance import Chance
 from botd.simulation.checks import CheckFailed, VenueTruth, check_equal_books, newest_session
 from botd.simulation.clock import EPOCH_US
@@ -27,6 +29,8 @@ from botd.simulation.loop import VirtualLoop
 from botd.simulation.world import SETTLE_S, SITES, Tally, World
 
 REMOTE_SITES: Final = (*SITES, *VENUE_SITES)
+CLOCK_TOLERANCE_US: Final = 1_500_000  # a clock that is set between two measurements is off for a while
+EXPOSURE_MAX: Final = Decimal("0.25")  # of the equity: the bots' limit for one symbol, and what prices move
 LOOK_S: Final = 30  # how often a person looks and resumes, once everything has healed
 
 
@@ -109,11 +113,36 @@ class RemoteWorld(World):
             await asyncio.sleep(LOOK_S)
             self._resume()
 
+    def _judge(self, process: Process) -> None:
+        super()._judge(process)
+        check_manners(self._state, self.exchange)
+
     def _check_settled(self, state: Path) -> None:
         """Check that nothing is open that can be known, and that the books are the venue's."""
         check_resolved(state)
         check_fills(state, self.exchange)
         check_equal_books(state, self._truth(), self._instruments)
+
+
+def check_manners(state: Path, exchange: Exchange) -> None:
+    """Check what the venue may never see: calls in a ban, new risk too late or under a halt, too much of it."""
+    truth = exchange.truth
+    if truth.defied_bans():
+        raise CheckFailed("F2.banned_call", f"{truth.defied_bans()} calls although the venue had banned us")
+    with closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True)) as connection:
+        decided: dict[str, int] = dict(
+            connection.execute("SELECT client_order_id, max(ts_us) FROM orders GROUP BY client_order_id")
+        )
+    for one in truth.entries():
+        name, sent_us = one.order.client_order_id, one.sent_us
+        late_us = sent_us - decided.get(str(name), sent_us)
+        if late_us > VALID_US + CLOCK_TOLERANCE_US:
+            raise CheckFailed("S16.valid", f"{name} was sent {late_us} us after its row")
+    for instrument, peak in truth.own_peaks.items():
+        worst = exchange.matching.instruments[instrument].money(peak * exchange.matching.top(instrument)[1])
+        ceiling = EXPOSURE_MAX * exchange.account.start[exchange.matching.instruments[instrument].quote]
+        if worst > ceiling:
+            raise CheckFailed("S4.exposure", f"{peak} lots of {instrument} were held, {worst} over {ceiling}")
 
 
 def check_resolved(state: Path) -> None:

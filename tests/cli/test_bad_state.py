@@ -89,7 +89,7 @@ def nobody(folder: Path) -> int | None:
     return NOBODY
 
 
-def test_read_only_state_folder_is_one_line_and_loses_nothing(again: Path) -> None:
+def test_H5_read_only_state_folder_is_one_line_and_loses_nothing(again: Path) -> None:  # noqa: N802
     user = nobody(again)
     (again / "state").chmod(0o555)
     before = digests(again / "state")
@@ -124,7 +124,7 @@ def test_somebody_elses_database_exits_6_and_stays(again: Path) -> None:
     assert state.read_bytes() == before
 
 
-def test_state_of_a_newer_botd_exits_7_and_stays(again: Path) -> None:
+def test_H10_state_of_a_newer_botd_exits_7_and_stays(again: Path) -> None:  # noqa: N802
     state = again / "state/botd.sqlite3"
     with sqlite3.connect(state) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -146,7 +146,7 @@ def test_damaged_page_exits_6_and_stays(again: Path) -> None:
     assert state.read_bytes() == bytes(content)
 
 
-def test_second_daemon_exits_3_and_the_first_goes_on(again: Path) -> None:
+def test_B13_second_daemon_exits_3_and_the_first_goes_on(again: Path) -> None:  # noqa: N802
     with Running(again, "run", "--data", "data/nxs.parquet", "--speed", "1") as first:
         first.wait_for(" goes on at ")
         refused(run(again), 3, f"(process {first.process.pid} since ", "stop it first")

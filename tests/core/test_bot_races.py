@@ -51,7 +51,7 @@ def test_fill_before_the_acceptance_is_booked_and_its_stop_sent() -> None:
     assert (scene.phase(), scene.held()) == (IN_POSITION, 10)
 
 
-def test_cancel_that_overtook_its_order_is_asked_again_once_the_venue_has_it() -> None:
+def test_D9_cancel_that_overtook_its_order_is_asked_again_once_the_venue_has_it() -> None:  # noqa: N802
     scene = Scene(strategy(ze1=OUT, protect="stop_loss: 10%"))
     stop = bought(scene)
     assert stop is not None

@@ -84,7 +84,7 @@ def test_stop_is_resized_only_once_it_is_known_to_rest() -> None:
     assert only(scene.fill(entry, 1, 96), AmendOrder).qty == 10
 
 
-def test_stop_shrinks_with_the_position_and_goes_when_it_is_flat() -> None:
+def test_D5_stop_shrinks_with_the_position_and_goes_when_it_is_flat() -> None:  # noqa: N802
     scene = Scene(strategy(ze1=f"{HALF}, {OUT}", protect="stop_loss: 10%"))
     stop = bought(scene)
     assert stop is not None

@@ -115,7 +115,7 @@ def test_held_strategy_cannot_vanish() -> None:
         carry(old, bot(TEXT.replace("strategy: holder", "strategy: other")), 99)
 
 
-def test_held_instrument_keeps_its_steps() -> None:
+def test_F6_held_instrument_keeps_its_steps() -> None:  # noqa: N802
     old = bot()
     holding(old)
     with pytest.raises(InputInvalid, match="tick and lot can change once it is flat"):

@@ -233,6 +233,27 @@ def test_state_that_holds_an_undescribed_instrument_is_refused() -> None:
         Portfolio.from_state(account.state(), [SPOT])
 
 
+@given(
+    st.lists(st.integers(1, 10_000), min_size=1, max_size=20), st.lists(st.integers(1, 10_000), max_size=20)
+)
+def test_C12_what_is_bought_and_sold_leaves_exactly_nothing(  # noqa: N802 - the fault's id
+    bought: list[int], cuts: list[int]
+) -> None:
+    """Tenths added and taken away are no tenths of a float: 0.1 + 0.2 - 0.3 is not 0 there."""
+    account = books("1000000000")
+    for lots in bought:
+        buy(account, lots, 1000)
+    left = sum(bought)
+    for lots in [*cuts, left]:
+        sold = min(lots, left)
+        if sold:
+            effect = sell(account, sold, 1001, reducing=True)
+            left -= sold
+            assert effect.position.qty == left
+    assert account.positions() == []
+    assert account.balance("USDT") == D("1000000000") + PERP.money(sum(bought))
+
+
 FILLS = st.lists(
     st.tuples(
         st.sampled_from(["a", "b"]),

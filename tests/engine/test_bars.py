@@ -176,7 +176,7 @@ def test_bar_words_on_trades_equal_talib_on_the_same_bars() -> None:
         np.testing.assert_allclose(got[inside], oracle[at[inside]], rtol=1e-9, equal_nan=True)
 
 
-def test_rsi_of_bars_that_never_move_is_undefined() -> None:
+def test_A14_rsi_of_bars_that_never_move_is_undefined() -> None:  # noqa: N802
     bars = random_bars(45, 40)
     bars[[OPEN, HIGH, LOW, P]] = 500
     (rsi, score) = values(["rsi(close(1m), 14)", "zscore(close(1m), 5)"], bars)

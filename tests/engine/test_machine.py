@@ -37,7 +37,7 @@ def test_s1_true_from_the_first_row_is_a_signal() -> None:
     assert judged(Play(strategy(), {"S1": "111", "Z1": "..."})) == [(0, "S1")]
 
 
-def test_undefined_s1_is_no_signal() -> None:
+def test_A14_undefined_s1_is_no_signal() -> None:  # noqa: N802
     assert judged(Play(strategy(), {"S1": "???", "Z1": "111"})) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -33,6 +34,27 @@ def test_timers_stand_at_whole_seconds_then_at_whole_minutes() -> None:
 def test_market_row_at_a_whole_second_takes_the_timer_s_place() -> None:
     out = TimerSource().extend(market(10 * S, 12 * S), 12 * S)
     assert out[T].tolist() == [10 * S, 11 * S, 12 * S]
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2016-12-31 23:59:59",  # before a leap second, which UTC in microseconds since 1970 does not have
+        "2024-02-29 23:59:30",
+        "2025-03-30 00:59:30",  # clocks go forward in Europe
+        "2038-01-19 03:14:07",  # the last second of 32 bits
+        "2100-02-28 23:59:30",
+    ],
+)
+def test_P4_minutes_are_60_seconds_at_every_edge_of_the_calendar(moment: str) -> None:  # noqa: N802
+    began = int(datetime.fromisoformat(f"{moment}+00:00").timestamp()) * S
+    out = TimerSource().extend(market(began, began + 600 * S), began + 600 * S)
+    minutes = out[T][out[T] > began + 60 * S][:-1]
+    assert set(np.diff(minutes).tolist()) == {60 * S}
+    assert [datetime.fromtimestamp(t // S, UTC).second for t in minutes.tolist()] == [0] * len(minutes)
+    assert len(minutes) == 9 - (int(moment[-2:]) == 0)
+    bars = TimerSource(60 * S).extend(market(began // (60 * S) * 60 * S, began + 600 * S), began + 600 * S)
+    assert set(np.diff(bars[T][:-1]).tolist()) == {60 * S}
 
 
 def test_bar_input_has_timers_only_at_missing_closes() -> None:

@@ -247,7 +247,7 @@ def test_zscore_equals_slow_sampling(inner: str, floor: float) -> None:
     np.testing.assert_allclose(score, oracle, rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
-def test_zscore_of_a_constant_price_is_undefined_and_of_a_constant_count_is_not() -> None:
+def test_A14_zscore_of_a_constant_price_is_undefined_and_of_a_constant_count_is_not() -> None:  # noqa: N802
     rows = steps([100] * 200)
     rows[KIND] = int(RowKind.TIMER)
     price, count = values(["zscore(price, 60s, every 5s)", "zscore(count(5s), 60s, every 5s)"], rows)

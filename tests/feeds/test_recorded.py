@@ -121,7 +121,7 @@ def test_bad_rows_are_dropped_and_counted(write_trades: Callable[..., Path]) -> 
     assert feed.describe()[1] == "a.parquet: 5 rows left out: no positive price or amount"
 
 
-def test_file_out_of_order_is_sorted_stably(write_trades: Callable[..., Path]) -> None:
+def test_A5_file_out_of_order_is_sorted_stably(write_trades: Callable[..., Path]) -> None:  # noqa: N802
     feed = RecordedFeed(write_trades("a.parquet", [TRADES[3], TRADES[1], TRADES[2], TRADES[0]]))
     clean = RecordedFeed(write_trades("b.parquet", TRADES))
     assert np.array_equal(whole(feed), whole(clean))
@@ -183,7 +183,7 @@ def test_bars_stamped_at_close_and_volume_in_base(write_table: Callable[..., Pat
         ({"ts_ms": [1_640_991_660_000] * 3}, "length: 1m", "two bars close at 2021-12-31 23:02:00 UTC"),
     ],
 )
-def test_bars_that_cannot_be(
+def test_A5_bars_that_cannot_be(  # noqa: N802
     write_table: Callable[..., Path], change: dict[str, Any], entry: str, message: str
 ) -> None:
     path = write_table("b.parquet", {**BARS, **change}, f"{{instrument: A/USDT, rows: bars, {entry}}}")

@@ -67,7 +67,7 @@ def test_lock_makes_a_missing_folder(tmp_path: Path) -> None:
         assert (tmp_path / "a" / "b" / LOCK_NAME).exists()
 
 
-def test_lock_held_by_another_process_names_it(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_B13_lock_held_by_another_process_names_it(holder: subprocess.Popen[str], tmp_path: Path) -> None:  # noqa: N802
     with pytest.raises(SecondDaemon) as caught:
         StateLock(tmp_path).acquire()
     message = str(caught.value)

@@ -45,7 +45,7 @@ def at(text: str) -> datetime:
         ("30 1 29 2 *", "2025-11-21 14:03:22", "2028-02-29 01:30:00"),
     ],
 )
-def test_jobs_come_due_at_utc_calendar_times(
+def test_P3_jobs_come_due_at_utc_calendar_times(  # noqa: N802
     monkeypatch: pytest.MonkeyPatch, cron: str, after: str, due: str
 ) -> None:
     monkeypatch.setenv("TZ", "America/New_York")

@@ -197,7 +197,7 @@ def test_thread_that_calls_the_loop_is_refused_and_the_run_fails() -> None:
         run_virtual(main, seed=1)
 
 
-def test_deadlock_names_every_waiting_task_and_where() -> None:
+def test_K5_deadlock_names_every_waiting_task_and_where() -> None:  # noqa: N802
     async def wait_for_ever() -> None:
         await asyncio.Event().wait()
 
@@ -212,7 +212,7 @@ def test_deadlock_names_every_waiting_task_and_where() -> None:
     text = str(caught.value)
     assert text.startswith("deadlock at 2.000000 s")
     assert "left hand#1 waits at test_loop.py:" in text
-    assert "in test_deadlock_names_every_waiting_task_and_where.<locals>.wait_for_ever" in text
+    assert "in test_K5_deadlock_names_every_waiting_task_and_where.<locals>.wait_for_ever" in text
     assert "right hand#1" in text
 
 

@@ -31,7 +31,9 @@ SMALL = st.decimals(min_value=-(10**12), max_value=10**12, places=18)
 
 
 @given(amounts=st.lists(SMALL, min_size=1, max_size=20))
-def test_sums_are_those_of_decimal_to_the_last_digit(sql: sqlite3.Connection, amounts: list[Decimal]) -> None:
+def test_C12_sums_are_those_of_decimal_to_the_last_digit(  # noqa: N802
+    sql: sqlite3.Connection, amounts: list[Decimal]
+) -> None:
     with localcontext(prec=200):
         expected = sum(amounts, Decimal(0))
     sql.execute("CREATE TEMP TABLE amounts (x TEXT)")

@@ -82,7 +82,7 @@ def test_records_come_back_by_seq_whatever_their_table(path: Path) -> None:
     assert [record.seq for record in decisions(path)] == [1, 2, 3, 4, 5, 7]
 
 
-def test_commit_again_changes_nothing(path: Path) -> None:
+def test_B16_commit_again_changes_nothing(path: Path) -> None:  # noqa: N802
     journal = journal_with(path, *samples.entry())
     before = list(journal._connection.iterdump())
     journal.commit(Batch(session_id="s1", records=samples.entry()))
@@ -101,7 +101,7 @@ def test_commit_again_changes_nothing(path: Path) -> None:
     ],
     ids=lambda record: type(record).__name__,
 )
-def test_decision_met_again_under_another_seq_is_no_op(path: Path, again: Record) -> None:
+def test_B16_decision_met_again_under_another_seq_is_no_op(path: Path, again: Record) -> None:  # noqa: N802
     journal = journal_with(path, *samples.entry())
     journal.commit(Batch(session_id="s1", records=(samples.intent(50), again)))
     journal.close()
@@ -196,7 +196,7 @@ def test_commit_that_fails_leaves_nothing(path: Path) -> None:
     journal.close()
 
 
-def test_full_disk_is_one_line_and_nothing_is_written(path: Path) -> None:
+def test_H1_full_disk_is_one_line_and_nothing_is_written(path: Path) -> None:  # noqa: N802
     journal = journal_with(path, samples.signal(1))
     (pages,) = journal._connection.execute("PRAGMA page_count").fetchone()
     journal._connection.execute(f"PRAGMA max_page_count = {pages}")
@@ -207,6 +207,16 @@ def test_full_disk_is_one_line_and_nothing_is_written(path: Path) -> None:
     journal.commit(Batch(session_id="s1", records=(samples.signal(2, row=2),)))
     journal.close()
     assert [record.seq for record in decisions(path)] == [1, 2]
+
+
+def test_R2_session_of_one_mode_is_none_of_another(path: Path) -> None:  # noqa: N802 - the fault's id
+    journal = open_state(path)
+    paper = samples.started()
+    journal.start_session(paper)
+    assert journal.find_session(mode="paper", feed=paper.feed) == paper
+    assert journal.find_session(mode="live", feed=paper.feed) is None
+    assert journal.newest_session(mode="live", feed_kind=paper.feed.partition(":")[0]) is None
+    journal.close()
 
 
 def test_cursor_never_goes_back(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -141,7 +142,7 @@ def test_upgrade_happens_once(path: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "botd.sqlite3.before-0004").exists()
 
 
-def test_upgrade_copies_what_a_killed_daemon_left_in_the_wal(path: Path, tmp_path: Path) -> None:
+def test_H10_upgrade_copies_what_a_killed_daemon_left_in_the_wal(path: Path, tmp_path: Path) -> None:  # noqa: N802
     journal = open_state(path)
     journal.commit(Batch(session_id="s1", cursor=samples.cursor(5)))
     killed = tmp_path / "killed"
@@ -166,6 +167,25 @@ def test_failed_upgrade_leaves_the_file_as_it_was(path: Path, tmp_path: Path) ->
     open_state(path).close()
 
 
+def test_G10_death_in_an_upgrade_leaves_the_file_as_it_was_and_the_next_start_upgrades(  # noqa: N802
+    path: Path, tmp_path: Path
+) -> None:
+    before = dump(path)
+    dying = lineage_with_next(tmp_path, "import os; os.kill(os.getpid(), 9)")
+    code = (
+        "import sys; from pathlib import Path; from botd.store.schema import LINEAGE, Lineage, open_checked; "
+        "open_checked(Path(sys.argv[1]), "
+        "Lineage(revisions=(*LINEAGE.revisions, '0003'), migrations=Path(sys.argv[2])))"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code, str(path), str(dying.migrations)], cwd=root)
+    assert done.returncode == -signal.SIGKILL
+    assert dump(path) == before
+    open_checked(path, lineage_with_next(tmp_path)).close()
+    with StateReader(tmp_path / "botd.sqlite3.before-0003") as reader:
+        assert reader.cursor("s1") == samples.cursor(4)
+
+
 def test_upgrade_that_breaks_a_reference_is_refused(path: Path, tmp_path: Path) -> None:
     before = dump(path)
     with pytest.raises(InputInvalid, match="broke a reference"):
@@ -173,7 +193,7 @@ def test_upgrade_that_breaks_a_reference_is_refused(path: Path, tmp_path: Path) 
     assert dump(path) == before
 
 
-def test_newer_schema_is_refused_and_untouched(path: Path, tmp_path: Path) -> None:
+def test_H10_newer_schema_is_refused_and_untouched(path: Path, tmp_path: Path) -> None:  # noqa: N802
     open_checked(path, lineage_with_next(tmp_path)).close()
     before = path.read_bytes()
     for opening in (open_state, StateReader):
@@ -297,7 +317,9 @@ def test_reader_in_a_readonly_folder_says_what_it_needs(readonly_folder: Path) -
     assert one_line(refused.value)
 
 
-def test_file_held_by_another_process_is_second_daemon(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_H2_file_held_by_another_process_is_second_daemon(  # noqa: N802
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("botd.store.schema._BUSY_TIMEOUT_S", 0.05)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")

@@ -68,7 +68,7 @@ async def test_close_writes_what_waits(path: Path) -> None:
         await writer.commit(batch(31))
 
 
-async def test_full_queue_makes_callers_wait_and_loses_nothing(path: Path) -> None:
+async def test_K5_full_queue_makes_callers_wait_and_loses_nothing(path: Path) -> None:  # noqa: N802
     opened = journal(path)
     writer = WriterThread(opened, queue_max=2)
     gate = threading.Event()

@@ -95,7 +95,7 @@ def test_venue_goes_on_from_its_file_as_if_nothing_had_been(path: Path) -> None:
     again.close()
 
 
-def test_requests_handed_over_again_after_a_restart_are_ignored(path: Path) -> None:
+def test_G3_requests_handed_over_again_after_a_restart_are_ignored(path: Path) -> None:  # noqa: N802
     begun(opened(path))
     stand = Stand(ROWS, settings=SETTINGS, keep=(again := opened(path)))
     stand.venue.recall(again.load(4), expected=True)
@@ -132,7 +132,7 @@ def test_part_of_the_answers_may_have_been_taken(path: Path) -> None:
     assert told(stand.run()) == REST[2:]
 
 
-def test_answers_keep_waiting_over_a_second_crash(path: Path) -> None:
+def test_G5_answers_keep_waiting_over_a_second_crash(path: Path) -> None:  # noqa: N802
     lost = begun(opened(path)).run(2)
     for _ in range(3):
         again = opened(path)
@@ -172,7 +172,7 @@ def test_missing_book_of_a_known_session_is_refused(path: Path) -> None:
     Stand(ROWS).venue.recall(keep.load(0), expected=False)
 
 
-def test_book_older_than_the_journal_is_refused(path: Path) -> None:
+def test_G14_book_older_than_the_journal_is_refused(path: Path) -> None:  # noqa: N802
     begun(opened(path))
     with pytest.raises(StateCorrupt, match="older than"):
         opened(path).load(5)

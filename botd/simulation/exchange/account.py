@@ -13,9 +13,10 @@ from botd.core.money import ZERO, divide_half_even
 class Account:
     """Signed lots and exact cash; what a fill does to them is average cost, as in botd.core.portfolio."""
 
-    __slots__ = ("cash", "costs", "positions")
+    __slots__ = ("cash", "costs", "positions", "start")
 
     def __init__(self, cash: Mapping[str, Decimal]) -> None:
+        self.start: Mapping[str, Decimal] = dict(cash)
         self.cash = dict(cash)  # start, deposits, realized and fees
         self.positions: dict[InstrumentId, int] = {}  # signed lots of everything traded so far
         self.costs: dict[InstrumentId, int] = {}  # tick-lots: entry cost of what is held
