@@ -17,8 +17,8 @@ from botd.core.money import ZERO
 from botd.core.orders import TERMINAL
 from botd.core.outcomes import OrderStatus
 from botd.errors import UnresolvedOrders
-from botd.runtime.courier import VALID_US
 from botd.ports import RemoteVenue
+from botd.runtime.courier import VALID_US
 from botd.simulation.chance import Chance
 from botd.simulation.checks import CheckFailed, VenueTruth, check_equal_books, newest_session
 from botd.simulation.clock import EPOCH_US
@@ -125,7 +125,7 @@ class RemoteWorld(World):
 
 
 def check_manners(state: Path, exchange: Exchange) -> None:
-    """Check what the venue may never see: calls in a ban, new risk too late or under a halt, too much of it."""
+    """Check what the venue may never see: calls in a ban, new risk that is late or too much."""
     truth = exchange.truth
     if truth.defied_bans():
         raise CheckFailed("F2.banned_call", f"{truth.defied_bans()} calls although the venue had banned us")
