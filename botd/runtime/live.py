@@ -234,7 +234,7 @@ class LiveDriver:
                 while True:
                     self._asked.clear()
                     await self._obey()
-                    if not gateway.unresolved:
+                    if not gateway.unresolved and not gateway.waits:
                         return []
                     await self._asked.wait()
         except TimeoutError:
