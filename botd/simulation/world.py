@@ -19,6 +19,7 @@ from botd.config.plan import Plan
 from botd.core.restraint import Cause
 from botd.daemon import Daemon
 from botd.errors import BotdError, InputInvalid, SecondDaemon
+from botd.failpoints import Point
 from botd.machine import read_plan
 from botd.runtime.control import ControlFiles
 from botd.runtime.shutdown import StopRequest
@@ -42,7 +43,7 @@ from botd.simulation.checks import (
 )
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.disk import Disk
-from botd.simulation.host import DEATH, End, EndCause, Host, Process, draw_death
+from botd.simulation.host import DEATH, Death, End, EndCause, Host, Process
 from botd.simulation.loop import VirtualLoop
 from botd.simulation.machine import QuietScreen, make_machine
 from botd.simulation.market import Market, MarketFeed
@@ -60,7 +61,7 @@ SITES: Final = (
     *(
         Site(one.name, one.share / 12) for one in disks.SITES
     ),  # a daemon makes thousands of statements an hour
-    Site(DEATH.name, 0.08),
+    Site(DEATH.name, 0.3),
     *(KILL, POWER, STOP, AGAIN, CLOCK, SKEW, HALT, EDIT),
 )
 
@@ -83,6 +84,7 @@ class Tally:
 
     starts: int = 0
     ends: Counter[str] = field(default_factory=Counter)
+    died_at: Counter[str] = field(default_factory=Counter)  # failpoints
     orders: int = 0
     decisions_compared: int = 0
     history: list[str] = field(default_factory=list)
@@ -240,7 +242,7 @@ class World:
     # ---- processes ------------------------------------------------------------------------------
 
     def _boot(self, *, draw: bool = False) -> Process:
-        death = draw_death(self._chance) if draw else None
+        death = self._draw_death() if draw else None
         skew = self._chance.hit(SKEW.name)
         skew_us = round(skew.span(-1.0, 1.0) * skew.one_of(_SKEWS_S) * 1e6) if skew else 0
         # After a death a hand-over loses what the venue has answered: known, and its own test waits for it.
@@ -252,6 +254,18 @@ class World:
         self._note(f"{process.label} starts, files {self._edition}, clock {skew_us / 1e6:+.6f} s, {death}")
         self._tally.starts += 1
         return process
+
+    def _draw_death(self) -> Death | None:
+        """Draw where a process that starts now is to die: every second one at a point by name."""
+        fault = self._chance.hit(DEATH.name)
+        if fault is None:
+            return None
+        power = fault.below(4) == 0
+        if fault.below(2):
+            return Death(point=fault.one_of(tuple(Point)), nth=fault.magnitude(4), power=power)
+        if fault.below(2):
+            return Death(nth=fault.magnitude(9), power=power)
+        return Death(step=fault.magnitude(13), power=power)
 
     def _look_at_starts(self) -> None:
         """Look at what goes wrong before there are so many starts that the daemon halts by itself."""
@@ -289,8 +303,11 @@ class World:
         """Check how a process ended, and what it left."""
         end: End = process.ended.result()
         self._tally.ends[end.cause] += 1
+        if process.died_at is not None:
+            self._tally.died_at[process.died_at] += 1
         self._ended_well = end.cause is EndCause.RETURNED and end.result == 0
-        self._note(f"{process.label} ended: {_said(process)}")
+        where = f" at {process.died_at}" if process.died_at is not None else ""
+        self._note(f"{process.label} ended: {_said(process)}{where}")
         excused = len(self._chance.fired) > self._faults_before
         self._check_end(process, end, excused=excused)
         if self._loop.unhandled:
