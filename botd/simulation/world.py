@@ -72,6 +72,7 @@ STARTS_PER_WINDOW: Final = STARTS_MAX - 1  # more than these are a crash loop
 
 STATE: Final = "state/botd.sqlite3"
 _NEVER_SAID: Final = ("reconcile", "fsck")  # by a daemon whose venue tells the truth
+_DISK_SITES: Final = frozenset(one.name for one in disks.SITES)
 _BEHIND_MAX_US: Final = 90_000_000
 _PAUSES_S: Final = (8.0, 20.0, 45.0)  # between two deliveries of rows
 _SNAPSHOTS_S: Final = (60.0, 240.0, 900.0)  # from one to the next; what came since is met again by a start
@@ -116,7 +117,7 @@ class World:
         self._instruments = self._draw_plan().instruments
         self._market = Market(self._instruments, seed=chance.seed)
         self._life: Counter[int] = Counter()  # signals that a process was sent, by its number
-        self._faults_before = 0  # that had happened when the running process began
+        self._disk_faults_before = 0  # that had happened when the running process began
         self._starts_us: list[int] = []
         self._ended_well = True  # the last process, in order
         self._failure: CheckFailed | None = None  # found where nothing can be raised
@@ -249,7 +250,7 @@ class World:
         if not self._compared and self._ended_well and self._chance.hit(EDIT.name):
             self._edition = 1 - self._edition
         self._look_at_starts()
-        self._faults_before = len(self._chance.fired)
+        self._disk_faults_before = self._disk_faults()
         process = self._host.boot(self._program(self._draw_plan()), skew_us=skew_us, death=death)
         self._note(f"{process.label} starts, files {self._edition}, clock {skew_us / 1e6:+.6f} s, {death}")
         self._tally.starts += 1
@@ -308,7 +309,7 @@ class World:
         self._ended_well = end.cause is EndCause.RETURNED and end.result == 0
         where = f" at {process.died_at}" if process.died_at is not None else ""
         self._note(f"{process.label} ended: {_said(process)}{where}")
-        excused = len(self._chance.fired) > self._faults_before
+        excused = self._disk_faults() > self._disk_faults_before
         self._check_end(process, end, excused=excused)
         if self._loop.unhandled:
             first = self._loop.unhandled[0]
@@ -333,6 +334,9 @@ class World:
                 raise CheckFailed("failed", f"{process.label}: {_said(process)}") from error
             if not excused or error.exit_code not in (InputInvalid.exit_code, SecondDaemon.exit_code):
                 raise CheckFailed("failed", f"{process.label}: {_said(process)}") from error
+
+    def _disk_faults(self) -> int:
+        return sum(fault.site in _DISK_SITES for fault in self._chance.fired)
 
     # ---- small parts ----------------------------------------------------------------------------
 
