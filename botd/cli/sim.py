@@ -44,16 +44,14 @@ def sim(
 
 
 def _one(seed: int, *, hours: float, trace: bool, shrinking: bool) -> int:
-    from botd.simulation.swarm import (
-        count_sites,
-        run_seed,
-        shrink_seed,
-    )  # a developer's tool: loaded by it alone
+    from botd.simulation.swarm import Total, count, run_seed, shrink_seed
 
     run = run_seed(seed, hours=hours)
     if trace:
         write("".join(f"{line}\n" for line in run.history))
-    write(f"faults: {count_sites(run.fired)}\n")
+    total = Total()
+    total.add(run)
+    write(f"faults: {count(total.sites)}\n")
     write(
         f"{run.starts} starts, {run.crashes} crashes, {run.orders} orders, "
         f"{run.compared} decisions compared with a run without a crash\n"
@@ -69,7 +67,7 @@ def _one(seed: int, *, hours: float, trace: bool, shrinking: bool) -> int:
 
 def _many(seeds: range, *, jobs: int, hours: float) -> int:
     from botd.runtime.clock import WallClock
-    from botd.simulation.swarm import Total, run_seeds
+    from botd.simulation.swarm import Total, count, run_seeds
 
     clock, total, failed = WallClock(), Total(), 0
     began_s = clock.monotonic()
@@ -87,6 +85,8 @@ def _many(seeds: range, *, jobs: int, hours: float) -> int:
         f"{total.crashes} crashes ({total.crashes / total.seeds:.1f} a seed), {total.orders} orders, "
         f"{total.compared} seeds compared with a run without a crash, {failed} violations\n"
     )
+    write(f"faults: {count(total.sites)}\n")
+    write(f"died at: {count(total.died_at)}\n")
     return FAILED if failed else 0
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from botd.core import answers, changes, external, orders
+from botd.core import answers, changes, external, orders, verdicts
 from botd.core.changes import Change
 from botd.core.desk import Desk
 from botd.core.events import ClientOrderId, ExternalFill, OrderEnded, OrderFilled
@@ -125,7 +125,7 @@ def _unknown_is_refused() -> Sequence[Patch]:
         found = whole(venue, name, http=http, code=code)
         return Verdict.REFUSED if found is Verdict.UNKNOWN else found
 
-    whole = link.verdict
+    whole = verdicts.verdict
     return [(link, "verdict", verdict)]
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import resource
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,7 @@ PAPER_ONE_IN: Final = 4  # whose decisions have to equal those of a run without 
 
 _MEMORY: Final = Path("/dev/shm")  # a folder without a disk behind it: what is synced there costs nothing
 _STEPS_PER_HOUR: Final = 2_000_000  # a run that takes so many spins
+_FILES: Final = 16_384  # dead processes keep theirs open until their run has ended
 _SEEDS_AT_ONCE: Final = 4  # handed to a process
 
 
@@ -43,6 +45,7 @@ class SeedRun:
     starts: int
     crashes: int
     orders: int
+    died_at: Mapping[str, int]  # how often at which failpoint
     compared: int  # decisions found equal to those of a run without a crash
     history: tuple[str, ...]
 
@@ -58,6 +61,8 @@ class Total:
     crashes: int = 0
     orders: int = 0
     compared: int = 0
+    sites: Counter[str] = field(default_factory=Counter)
+    died_at: Counter[str] = field(default_factory=Counter)
 
     def add(self, run: SeedRun) -> None:
         self.seeds += 1
@@ -67,10 +72,13 @@ class Total:
         self.crashes += run.crashes
         self.orders += run.orders
         self.compared += run.compared > 0
+        self.sites.update(fault.site for fault in run.fired)
+        self.died_at.update(run.died_at)
 
 
 def run_seed(seed: int, *, hours: float = 1.0, only: Collection[Fired] | None = None) -> SeedRun:
     """Run one simulated time of chaos and judge it. With `only`, no other faults may happen than these."""
+    _allow_files()
     kind, sites = world_of(seed)
     chance, tally, worlds = Chance(seed, sites, only=only), Tally(), list[World]()
     chaos_s = hours * 3600.0
@@ -104,6 +112,7 @@ def run_seed(seed: int, *, hours: float = 1.0, only: Collection[Fired] | None = 
         starts=tally.starts,
         crashes=tally.crashes,
         orders=tally.orders,
+        died_at=dict(tally.died_at),
         compared=tally.decisions_compared,
         history=tuple(tally.history),
     )
@@ -134,17 +143,20 @@ def shrink_seed(seed: int, *, hours: float = 1.0, runs_max: int = RUNS_MAX) -> S
     return shrink(attempt, runs_max=runs_max)
 
 
-def count_sites(faults: Collection[Fired]) -> str:
-    """Say how many faults there were of each kind."""
-    counts = Counter(fault.site for fault in faults)
-    return ", ".join(f"{site} {count}" for site, count in sorted(counts.items())) or "none"
+def count(things: Mapping[str, int]) -> str:
+    """Say how many there are of each, in one line."""
+    return ", ".join(f"{name} {number}" for name, number in sorted(things.items())) or "none"
 
 
 def _run_without_history(seed: int, *, hours: float) -> SeedRun:
-    run = run_seed(seed, hours=hours)
-    return SeedRun(
-        **{name: getattr(run, name) for name in SeedRun.__slots__ if name != "history"}, history=()
-    )
+    return replace(run_seed(seed, hours=hours), history=())
+
+
+def _allow_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _place() -> Path | None:

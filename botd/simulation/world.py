@@ -19,6 +19,7 @@ from botd.config.plan import Plan
 from botd.core.restraint import Cause
 from botd.daemon import Daemon
 from botd.errors import BotdError, InputInvalid, SecondDaemon
+from botd.failpoints import Point
 from botd.machine import read_plan
 from botd.ports import RemoteVenue
 from botd.runtime.control import ControlFiles
@@ -43,7 +44,7 @@ from botd.simulation.checks import (
 )
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.disk import Disk
-from botd.simulation.host import DEATH, End, EndCause, Host, Process, draw_death
+from botd.simulation.host import DEATH, Death, End, EndCause, Host, Process
 from botd.simulation.loop import VirtualLoop
 from botd.simulation.machine import QuietScreen, make_machine
 from botd.simulation.market import Market, MarketFeed
@@ -61,7 +62,7 @@ SITES: Final = (
     *(
         Site(one.name, one.share / 12) for one in disks.SITES
     ),  # a daemon makes thousands of statements an hour
-    Site(DEATH.name, 0.08),
+    Site(DEATH.name, 0.3),
     *(KILL, POWER, STOP, AGAIN, CLOCK, SKEW, HALT, EDIT),
 )
 
@@ -72,6 +73,7 @@ STARTS_PER_WINDOW: Final = STARTS_MAX - 1  # more than these are a crash loop
 
 STATE: Final = "state/botd.sqlite3"
 _NEVER_SAID: Final = ("reconcile", "fsck")  # by a daemon whose venue tells the truth
+_DISK_SITES: Final = frozenset(one.name for one in disks.SITES)
 _BEHIND_MAX_US: Final = 90_000_000
 _PAUSES_S: Final = (8.0, 20.0, 45.0)  # between two deliveries of rows
 _SNAPSHOTS_S: Final = (60.0, 240.0, 900.0)  # from one to the next; what came since is met again by a start
@@ -84,6 +86,7 @@ class Tally:
 
     starts: int = 0
     ends: Counter[str] = field(default_factory=Counter)
+    died_at: Counter[str] = field(default_factory=Counter)  # failpoints
     orders: int = 0
     decisions_compared: int = 0
     history: list[str] = field(default_factory=list)
@@ -115,7 +118,7 @@ class World:
         self._instruments = self._draw_plan().instruments
         self._market = Market(self._instruments, seed=chance.seed)
         self._life: Counter[int] = Counter()  # signals that a process was sent, by its number
-        self._faults_before = 0  # that had happened when the running process began
+        self._disk_faults_before = 0  # that had happened when the running process began
         self._starts_us: list[int] = []
         self._ended_well = True  # the last process, in order
         self._failure: CheckFailed | None = None  # found where nothing can be raised
@@ -264,18 +267,30 @@ class World:
     # ---- processes ------------------------------------------------------------------------------
 
     def _boot(self, *, draw: bool = False) -> Process:
-        death = draw_death(self._chance) if draw else None
+        death = self._draw_death() if draw else None
         skew = self._chance.hit(SKEW.name)
         skew_us = round(skew.span(-1.0, 1.0) * skew.one_of(_SKEWS_S) * 1e6) if skew else 0
         # After a death a hand-over loses what the venue has answered: known, and its own test waits for it.
         if not self._compared and self._ended_well and self._chance.hit(EDIT.name):
             self._edition = 1 - self._edition
         self._look_at_starts()
-        self._faults_before = len(self._chance.fired)
+        self._disk_faults_before = self._disk_faults()
         process = self._host.boot(self._program(self._draw_plan()), skew_us=skew_us, death=death)
         self._note(f"{process.label} starts, files {self._edition}, clock {skew_us / 1e6:+.6f} s, {death}")
         self._tally.starts += 1
         return process
+
+    def _draw_death(self) -> Death | None:
+        """Draw where a process that starts now is to die: every second one at a point by name."""
+        fault = self._chance.hit(DEATH.name)
+        if fault is None:
+            return None
+        power = fault.below(4) == 0
+        if fault.below(2):
+            return Death(point=fault.one_of(tuple(Point)), nth=fault.magnitude(4), power=power)
+        if fault.below(2):
+            return Death(nth=fault.magnitude(9), power=power)
+        return Death(step=fault.magnitude(13), power=power)
 
     def _look_at_starts(self) -> None:
         """Look at what goes wrong before there are so many starts that the daemon halts by itself."""
@@ -315,9 +330,12 @@ class World:
         """Check how a process ended, and what it left."""
         end: End = process.ended.result()
         self._tally.ends[end.cause] += 1
+        if process.died_at is not None:
+            self._tally.died_at[process.died_at] += 1
         self._ended_well = end.cause is EndCause.RETURNED and end.result == 0
-        self._note(f"{process.label} ended: {_said(process)}")
-        excused = len(self._chance.fired) > self._faults_before
+        where = f" at {process.died_at}" if process.died_at is not None else ""
+        self._note(f"{process.label} ended: {_said(process)}{where}")
+        excused = self._disk_faults() > self._disk_faults_before
         self._check_end(process, end, excused=excused)
         if self._loop.unhandled:
             first = self._loop.unhandled[0]
@@ -342,6 +360,9 @@ class World:
                 raise CheckFailed("failed", f"{process.label}: {_said(process)}") from error
             if not excused or error.exit_code not in (InputInvalid.exit_code, SecondDaemon.exit_code):
                 raise CheckFailed("failed", f"{process.label}: {_said(process)}") from error
+
+    def _disk_faults(self) -> int:
+        return sum(fault.site in _DISK_SITES for fault in self._chance.fired)
 
     # ---- small parts ----------------------------------------------------------------------------
 
