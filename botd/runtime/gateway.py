@@ -107,6 +107,8 @@ class Gateway:
 
     def take_waiting(self, position: int) -> list[Answer]:
         """Hand over what has been heard, numbered in the order it is applied in."""
+        if not self._told:
+            return []
         told, self._told = self._told, []
         loop = self._served()
         floor_us = loop.ts_us or self.link.now_us()

@@ -156,7 +156,7 @@ class LiveDriver:
                 await self.take(group)
         if self._gateway is not None and self._looked and self._gateway.waits:
             await self._begin_epoch()
-            for group in loop.hear():
+            for group in loop.hear(loop.position):
                 await self.take(group)
 
     async def _judge(self, chunk: Chunk) -> None:

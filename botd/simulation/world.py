@@ -120,7 +120,6 @@ class World:
         self._life: Counter[int] = Counter()  # signals that a process was sent, by its number
         self._disk_faults_before = 0  # that had happened when the running process began
         self._starts_us: list[int] = []
-        self._ended_well = True  # the last process, in order
         self._failure: CheckFailed | None = None  # found where nothing can be raised
         state = self._disk.folder / STATE
         state.parent.mkdir()
@@ -270,8 +269,7 @@ class World:
         death = self._draw_death() if draw else None
         skew = self._chance.hit(SKEW.name)
         skew_us = round(skew.span(-1.0, 1.0) * skew.one_of(_SKEWS_S) * 1e6) if skew else 0
-        # After a death a hand-over loses what the venue has answered: known, and its own test waits for it.
-        if not self._compared and self._ended_well and self._chance.hit(EDIT.name):
+        if not self._compared and self._chance.hit(EDIT.name):
             self._edition = 1 - self._edition
         self._look_at_starts()
         self._disk_faults_before = self._disk_faults()
@@ -332,7 +330,6 @@ class World:
         self._tally.ends[end.cause] += 1
         if process.died_at is not None:
             self._tally.died_at[process.died_at] += 1
-        self._ended_well = end.cause is EndCause.RETURNED and end.result == 0
         where = f" at {process.died_at}" if process.died_at is not None else ""
         self._note(f"{process.label} ended: {_said(process)}{where}")
         excused = self._disk_faults() > self._disk_faults_before

@@ -182,7 +182,6 @@ def test_G16_deaths_in_the_return_of_a_death_lose_nothing(  # noqa: N802 - the f
 
 
 @only_full
-@pytest.mark.xfail(reason="an interrupted sigtimedwait returns no signal, and the listener takes it for one")
 def test_K1_daemon_that_was_stopped_for_a_while_goes_on(  # noqa: N802 - the fault's id
     bot: Path, nursery: Nursery, whole: str
 ) -> None:
