@@ -22,7 +22,8 @@ from botd.simulation.checks import CheckFailed
 from botd.simulation.loop import VirtualLoop, run_virtual
 from botd.simulation.remote import REMOTE_SITES, RemoteWorld
 from botd.simulation.shrink import RUNS_MAX, Shrunk, Trial, shrink
-from botd.simulation.world import QUIET_S, SETTLE_S, SITES, Tally, World
+from botd.simulation.tally import Tally
+from botd.simulation.world import QUIET_S, SETTLE_S, SITES, World
 
 PAPER_ONE_IN: Final = 4  # whose decisions have to equal those of a run without a crash
 

@@ -10,7 +10,7 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +25,6 @@ from botd.ports import RemoteVenue
 from botd.runtime.control import ControlFiles
 from botd.runtime.shutdown import StopRequest
 from botd.runtime.starts import STARTS_MAX, WINDOW_US
-from botd.runtime.supervisor import describe
 from botd.simulation import disk as disks
 from botd.simulation.bots import draw_files
 from botd.simulation.chance import Chance, Site
@@ -48,6 +47,7 @@ from botd.simulation.host import DEATH, Death, End, EndCause, Host, Process
 from botd.simulation.loop import VirtualLoop
 from botd.simulation.machine import QuietScreen, make_machine
 from botd.simulation.market import Market, MarketFeed
+from botd.simulation.tally import Tally, said
 from botd.store.journal import open_state
 
 KILL: Final = Site("life.kill", 0.025)  # this and the next: of each half minute
@@ -78,22 +78,6 @@ _BEHIND_MAX_US: Final = 90_000_000
 _PAUSES_S: Final = (8.0, 20.0, 45.0)  # between two deliveries of rows
 _SNAPSHOTS_S: Final = (60.0, 240.0, 900.0)  # from one to the next; what came since is met again by a start
 _SKEWS_S: Final = (0.004, 0.3, 5.0, 90.0, 3_700.0)
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a run came to, also one that failed."""
-
-    starts: int = 0
-    ends: Counter[str] = field(default_factory=Counter)
-    died_at: Counter[str] = field(default_factory=Counter)  # failpoints
-    orders: int = 0
-    decisions_compared: int = 0
-    history: list[str] = field(default_factory=list)
-
-    @property
-    def crashes(self) -> int:
-        return self.ends[EndCause.KILLED] + self.ends[EndCause.POWER_LOST]
 
 
 class World:
@@ -141,7 +125,7 @@ class World:
         ended = await self._wait(process, QUIET_S)
         person.cancel()
         if ended:
-            raise CheckFailed("quiet.ended", f"{process.label} ended in a healthy world: {_said(process)}")
+            raise CheckFailed("quiet.ended", f"{process.label} ended in a healthy world: {said(process)}")
         self._check_alive()
         await self._stop_in_order(process)
         self._check_settled(self._state)
@@ -178,7 +162,7 @@ class World:
             raise CheckFailed("stop.ceiling", f"{process.label} was asked to stop and goes on")
         end = process.ended.result()
         if (end.cause, end.result) != (EndCause.RETURNED, 0):
-            raise CheckFailed("stop.exit_code", f"a stop in a healthy world: {_said(process)}")
+            raise CheckFailed("stop.exit_code", f"a stop in a healthy world: {said(process)}")
 
     async def _start_without_news(self) -> None:
         """Start twice on a market that is silent, and once be killed: nothing may be written."""
@@ -331,7 +315,7 @@ class World:
         if process.died_at is not None:
             self._tally.died_at[process.died_at] += 1
         where = f" at {process.died_at}" if process.died_at is not None else ""
-        self._note(f"{process.label} ended: {_said(process)}{where}")
+        self._note(f"{process.label} ended: {said(process)}{where}")
         excused = self._disk_faults() > self._disk_faults_before
         self._check_end(process, end, excused=excused)
         if self._loop.unhandled:
@@ -350,13 +334,13 @@ class World:
             if excused:  # a disk that fails while the daemon stops is a stage that failed
                 allowed |= {InputInvalid.exit_code, SecondDaemon.exit_code}
             if not asked or end.result not in allowed:
-                raise CheckFailed("exit_code", f"{process.label} was asked {asked} times: {_said(process)}")
+                raise CheckFailed("exit_code", f"{process.label} was asked {asked} times: {said(process)}")
         elif end.cause is EndCause.FAILED:
             error = end.error
             if not isinstance(error, BotdError):
-                raise CheckFailed("failed", f"{process.label}: {_said(process)}") from error
+                raise CheckFailed("failed", f"{process.label}: {said(process)}") from error
             if not excused or error.exit_code not in (InputInvalid.exit_code, SecondDaemon.exit_code):
-                raise CheckFailed("failed", f"{process.label}: {_said(process)}") from error
+                raise CheckFailed("failed", f"{process.label}: {said(process)}") from error
 
     def _disk_faults(self) -> int:
         return sum(fault.site in _DISK_SITES for fault in self._chance.fired)
@@ -407,10 +391,3 @@ def _empty_state() -> bytes:
         path = Path(folder, "botd.sqlite3")
         open_state(path).close()
         return path.read_bytes()
-
-
-def _said(process: Process) -> str:
-    end: End = process.ended.result()
-    if end.error is not None:
-        return f"{end.cause} with {describe(end.error)}"
-    return f"{end.cause} with {end.result}" if end.cause is EndCause.RETURNED else str(end.cause)
