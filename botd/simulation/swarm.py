@@ -19,7 +19,9 @@ from botd.errors import InvariantBroken
 from botd.runtime.supervisor import describe
 from botd.simulation.chance import Chance, Fired, Site
 from botd.simulation.checks import CheckFailed
+from botd.simulation.coverage import all_points, holes, legal_moves, pairs_of, watching_orders
 from botd.simulation.loop import VirtualLoop, run_virtual
+from botd.simulation.mutants import Mutant, applied
 from botd.simulation.remote import REMOTE_SITES, RemoteWorld
 from botd.simulation.shrink import RUNS_MAX, Shrunk, Trial, shrink
 from botd.simulation.tally import Tally
@@ -47,6 +49,7 @@ class SeedRun:
     crashes: int
     orders: int
     died_at: Mapping[str, int]  # how often at which failpoint
+    moves: Mapping[str, int]  # how often an order went from one status to another
     compared: int  # decisions found equal to those of a run without a crash
     history: tuple[str, ...]
 
@@ -64,6 +67,8 @@ class Total:
     compared: int = 0
     sites: Counter[str] = field(default_factory=Counter)
     died_at: Counter[str] = field(default_factory=Counter)
+    moves: Counter[str] = field(default_factory=Counter)
+    pairs: set[str] = field(default_factory=set)  # a fault and a point died at, in one seed
 
     def add(self, run: SeedRun) -> None:
         self.seeds += 1
@@ -75,6 +80,22 @@ class Total:
         self.compared += run.compared > 0
         self.sites.update(fault.site for fault in run.fired)
         self.died_at.update(run.died_at)
+        self.moves.update(run.moves)
+        self.pairs.update(pairs_of({fault.site for fault in run.fired}, run.died_at))
+
+    def coverage(self) -> list[str]:
+        """Return what was seen and what was not, a line each."""
+        sites = sorted({site.name for site in (*SITES, *REMOTE_SITES)})
+        pairs = len(sites) * len(all_points())
+        return [
+            f"faults: {count(self.sites)}",
+            f"died at: {count(self.died_at)}",
+            f"orders went: {count(self.moves)}",
+            holes(sites, self.sites, "faults"),
+            holes(all_points(), self.died_at, "points"),
+            holes(legal_moves(), self.moves, "moves of an order"),
+            f"faults with points in one seed: {len(self.pairs)} of {pairs}",
+        ]
 
 
 def run_seed(seed: int, *, hours: float = 1.0, only: Collection[Fired] | None = None) -> SeedRun:
@@ -82,6 +103,7 @@ def run_seed(seed: int, *, hours: float = 1.0, only: Collection[Fired] | None = 
     _allow_files()
     kind, sites = world_of(seed)
     chance, tally, worlds = Chance(seed, sites, only=only), Tally(), list[World]()
+    moves: Counter[str] = Counter()
     chaos_s = hours * 3600.0
     check: str | None = None
     detail = digest = ""
@@ -91,7 +113,8 @@ def run_seed(seed: int, *, hours: float = 1.0, only: Collection[Fired] | None = 
         worlds.append(world)
         await world.run()
 
-    with tempfile.TemporaryDirectory(prefix="botd-sim-", dir=_place()) as folder, _quiet():
+    place = tempfile.TemporaryDirectory(prefix="botd-sim-", dir=_place())
+    with place as folder, _quiet(), watching_orders(moves):
         try:
             steps_max = round((hours + 1.0) * _STEPS_PER_HOUR)
             main = partial(live, folder=Path(folder))
@@ -114,6 +137,7 @@ def run_seed(seed: int, *, hours: float = 1.0, only: Collection[Fired] | None = 
         crashes=tally.crashes,
         orders=tally.orders,
         died_at=dict(tally.died_at),
+        moves=dict(moves),
         compared=tally.decisions_compared,
         history=tuple(tally.history),
     )
@@ -132,6 +156,16 @@ def run_seeds(seeds: Sequence[int], *, hours: float = 1.0, jobs: int = 1) -> Ite
         return
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         yield from pool.imap(one, seeds, chunksize=_SEEDS_AT_ONCE)
+
+
+def first_seed_that_fails(mutant: Mutant, seeds: Sequence[int], *, hours: float = 1.0) -> SeedRun | None:
+    """Return the first run that misses a safeguard, None where all of them pass without it."""
+    with applied(mutant):
+        for seed in seeds:
+            run = run_seed(seed, hours=hours)
+            if run.check is not None:
+                return run
+    return None
 
 
 def shrink_seed(seed: int, *, hours: float = 1.0, runs_max: int = RUNS_MAX) -> Shrunk:
