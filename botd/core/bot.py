@@ -185,6 +185,8 @@ class Bot:
             change = desk.orders.book(order, answer)
             if change is not _DUPLICATE:
                 self._follow(order, answer, change)
+        if desk.settings.one_way and heard:
+            external.net_out(desk, self._runner_of, heard[-1].ts_us, heard[-1].seq)
         if desk.entered:
             answers.protect_entered(desk)
         return self.take_commands()

@@ -8,6 +8,7 @@ intent, so that every fill has an order and every position is the sum of its fil
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from botd.core import answers, halts
@@ -35,6 +36,7 @@ from botd.core.runner import Runner
 
 Runners = Mapping[tuple[str, InstrumentId], Runner]
 
+NET: Final = "net-"  # how the trade ids of what closes itself begin: the venue has no such trade
 _KEPT_US: Final = 86_400_000_000  # how long a trade id is known; no reader asks that far back
 
 
@@ -46,9 +48,9 @@ def external_fill(desk: Desk, runners: Runners, fill: ExternalFill) -> None:
     desk.external[name] = fill.ts_us
     known = fill.instrument in desk.instruments
     if known:
-        fee = fill.fee
+        rule, fee = "liquidation" if fill.liquidation else "trade", fill.fee
         for index, (strategy, lots) in enumerate(_parts(desk, fill)):
-            _book(desk, runners, fill, index, strategy, lots, fee=fee)
+            _book(desk, runners, fill, rule, index, strategy, lots, fee)
             fee = ZERO
     what = "the venue liquidated" if fill.liquidation else "somebody traded past botd:"
     text = f"{what} {fill.side} {fill.qty} lots of {fill.instrument} at {fill.price} ticks"
@@ -79,12 +81,46 @@ def _parts(desk: Desk, fill: ExternalFill) -> Iterator[tuple[str, int]]:
         yield UNOWNED, left
 
 
+def net_out(desk: Desk, runners: Runners, ts_us: int, seq: int) -> None:
+    """Let what is nobody's and what strategies hold against it close each other, where the venue nets both.
+
+    It holds neither: an exit could not reduce what is not there. Both sides are booked at the price that
+    nobody's position was opened at, so that no money moves between them.
+    """
+    for position in desk.portfolio.positions():
+        if position.strategy != UNOWNED:
+            continue
+        against = [
+            one
+            for one in desk.portfolio.positions()
+            if one.instrument == position.instrument and one.sign != position.sign
+        ]
+        lots = min(position.qty, sum(one.qty for one in against))
+        if not lots:
+            continue
+        price, trade = max(1, position.cost // position.qty), f"{NET}{desk.seq}"
+        sides = (Side.BUY, Side.SELL) if position.sign < 0 else (Side.SELL, Side.BUY)
+        terms = (seq, ClientOrderId(""), position.instrument, trade)
+        own, other = (ExternalFill(*terms, side, price, lots, ZERO, False, ts_us) for side in sides)
+        text = f"{lots} lots of {position.instrument} that nobody asked for have closed what was held"
+        desk.alert("critical", "netted", text, ts_us)
+        _book(desk, runners, own, "net", 0, UNOWNED, lots, ZERO)
+        for index, (strategy, part) in enumerate(_parts(desk, other), start=1):
+            _book(desk, runners, other, "net", index, strategy, part, ZERO)
+
+
 def _book(
-    desk: Desk, runners: Runners, fill: ExternalFill, index: int, strategy: str, lots: int, *, fee: Any
+    desk: Desk,
+    runners: Runners,
+    fill: ExternalFill,
+    rule: str,
+    index: int,
+    strategy: str,
+    lots: int,
+    fee: Decimal,
 ) -> None:
     """Book one owner's part: its order, its execution, what it holds afterwards."""
     runner = runners.get((strategy, fill.instrument))
-    rule = "liquidation" if fill.liquidation else "trade"
     cycle, leg = fill.seq, index
     if runner is not None:
         cycle, leg = runner.memory.cycle, runner.memory.next_leg(Section.EXTERNAL, rule)

@@ -74,27 +74,32 @@ class Link:
 
         Raises Closed for an entry that would have to wait.
         """
-        while self.closed_to(kind):
-            if kind is Kind.ENTRY:
-                raise Closed
-            ban_s = (self._banned_until_us - self._clock.now_us()) / 1e6
-            await asyncio.sleep(max(0.05, ban_s, self._limited_until_s - self.now_s()))
+        if kind is Kind.ENTRY and self.closed_to(kind):
+            raise Closed
+        await self.opened(kind)
         try:
             async with asyncio.timeout(self.rules.request_timeout_us / 1e6 + GRACE_S):
                 return await call()
         except VenueError as error:
-            self._learn(error)
+            self.learn(error)
             raise
         except TimeoutError as error:
             raise VenueError("RequestTimeout", "the request did not return") from error
         except Exception as error:  # an answer that cannot be read says as little as none
             raise VenueError(type(error).__name__, f"{type(error).__name__}: {error}") from error
 
+    async def opened(self, kind: Kind) -> None:
+        """Wait until a request of this kind may be made."""
+        while self.closed_to(kind):
+            ban_s = (self._banned_until_us - self._clock.now_us()) / 1e6
+            await asyncio.sleep(max(0.05, ban_s, self._limited_until_s - self.now_s()))
+
     def verdict(self, error: VenueError) -> Verdict:
         """Return what an error says about the request."""
         return verdict(self.rules.name, error.name, http=error.http, code=error.code)
 
-    def _learn(self, error: VenueError) -> None:
+    def learn(self, error: VenueError) -> None:
+        """Take from an error what it says about the requests to come."""
         found = self.verdict(error)
         if error.name == WRONG_CLOCK:
             self.wrong_clock.set()

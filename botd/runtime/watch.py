@@ -160,6 +160,7 @@ class Watch:
         """Take in what the venue sends by itself; connect again whenever that ends."""
         tries = 0
         while True:
+            await self._link.opened(Kind.READ)  # to connect is a request too
             stream = self._link.venue.stream()
             try:
                 while True:
@@ -168,8 +169,10 @@ class Watch:
                     self._heard_s = self._link.now_s()
                     tries = 0
                     self._take(event)
-            except (VenueError, TimeoutError, StopAsyncIteration):
-                self._tracker.news.set()  # whatever was missed is to be read
+            except Exception as error:  # whatever ends it, what was missed meanwhile is to be read
+                if isinstance(error, VenueError):
+                    self._link.learn(error)
+                self._tracker.news.set()
             finally:
                 close = getattr(stream, "aclose", None)
                 if close is not None:

@@ -84,6 +84,23 @@ breaker: { failures: 5, window: 60s, open: 30s, probes: 1 }
 """,
 }
 
+RISK: Final = "configs/risk.yaml"
+# A limit, what it is for most bots, and what it is for one that is to meet it.
+TIGHT: Final = (
+    ("position_max", "10%", ("0.5%", "2%")),
+    ("position_max_usd", "1000 USD", ("60 USD", "150 USD")),
+    ("symbol_exposure_max", "20%", ("1%", "3%")),
+    ("total_exposure_max", "50%", ("2%", "4%")),
+    ("positions_max", "5", ("1", "2")),
+    ("daily_loss_max", "50%", ("0.02%", "0.1%")),
+    ("drawdown_max", "50%", ("0.02%", "0.1%")),
+    ("concentration_max", "100%", ("2%", "5%")),
+    ("margin_use_max", "80%", ("1%", "3%")),
+    ("losing_streak_max", "1000", ("1", "2")),
+    ("orders_per_minute_max", "30", ("1", "2")),
+    ("rejects_in_a_row_max", "5", ("1", "2")),
+    ("equity_min", "20%", ("99.95%", "100%")),
+)
 POLICIES: Final = ("keep", "cancel", "flatten")
 
 
@@ -97,6 +114,11 @@ def draw_files(seed: int, *, edition: int = 0, policy: str | None = None) -> dic
     draws = Stream(make_key(seed, "bot", edition))
     makers = [_burst, _dip, _fade, _holder]
     files = dict(SETTINGS)
+    if chosen.below(4) == 0:  # one bot in four meets its limits
+        for limit, loose, tight in TIGHT:
+            if chosen.below(3) == 0:
+                line = f"  {limit}: {loose}\n"
+                files[RISK] = files[RISK].replace(line, f"  {limit}: {chosen.one_of(tight)}\n")
     for make in [makers.pop(chosen.below(len(makers))) for _ in range(2 + chosen.below(3))]:
         name = make.__name__.lstrip("_")
         text = make(draws) + f"on_stop: {policy or draws.one_of(POLICIES)}\n"

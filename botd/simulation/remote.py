@@ -13,6 +13,7 @@ from typing import Final
 
 from botd.config.plan import Plan
 from botd.core.events import Side
+from botd.core.external import NET
 from botd.core.money import ZERO
 from botd.core.orders import TERMINAL
 from botd.core.outcomes import OrderStatus
@@ -32,6 +33,7 @@ from botd.simulation.world import SETTLE_S, SITES, World
 REMOTE_SITES: Final = (*SITES, *VENUE_SITES)
 CLOCK_TOLERANCE_US: Final = 1_500_000  # a clock that is set between two measurements is off for a while
 EXPOSURE_MAX: Final = Decimal("0.25")  # of the equity: the bots' limit for one symbol, and what prices move
+PAUSES_S: Final = (1.0, 2.0, 4.0)  # between two deliveries of rows: what comes later is too late to trade on
 LOOK_S: Final = 30  # how often a person looks and resumes, once everything has healed
 
 
@@ -75,6 +77,7 @@ class RemoteWorld(World):
         self, loop: VirtualLoop, chance: Chance, folder: Path, *, chaos_s: float, tally: Tally
     ) -> None:
         super().__init__(loop, chance, folder, chaos_s=chaos_s, tally=tally)
+        self._pause_s = chance.stream("rows").one_of(PAUSES_S)
         self._compared = False  # what a venue answers, and when, no second run repeats
         plan = self._draw_plan()
         self._books_plan = plan
@@ -205,7 +208,8 @@ def check_fills(state: Path, exchange: Exchange) -> None:
     lots = {str(one.id): one.lot_size for one in exchange.matching.instruments.values()}
     booked: Counter[tuple[str, str]] = Counter()
     with closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True)) as connection:
-        for instrument, trade, qty in connection.execute("SELECT instrument, trade_id, qty FROM fills"):
+        sql = "SELECT instrument, trade_id, qty FROM fills WHERE trade_id NOT LIKE ?"
+        for instrument, trade, qty in connection.execute(sql, (f"{NET}%",)):
             booked[instrument, trade.partition("#")[0]] += int(Decimal(qty) / lots[instrument])
     if truth != booked:
         missing, extra = truth - booked, booked - truth

@@ -197,3 +197,49 @@ def test_answers_of_the_account_are_read_as_they_were_written() -> None:
     )
     said = [fill, VenueNotice(2, "high", "k", "t", 8), VenueBan(3, 9, "r", 10)]
     assert answers_of(answers_text(said)) == said
+
+
+def test_C5_what_an_exit_took_too_much_closes_what_others_hold_where_the_venue_nets() -> None:
+    out = "{ name: out, when: price > 120, close: 100% }"
+    scene = Scene(strategy("a", ze1=out), strategy("b", protect="stop_loss: 10%"), one_way=True)
+    first, second = scene.row(101)
+    for order in (first, second):
+        assert isinstance(order, SubmitOrder)
+        scene.accept(order)
+    scene.fill(first, 10, 100)
+    stop = submitted(scene.fill(second, 10, 100))
+    scene.accept(stop)
+    closing = submitted(scene.row(121))
+    scene.accept(closing)
+    amend = only(scene.fill(closing, 13, 120), AmendOrder)
+    assert (scene.held(0), scene.held(1), unowned(scene)) == (0, 7, 0)
+    assert (amend.client_order_id, amend.qty) == (stop.client_order_id, 7)
+    assert scene.bot.desk.portfolio.net_quantities() == {PERP.id: 7}
+    realized = scene.bot.desk.portfolio.realized("USDT")
+    assert realized == D(13 * 20) * PERP.tick_size * PERP.lot_size
+    netted = [one for one in scene.of(FillRecord) if one.trade_id.startswith(external.NET)]
+    assert [(one.strategy, one.rule, one.qty / PERP.lot_size) for one in netted] == [
+        (UNOWNED, "net", 3),
+        ("b", "net", 3),
+    ]
+
+
+def test_what_is_nobodys_stands_where_the_venue_keeps_sides_apart_or_nothing_is_against_it() -> None:
+    out = "{ name: out, when: price > 120, close: 100% }"
+    for one_way, others in ((False, ("b",)), (True, ())):
+        scene = Scene(strategy("a", ze1=out), *(strategy(name) for name in others), one_way=one_way)
+        for order in scene.row(101):
+            assert isinstance(order, SubmitOrder)
+            scene.accept(order)
+            scene.fill(order, 10, 100)
+        closing = submitted(scene.row(121))
+        scene.accept(closing)
+        scene.fill(closing, 13, 120)
+        assert unowned(scene) == -3
+
+
+def test_entry_against_another_strategy_is_denied_where_the_venue_nets() -> None:
+    scene = Scene(strategy("a"), strategy("b", side="short"), one_way=True)
+    assert submitted(scene.row(101)).key.strategy == "a"
+    denied = [one for one in scene.of(RiskRecord) if not one.approved]
+    assert [(one.strategy, one.reason) for one in denied] == [("b", DenyReason.OPPOSITE_SIDE)]
