@@ -78,7 +78,8 @@ class Link:
             if kind is Kind.ENTRY:
                 raise Closed
             ban_s = (self._banned_until_us - self._clock.now_us()) / 1e6
-            await asyncio.sleep(max(0.05, ban_s, self._limited_until_s - self.now_s()))
+            limit_s = 0.0 if kind is Kind.CANCEL else self._limited_until_s - self.now_s()
+            await asyncio.sleep(max(0.05, ban_s, limit_s))
         try:
             async with asyncio.timeout(self.rules.request_timeout_us / 1e6 + GRACE_S):
                 return await call()
