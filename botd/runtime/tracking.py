@@ -86,6 +86,7 @@ class Ticket:
     amend_s: float = 0.0  # when it was
     newest_us: int = 0  # of what the venue has shown
     final: OrderReport | None = None  # it is over, and not all of its fills have been shown
+    final_s: float | None = None  # the first read that did not show them
     doubted: bool = False  # the bot knows that its fate is open
     resumed: bool = False  # a process before this one sent it, and may have had it changed
     compared: bool = False  # with the terms that were asked for
@@ -107,6 +108,7 @@ class Tracker:
         self.seen: set[tuple[str, str]] = set()  # fills that the bot has: (order or instrument, trade id)
         self.orphans: dict[str, OrderReport] = {}  # open orders of our family that no table knows
         self._strangers: dict[str, float] = {}  # open orders of no books, and when they were first shown
+        self._unreadable: set[tuple[str, str]] = set()  # fills that cannot be
         self.news = asyncio.Event()  # something was shown that other reads should follow up
 
     # ---- orders of ours -------------------------------------------------------------------------
@@ -267,8 +269,11 @@ class Tracker:
             self._tell(RequestRefused, 0, client_order_id=ticket.id, reason=reason)
 
     def fill(self, fill: VenueFill) -> None:
-        """Take in an execution; one that was shown before changes nothing."""
+        """Take in an execution; one that was shown before changes nothing, nor does one that cannot be."""
         name = seen_name(fill.instrument, fill.client_order_id, fill.trade_id)
+        if fill.price <= 0 or fill.qty <= 0 or not fill.trade_id:
+            self._cannot_be(name, fill)
+            return
         if name in self.seen:
             return
         self.seen.add(name)
@@ -288,6 +293,15 @@ class Tracker:
             fee=fill.fee,
             liquidation=fill.liquidation,
         )
+
+    def _cannot_be(self, name: tuple[str, str], fill: VenueFill) -> None:
+        """Book nothing: the lists may have it whole, and where they do not the holdings differ."""
+        if name not in self._unreadable:
+            self._unreadable.add(name)
+            self.news.set()
+            text = f"not booked: {fill.side} {fill.qty} lots of {fill.instrument} at {fill.price} ticks, "
+            text += f"trade '{fill.trade_id}' of order '{fill.client_order_id}'"
+            self._tell(VenueNotice, 0, severity="critical", kind="fill_unreadable", text=text)
 
     def _own_fill(self, coid: ClientOrderId, fill: VenueFill) -> None:
         ticket = self.tickets.get(coid)
@@ -336,6 +350,21 @@ class Tracker:
         elif first_s == asked_s:
             text = f"an order of somebody else rests on {report.instrument}: {report.side} {report.qty} lots"
             self._tell(VenueNotice, 0, severity="medium", kind="external_order", text=text)
+
+    def after_read(self, asked_s: float) -> None:
+        """See whose end still waits for fills, now that all that a read showed is taken in."""
+        for ticket in self.tickets.values():
+            final = ticket.final
+            if final is None:
+                continue
+            if ticket.final_s is None:
+                ticket.final_s = asked_s
+            elif asked_s - ticket.final_s >= MISSING_S:
+                ticket.final_s = asked_s
+                reason = (
+                    f"it is over with {final.filled} lots, and the fills that are shown make {ticket.filled}"
+                )
+                self._tell(OrderNeedsHuman, 0, client_order_id=ticket.id, reason=reason)
 
     # ---- alerts ---------------------------------------------------------------------------------
 
