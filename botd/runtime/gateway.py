@@ -214,7 +214,7 @@ class Gateway:
                 ticket.cancelling = True
                 spawn(f"cancel {ticket.id}", self.courier.cancel(ticket))
 
-            spawn("gateway poll", self.watch.poll())
+            spawn("gateway poll", self.watch.poll(self.save))
             spawn("gateway lookups", self.watch.look_up())
             spawn("gateway cancels", self.watch.repeat_cancels(cancel))
             spawn("gateway stream", self.watch.listen())

@@ -79,12 +79,14 @@ class Watch:
         self.since_us = max(since_us, asked_us - OVERLAP_US - link.rules.read_lag_us)
         self._read_s = link.now_s()
 
-    async def poll(self) -> None:
+    async def poll(self, found_orphans: Callable[[], None]) -> None:
         """Read open orders and fills for ever, whatever the stream says."""
         link = self._link
         while True:
             try:
                 await self.read_all()
+                if self._tracker.orphans:
+                    found_orphans()
                 waiting = any(one.final for one in self._tracker.tickets.values())
                 pause_s = FAILED_S if waiting or not self._stream_lives else POLL_S
             except VenueError:
