@@ -14,6 +14,7 @@ from botd.config.plan import Plan
 from botd.core import halts
 from botd.core.records import Record
 from botd.core.restraint import Restraint
+from botd.engine.fills import NEVER
 from botd.errors import ConfigInvalid, InputInvalid, OtherAccount, StateCorrupt
 from botd.feeds.synthetic import SyntheticFeed
 from botd.machine import Display, Machine
@@ -240,6 +241,8 @@ class SessionOpener:
             sink.take(group, at_once=True)
         if loop.recovery is not None:
             raise StateCorrupt(f"session {info.id} cannot be met again: its feed ends before its cursor")
+        for group in loop.hear(NEVER):  # what the venue answered and no daemon has taken
+            sink.take(group, at_once=True)
         sink.write()
         return loop, book
 

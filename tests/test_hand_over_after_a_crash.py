@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from botd.core.events import OrderFilled
 from botd.feeds.synthetic import SyntheticFeed
 from botd.ports import AnswersEvent, Batch
@@ -52,9 +50,6 @@ def test_G5_fill_that_was_not_committed_is_met_by_the_next_start(bench: Bench) -
     bench.die(session, journal)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="runtime/loop.py: `succeed` drops the answers that no daemon has taken"
-)
 def test_G5_fill_that_was_not_committed_is_met_by_a_start_with_changed_files(bench: Bench) -> None:  # noqa: N802
     bench.write(BRIEF)
     die_before_a_fill_is_committed(bench, *bench.open())

@@ -19,6 +19,9 @@ JobsOption = Annotated[int, typer.Option("--jobs", help="Processes.", min=1)]
 HoursOption = Annotated[float, typer.Option("--hours", help="Simulated hours of chaos for each.", min=0.01)]
 TraceOption = Annotated[bool, typer.Option("--trace", help="With --seed: tell what happened.")]
 ShrinkOption = Annotated[bool, typer.Option("--shrink", help="With --seed: find the few faults it takes.")]
+MutantsOption = Annotated[
+    bool, typer.Option("--mutants", help="Take safeguards out one by one; each has to be missed.")
+]
 
 FAILED = 1
 _PROGRESS_EVERY = 250
@@ -32,6 +35,7 @@ def sim(
     hours: HoursOption = 1.0,
     trace: TraceOption = False,
     shrink: ShrinkOption = False,
+    mutants: MutantsOption = False,
 ) -> int:
     """Run seeds of the simulation; exit 1 where a check failed, with what repeats it."""
     from botd.errors import InputInvalid
@@ -40,20 +44,20 @@ def sim(
         return _one(seed, hours=hours, trace=trace, shrinking=shrink)
     if trace or shrink:
         raise InputInvalid("--trace and --shrink go with one seed; name it with --seed")
+    if mutants:
+        return _mutants(range(first, first + seeds), hours=hours)
     return _many(range(first, first + seeds), jobs=jobs, hours=hours)
 
 
 def _one(seed: int, *, hours: float, trace: bool, shrinking: bool) -> int:
-    from botd.simulation.swarm import (
-        count_sites,
-        run_seed,
-        shrink_seed,
-    )  # a developer's tool: loaded by it alone
+    from botd.simulation.swarm import Total, count, run_seed, shrink_seed
 
     run = run_seed(seed, hours=hours)
     if trace:
         write("".join(f"{line}\n" for line in run.history))
-    write(f"faults: {count_sites(run.fired)}\n")
+    total = Total()
+    total.add(run)
+    write(f"faults: {count(total.sites)}\n")
     write(
         f"{run.starts} starts, {run.crashes} crashes, {run.orders} orders, "
         f"{run.compared} decisions compared with a run without a crash\n"
@@ -87,7 +91,22 @@ def _many(seeds: range, *, jobs: int, hours: float) -> int:
         f"{total.crashes} crashes ({total.crashes / total.seeds:.1f} a seed), {total.orders} orders, "
         f"{total.compared} seeds compared with a run without a crash, {failed} violations\n"
     )
+    write("".join(f"{line}\n" for line in total.coverage()))
     return FAILED if failed else 0
+
+
+def _mutants(seeds: range, *, hours: float) -> int:
+    from botd.simulation.mutants import MUTANTS
+    from botd.simulation.swarm import first_seed_that_fails
+
+    survived = 0
+    for mutant in MUTANTS:
+        run = first_seed_that_fails(mutant, seeds, hours=hours)
+        survived += run is None
+        outcome = f"seed {run.seed}: {run.check}" if run else f"SURVIVES {len(seeds)} seeds"
+        write(f"{mutant.name}: {outcome} ({mutant.without})\n")
+    write(f"{len(MUTANTS) - survived} of {len(MUTANTS)} caught\n")
+    return FAILED if survived else 0
 
 
 def _tell_failure(run: SeedRun, hours: float) -> None:

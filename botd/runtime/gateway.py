@@ -110,6 +110,8 @@ class Gateway:
 
         Nothing comes before the last row, and nothing from the future.
         """
+        if not self._told:
+            return []
         told, self._told = self._told, []
         loop, now_us = self._served(), self.link.now_us()
         floor_us = loop.ts_us or now_us

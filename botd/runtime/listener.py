@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,8 +55,9 @@ class Listener:
 
     def wait(self, seconds: float) -> None:
         """Wait for a signal, no longer than that, and act on it; inside of `keep_for_listener`."""
-        heard = signal.sigtimedwait(HEARD, seconds)
-        if heard is not None:
+        time.sleep(seconds)
+        # Python's sigtimedwait returns rubbish where a stop of the process outlasts it: it must never wait.
+        while (heard := signal.sigtimedwait(HEARD, 0)) is not None:
             self._hear(heard.si_signo, f"process {heard.si_pid} of user {heard.si_uid}")
         while _strays:
             self._hear(_strays.popleft(), "somebody")

@@ -156,7 +156,7 @@ class LiveDriver:
                 await self.take(group)
         if self._gateway is not None and self._looked and self._gateway.waits:
             await self._begin_epoch()
-            for group in loop.hear():
+            for group in loop.hear(loop.position):
                 await self.take(group)
 
     async def _judge(self, chunk: Chunk) -> None:
@@ -234,7 +234,7 @@ class LiveDriver:
                 while True:
                     self._asked.clear()
                     await self._obey()
-                    if not gateway.unresolved:
+                    if not gateway.unresolved and not gateway.waits:
                         return []
                     await self._asked.wait()
         except TimeoutError:

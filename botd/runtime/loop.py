@@ -206,9 +206,9 @@ class TradingLoop:
             yield from self._send(commands)
         self.brake.settle()
 
-    def hear(self) -> Iterator[Group]:
-        """Apply what a venue has said that does not live in event time, between two chunks."""
-        answers = self.venue.take_waiting(self.position)
+    def hear(self, until: int) -> Iterator[Group]:
+        """Apply between two chunks what the venue has answered, due before a merged position."""
+        answers = self.venue.take_waiting(until)
         if answers:
             events, commands = self._apply(answers)
             yield self._group(events, urgent=True)

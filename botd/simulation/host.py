@@ -84,6 +84,7 @@ class Process:
         self.clock = VirtualClock(host.loop, skew_us=skew_us)
         self.steps = 0
         self.reached: Counter[Point] = Counter()
+        self.died_at: Point | None = None
         self.ended: asyncio.Future[End] = host.loop.create_future()
         self._loop = host.loop
         self._death = death
@@ -143,6 +144,7 @@ class Process:
             return
         count = self.reached.total() if death.point is None else self.reached[point]
         if count == death.nth:
+            self.died_at = point
             self._die()
 
     async def _run_main(self, main: Main) -> None:

@@ -17,7 +17,7 @@ from botd.core.money import ZERO
 from botd.core.orders import TERMINAL
 from botd.core.outcomes import OrderStatus
 from botd.errors import UnresolvedOrders
-from botd.ports import RemoteVenue
+from botd.ports import OrderState, RemoteVenue
 from botd.runtime.courier import VALID_US
 from botd.simulation.chance import Chance
 from botd.simulation.checks import CheckFailed, VenueTruth, check_equal_books, newest_session
@@ -26,7 +26,8 @@ from botd.simulation.exchange.exchange import Exchange
 from botd.simulation.exchange.sites import SITES as VENUE_SITES
 from botd.simulation.host import Process
 from botd.simulation.loop import VirtualLoop
-from botd.simulation.world import SETTLE_S, SITES, Tally, World
+from botd.simulation.tally import Tally
+from botd.simulation.world import SETTLE_S, SITES, World
 
 REMOTE_SITES: Final = (*SITES, *VENUE_SITES)
 CLOCK_TOLERANCE_US: Final = 1_500_000  # a clock that is set between two measurements is off for a while
@@ -121,6 +122,8 @@ class RemoteWorld(World):
         """Check that nothing is open that can be known, and that the books are the venue's."""
         check_resolved(state)
         check_fills(state, self.exchange)
+        check_states(state, self.exchange)
+        check_stops(self.exchange)
         check_equal_books(state, self._truth(), self._instruments)
 
 
@@ -160,6 +163,38 @@ def check_resolved(state: Path) -> None:
             raise CheckFailed("S9.needs_human", f"{name} needs a person where everything can be known")
         if in_doubt or status in ("submitted", "pending_cancel") or kind == "market":
             raise CheckFailed("S9.resolved", f"{name} is still {status}, in doubt {in_doubt}")
+
+
+_STATES: Final = {
+    OrderState.FILLED: {OrderStatus.FILLED},
+    OrderState.CANCELED: {OrderStatus.CANCELED},
+    OrderState.EXPIRED: {OrderStatus.EXPIRED},
+    OrderState.REJECTED: {OrderStatus.REJECTED},
+}
+_NOT_THERE: Final = {OrderStatus.REJECTED, OrderStatus.EXPIRED, OrderStatus.NEVER_ARRIVED}
+
+
+def check_states(state: Path, exchange: Exchange) -> None:
+    """Check that an order has ended in the books as it has at the venue: no conclusion was a wrong one."""
+    with closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True)) as connection:
+        rows = connection.execute(
+            "SELECT client_order_id, status, max(updated_seq) FROM orders WHERE section <> 'external' "
+            "GROUP BY client_order_id"
+        ).fetchall()
+    for name, status, _ in rows:
+        known = exchange.final_state(name)
+        expected = _NOT_THERE if known is None else _STATES.get(known)
+        if expected is not None and OrderStatus(status) not in expected:
+            raise CheckFailed("S9.conclusion", f"{name} is {status} in the books, at the venue {known}")
+
+
+def check_stops(exchange: Exchange) -> None:
+    """Check that no order of ours rests that could only reduce what is not held; D5."""
+    for report in exchange.open_orders:
+        held = exchange.account.held(report.instrument)
+        closes = held < 0 if report.side is Side.BUY else held > 0
+        if report.reduce_only and report.client_order_id and not closes:
+            raise CheckFailed("D5.stop_left", f"{report.client_order_id} rests and {held} lots are held")
 
 
 def check_fills(state: Path, exchange: Exchange) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import resource
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,15 +19,19 @@ from botd.errors import InvariantBroken
 from botd.runtime.supervisor import describe
 from botd.simulation.chance import Chance, Fired, Site
 from botd.simulation.checks import CheckFailed
+from botd.simulation.coverage import all_points, holes, legal_moves, pairs_of, watching_orders
 from botd.simulation.loop import VirtualLoop, run_virtual
+from botd.simulation.mutants import Mutant, applied
 from botd.simulation.remote import REMOTE_SITES, RemoteWorld
 from botd.simulation.shrink import RUNS_MAX, Shrunk, Trial, shrink
-from botd.simulation.world import QUIET_S, SETTLE_S, SITES, Tally, World
+from botd.simulation.tally import Tally
+from botd.simulation.world import QUIET_S, SETTLE_S, SITES, World
 
 PAPER_ONE_IN: Final = 4  # whose decisions have to equal those of a run without a crash
 
 _MEMORY: Final = Path("/dev/shm")  # a folder without a disk behind it: what is synced there costs nothing
 _STEPS_PER_HOUR: Final = 2_000_000  # a run that takes so many spins
+_FILES: Final = 16_384  # dead processes keep theirs open until their run has ended
 _SEEDS_AT_ONCE: Final = 4  # handed to a process
 
 
@@ -43,6 +48,8 @@ class SeedRun:
     starts: int
     crashes: int
     orders: int
+    died_at: Mapping[str, int]  # how often at which failpoint
+    moves: Mapping[str, int]  # how often an order went from one status to another
     compared: int  # decisions found equal to those of a run without a crash
     history: tuple[str, ...]
 
@@ -58,6 +65,10 @@ class Total:
     crashes: int = 0
     orders: int = 0
     compared: int = 0
+    sites: Counter[str] = field(default_factory=Counter)
+    died_at: Counter[str] = field(default_factory=Counter)
+    moves: Counter[str] = field(default_factory=Counter)
+    pairs: set[str] = field(default_factory=set)  # a fault and a point died at, in one seed
 
     def add(self, run: SeedRun) -> None:
         self.seeds += 1
@@ -67,12 +78,32 @@ class Total:
         self.crashes += run.crashes
         self.orders += run.orders
         self.compared += run.compared > 0
+        self.sites.update(fault.site for fault in run.fired)
+        self.died_at.update(run.died_at)
+        self.moves.update(run.moves)
+        self.pairs.update(pairs_of({fault.site for fault in run.fired}, run.died_at))
+
+    def coverage(self) -> list[str]:
+        """Return what was seen and what was not, a line each."""
+        sites = sorted({site.name for site in (*SITES, *REMOTE_SITES)})
+        pairs = len(sites) * len(all_points())
+        return [
+            f"faults: {count(self.sites)}",
+            f"died at: {count(self.died_at)}",
+            f"orders went: {count(self.moves)}",
+            holes(sites, self.sites, "faults"),
+            holes(all_points(), self.died_at, "points"),
+            holes(legal_moves(), self.moves, "moves of an order"),
+            f"faults with points in one seed: {len(self.pairs)} of {pairs}",
+        ]
 
 
 def run_seed(seed: int, *, hours: float = 1.0, only: Collection[Fired] | None = None) -> SeedRun:
     """Run one simulated time of chaos and judge it. With `only`, no other faults may happen than these."""
+    _allow_files()
     kind, sites = world_of(seed)
     chance, tally, worlds = Chance(seed, sites, only=only), Tally(), list[World]()
+    moves: Counter[str] = Counter()
     chaos_s = hours * 3600.0
     check: str | None = None
     detail = digest = ""
@@ -82,7 +113,8 @@ def run_seed(seed: int, *, hours: float = 1.0, only: Collection[Fired] | None = 
         worlds.append(world)
         await world.run()
 
-    with tempfile.TemporaryDirectory(prefix="botd-sim-", dir=_place()) as folder, _quiet():
+    place = tempfile.TemporaryDirectory(prefix="botd-sim-", dir=_place())
+    with place as folder, _quiet(), watching_orders(moves):
         try:
             steps_max = round((hours + 1.0) * _STEPS_PER_HOUR)
             main = partial(live, folder=Path(folder))
@@ -104,6 +136,8 @@ def run_seed(seed: int, *, hours: float = 1.0, only: Collection[Fired] | None = 
         starts=tally.starts,
         crashes=tally.crashes,
         orders=tally.orders,
+        died_at=dict(tally.died_at),
+        moves=dict(moves),
         compared=tally.decisions_compared,
         history=tuple(tally.history),
     )
@@ -124,6 +158,16 @@ def run_seeds(seeds: Sequence[int], *, hours: float = 1.0, jobs: int = 1) -> Ite
         yield from pool.imap(one, seeds, chunksize=_SEEDS_AT_ONCE)
 
 
+def first_seed_that_fails(mutant: Mutant, seeds: Sequence[int], *, hours: float = 1.0) -> SeedRun | None:
+    """Return the first run that misses a safeguard, None where all of them pass without it."""
+    with applied(mutant):
+        for seed in seeds:
+            run = run_seed(seed, hours=hours)
+            if run.check is not None:
+                return run
+    return None
+
+
 def shrink_seed(seed: int, *, hours: float = 1.0, runs_max: int = RUNS_MAX) -> Shrunk:
     """Find the few faults that a failing seed fails the same check with."""
 
@@ -134,17 +178,20 @@ def shrink_seed(seed: int, *, hours: float = 1.0, runs_max: int = RUNS_MAX) -> S
     return shrink(attempt, runs_max=runs_max)
 
 
-def count_sites(faults: Collection[Fired]) -> str:
-    """Say how many faults there were of each kind."""
-    counts = Counter(fault.site for fault in faults)
-    return ", ".join(f"{site} {count}" for site, count in sorted(counts.items())) or "none"
+def count(things: Mapping[str, int]) -> str:
+    """Say how many there are of each, in one line."""
+    return ", ".join(f"{name} {number}" for name, number in sorted(things.items())) or "none"
 
 
 def _run_without_history(seed: int, *, hours: float) -> SeedRun:
-    run = run_seed(seed, hours=hours)
-    return SeedRun(
-        **{name: getattr(run, name) for name in SeedRun.__slots__ if name != "history"}, history=()
-    )
+    return replace(run_seed(seed, hours=hours), history=())
+
+
+def _allow_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _place() -> Path | None:

@@ -10,7 +10,7 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -19,12 +19,12 @@ from botd.config.plan import Plan
 from botd.core.restraint import Cause
 from botd.daemon import Daemon
 from botd.errors import BotdError, InputInvalid, SecondDaemon
+from botd.failpoints import Point
 from botd.machine import read_plan
 from botd.ports import RemoteVenue
 from botd.runtime.control import ControlFiles
 from botd.runtime.shutdown import StopRequest
 from botd.runtime.starts import STARTS_MAX, WINDOW_US
-from botd.runtime.supervisor import describe
 from botd.simulation import disk as disks
 from botd.simulation.bots import draw_files
 from botd.simulation.chance import Chance, Site
@@ -43,10 +43,11 @@ from botd.simulation.checks import (
 )
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.disk import Disk
-from botd.simulation.host import DEATH, End, EndCause, Host, Process, draw_death
+from botd.simulation.host import DEATH, Death, End, EndCause, Host, Process
 from botd.simulation.loop import VirtualLoop
 from botd.simulation.machine import QuietScreen, make_machine
 from botd.simulation.market import Market, MarketFeed
+from botd.simulation.tally import Tally, said
 from botd.store.journal import open_state
 
 KILL: Final = Site("life.kill", 0.025)  # this and the next: of each half minute
@@ -61,7 +62,7 @@ SITES: Final = (
     *(
         Site(one.name, one.share / 12) for one in disks.SITES
     ),  # a daemon makes thousands of statements an hour
-    Site(DEATH.name, 0.08),
+    Site(DEATH.name, 0.3),
     *(KILL, POWER, STOP, AGAIN, CLOCK, SKEW, HALT, EDIT),
 )
 
@@ -72,25 +73,11 @@ STARTS_PER_WINDOW: Final = STARTS_MAX - 1  # more than these are a crash loop
 
 STATE: Final = "state/botd.sqlite3"
 _NEVER_SAID: Final = ("reconcile", "fsck")  # by a daemon whose venue tells the truth
+_DISK_SITES: Final = frozenset(one.name for one in disks.SITES)
 _BEHIND_MAX_US: Final = 90_000_000
 _PAUSES_S: Final = (8.0, 20.0, 45.0)  # between two deliveries of rows
 _SNAPSHOTS_S: Final = (60.0, 240.0, 900.0)  # from one to the next; what came since is met again by a start
 _SKEWS_S: Final = (0.004, 0.3, 5.0, 90.0, 3_700.0)
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a run came to, also one that failed."""
-
-    starts: int = 0
-    ends: Counter[str] = field(default_factory=Counter)
-    orders: int = 0
-    decisions_compared: int = 0
-    history: list[str] = field(default_factory=list)
-
-    @property
-    def crashes(self) -> int:
-        return self.ends[EndCause.KILLED] + self.ends[EndCause.POWER_LOST]
 
 
 class World:
@@ -115,9 +102,8 @@ class World:
         self._instruments = self._draw_plan().instruments
         self._market = Market(self._instruments, seed=chance.seed)
         self._life: Counter[int] = Counter()  # signals that a process was sent, by its number
-        self._faults_before = 0  # that had happened when the running process began
+        self._disk_faults_before = 0  # that had happened when the running process began
         self._starts_us: list[int] = []
-        self._ended_well = True  # the last process, in order
         self._failure: CheckFailed | None = None  # found where nothing can be raised
         state = self._disk.folder / STATE
         state.parent.mkdir()
@@ -139,7 +125,7 @@ class World:
         ended = await self._wait(process, QUIET_S)
         person.cancel()
         if ended:
-            raise CheckFailed("quiet.ended", f"{process.label} ended in a healthy world: {_said(process)}")
+            raise CheckFailed("quiet.ended", f"{process.label} ended in a healthy world: {said(process)}")
         self._check_alive()
         await self._stop_in_order(process)
         self._check_settled(self._state)
@@ -176,7 +162,7 @@ class World:
             raise CheckFailed("stop.ceiling", f"{process.label} was asked to stop and goes on")
         end = process.ended.result()
         if (end.cause, end.result) != (EndCause.RETURNED, 0):
-            raise CheckFailed("stop.exit_code", f"a stop in a healthy world: {_said(process)}")
+            raise CheckFailed("stop.exit_code", f"a stop in a healthy world: {said(process)}")
 
     async def _start_without_news(self) -> None:
         """Start twice on a market that is silent, and once be killed: nothing may be written."""
@@ -264,18 +250,29 @@ class World:
     # ---- processes ------------------------------------------------------------------------------
 
     def _boot(self, *, draw: bool = False) -> Process:
-        death = draw_death(self._chance) if draw else None
+        death = self._draw_death() if draw else None
         skew = self._chance.hit(SKEW.name)
         skew_us = round(skew.span(-1.0, 1.0) * skew.one_of(_SKEWS_S) * 1e6) if skew else 0
-        # After a death a hand-over loses what the venue has answered: known, and its own test waits for it.
-        if not self._compared and self._ended_well and self._chance.hit(EDIT.name):
+        if not self._compared and self._chance.hit(EDIT.name):
             self._edition = 1 - self._edition
         self._look_at_starts()
-        self._faults_before = len(self._chance.fired)
+        self._disk_faults_before = self._disk_faults()
         process = self._host.boot(self._program(self._draw_plan()), skew_us=skew_us, death=death)
         self._note(f"{process.label} starts, files {self._edition}, clock {skew_us / 1e6:+.6f} s, {death}")
         self._tally.starts += 1
         return process
+
+    def _draw_death(self) -> Death | None:
+        """Draw where a process that starts now is to die: every second one at a point by name."""
+        fault = self._chance.hit(DEATH.name)
+        if fault is None:
+            return None
+        power = fault.below(4) == 0
+        if fault.below(2):
+            return Death(point=fault.one_of(tuple(Point)), nth=fault.magnitude(4), power=power)
+        if fault.below(2):
+            return Death(nth=fault.magnitude(9), power=power)
+        return Death(step=fault.magnitude(13), power=power)
 
     def _look_at_starts(self) -> None:
         """Look at what goes wrong before there are so many starts that the daemon halts by itself."""
@@ -315,9 +312,11 @@ class World:
         """Check how a process ended, and what it left."""
         end: End = process.ended.result()
         self._tally.ends[end.cause] += 1
-        self._ended_well = end.cause is EndCause.RETURNED and end.result == 0
-        self._note(f"{process.label} ended: {_said(process)}")
-        excused = len(self._chance.fired) > self._faults_before
+        if process.died_at is not None:
+            self._tally.died_at[process.died_at] += 1
+        where = f" at {process.died_at}" if process.died_at is not None else ""
+        self._note(f"{process.label} ended: {said(process)}{where}")
+        excused = self._disk_faults() > self._disk_faults_before
         self._check_end(process, end, excused=excused)
         if self._loop.unhandled:
             first = self._loop.unhandled[0]
@@ -335,13 +334,16 @@ class World:
             if excused:  # a disk that fails while the daemon stops is a stage that failed
                 allowed |= {InputInvalid.exit_code, SecondDaemon.exit_code}
             if not asked or end.result not in allowed:
-                raise CheckFailed("exit_code", f"{process.label} was asked {asked} times: {_said(process)}")
+                raise CheckFailed("exit_code", f"{process.label} was asked {asked} times: {said(process)}")
         elif end.cause is EndCause.FAILED:
             error = end.error
             if not isinstance(error, BotdError):
-                raise CheckFailed("failed", f"{process.label}: {_said(process)}") from error
+                raise CheckFailed("failed", f"{process.label}: {said(process)}") from error
             if not excused or error.exit_code not in (InputInvalid.exit_code, SecondDaemon.exit_code):
-                raise CheckFailed("failed", f"{process.label}: {_said(process)}") from error
+                raise CheckFailed("failed", f"{process.label}: {said(process)}") from error
+
+    def _disk_faults(self) -> int:
+        return sum(fault.site in _DISK_SITES for fault in self._chance.fired)
 
     # ---- small parts ----------------------------------------------------------------------------
 
@@ -389,10 +391,3 @@ def _empty_state() -> bytes:
         path = Path(folder, "botd.sqlite3")
         open_state(path).close()
         return path.read_bytes()
-
-
-def _said(process: Process) -> str:
-    end: End = process.ended.result()
-    if end.error is not None:
-        return f"{end.cause} with {describe(end.error)}"
-    return f"{end.cause} with {end.result}" if end.cause is EndCause.RETURNED else str(end.cause)

@@ -1,6 +1,6 @@
 """Seeds of the simulated daemon: the known ones first, then a hundred that no commit before has run.
 
-Twenty minutes of chaos each, since most of what goes wrong is local in time; `make sim` runs whole hours.
+Twelve minutes of chaos each, since most of what goes wrong is local in time; `make sim` runs whole hours.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import pytest
 from botd.simulation.swarm import SeedRun, Total, run_seed, run_seeds
 from tests.simulation.fresh import FRESH, first_seed, known_seeds
 
-HOURS = 0.33
+HOURS = 0.2
 GROUP = 5
 
 

@@ -80,6 +80,11 @@ class Exchange:
         """What is truly open, oldest first."""
         return tuple(order.report() for order in self.matching.open.values())
 
+    def final_state(self, client_order_id: str) -> OrderState | None:
+        """Return what an order truly is, None where none of this id was ever accepted."""
+        orders = self._shown.known(client_order_id)
+        return orders[-1].state if orders else None
+
     def connect(self, process: Process) -> RemoteVenue:
         """Return the venue as this process sees it."""
         return Connection(self, process, self._loop)

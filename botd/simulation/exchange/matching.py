@@ -6,7 +6,6 @@ much again at every further tick. Fees are rounded as in botd.core.money.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable, Sequence
 from contextvars import Context
@@ -153,8 +152,6 @@ class Matching:
         order.reason = reason
         del self.open[order.number]
         self._resting.touch()
-        if order.expiry is not None:
-            order.expiry.cancel()
         self._change(order)
 
     def amend(self, order: Order, qty: int, stop: int | None) -> None:
@@ -207,14 +204,30 @@ class Matching:
         self._change(order)
         if order.expire_us is not None and not order.immediate:
             due_s = (order.expire_us - EPOCH_US) / 1e6
-            order.expiry = self._loop.call_at(due_s, self._expire, order, context=self.outside)
+            self._loop.call_at(due_s, self._expire, order, context=self.outside)
 
     def _begin(self, order: Order) -> None:
         if order.immediate:
             self._run(order)
-        else:
-            self.settle()
-            self._ensure_poll()
+            return
+        if not self.paused and not self._over(order) and meets(order, self.top(order.instrument.id)):
+            if order.stop is not None:
+                self._run(order)
+            else:
+                self._cross(order)
+        self._ensure_poll()
+
+    def _cross(self, order: Order) -> None:
+        """Take what is there at its price, up to the limit of a resting order; the rest of it rests."""
+        self._take(order, order.rest)
+        if order.filled >= order.qty:
+            self.end(order, OrderState.FILLED, "")
+        elif order.filled:
+            self._change(order)
+
+    def _over(self, order: Order) -> bool:
+        """Whether its time is up, and its timer about to end it."""
+        return order.expire_us is not None and order.expire_us <= self.now_us()
 
     def _run(self, order: Order) -> None:
         """Execute an order against the top, at once or in parts."""
@@ -321,9 +334,9 @@ class Matching:
 
     # ---- time -----------------------------------------------------------------------------------
 
-    def after(self, seconds: float, callback: Callable[..., None], *args: object) -> asyncio.TimerHandle:
+    def after(self, seconds: float, callback: Callable[..., None], *args: object) -> None:
         """Call a function later, whoever is alive then."""
-        return self._loop.call_later(seconds, callback, *args, context=self.outside)
+        self._loop.call_later(seconds, callback, *args, context=self.outside)
 
     def settle(self) -> None:
         """Fill and trigger what rests, at the prices of now."""
@@ -333,8 +346,7 @@ class Matching:
         for name in self._resting.instruments:
             top = self._prices.top(name, now_us)
             for order in self._resting.reached(name, top):
-                expires = order.expire_us is not None and order.expire_us <= now_us  # its timer is due
-                if not expires and meets(order, top):  # the ones before it may have ended it
+                if not self._over(order) and meets(order, top):  # the ones before it may have ended it
                     self._touch(order, top)
 
     def _touch(self, order: Order, top: Top) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -43,7 +42,6 @@ class Order:
     extra: int = 0  # lots that are filled beyond what was asked
     lag_us: int = 0  # how much later its changes show
     fills_lag_us: int = 0
-    expiry: asyncio.TimerHandle | None = None
     shown: list[tuple[int, OrderReport]] = field(default_factory=list)  # from when on, and what
 
     @property

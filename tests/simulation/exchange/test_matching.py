@@ -109,6 +109,23 @@ def test_limit_order_rests_and_fills_as_maker_by_the_size_of_the_top() -> None:
     assert reports_of(played, "a")[-1] == (OrderState.FILLED, 25)
 
 
+def test_limit_order_that_crosses_takes_what_is_there_at_its_price_and_rests() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> OrderReport:
+        return await venue.submit(limit("a", 100_002, qty=25))
+
+    played = play(script, prices=Steps((0, 100_000), (0.2, 100_500), lots=10))
+    assert fills_of(played)[:2] == [("a", 100_001, 10, False), ("a", 100_002, 10, False)]
+    assert (played.result.state, played.result.filled) == (OrderState.OPEN, 20)
+
+
+def test_limit_order_that_meets_its_price_is_filled_on_arrival() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> int:
+        return (await venue.submit(limit("a", 100_500, Side.BUY, qty=7))).filled
+
+    played = play(script)
+    assert (played.result, fills_of(played)) == (7, [("a", 100_001, 7, False)])
+
+
 def test_order_expires_at_its_exact_time_and_never_fills_after_it() -> None:
     due_us = EPOCH_US + 6_123_457
 
@@ -189,6 +206,25 @@ def test_cancel_ends_an_order_once() -> None:
     played = play(script)
     assert played.result == "OrderNotFound"
     assert ends_of(played)["a"] == (OrderState.CANCELED, 0, "canceled on request")
+
+
+@pytest.mark.parametrize(("cancels", "code"), [(True, "-2011"), (False, "-2022")])
+def test_what_arrives_meets_the_prices_of_now_and_not_of_the_last_poll(cancels: bool, code: str) -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
+        await venue.submit(order("in"))
+        await asyncio.sleep(3)
+        await venue.submit(limit("target", 100_500, Side.SELL, reduce_only=True))
+        await asyncio.sleep(6 - (await venue.fetch_time_us() - EPOCH_US) / 1e6)
+        late = (
+            venue.cancel("target", BTC)
+            if cancels
+            else venue.submit(order("out", Side.SELL, reduce_only=True))
+        )
+        return (await error_of(late)).code, exchange.truth.fills[-1].ts_us % 250_000
+
+    answer, after_poll_us = play(script, prices=Steps((0, 100_000), (6.005, 100_600))).result
+    assert answer == code
+    assert after_poll_us > 0
 
 
 def test_immediate_orders_fill_at_once_or_in_parts_and_whole_either_way() -> None:

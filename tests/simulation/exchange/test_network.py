@@ -168,6 +168,20 @@ def test_F2_calls_that_were_under_way_when_the_ban_was_told_are_not_held_against
     assert played.exchange.truth.defied_bans() == 0
 
 
+def test_F2_call_that_arrives_after_the_ban_was_told_but_was_made_before_is_no_defiance() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
+        held = asyncio.create_task(error_of(venue.submit(order("held"))))
+        await asyncio.sleep(0.001)
+        await error_of(venue.submit(order("a")))
+        await held
+        await asyncio.sleep(HELD_S[1])
+
+    truth = play(script, (sites.BANNED, 2), HELD).exchange.truth
+    (call,) = truth.banned_calls
+    assert call.told_us is not None
+    assert (call.sent_us < call.told_us, truth.defied_bans()) == (True, 0)
+
+
 @pytest.mark.parametrize(
     ("skew_us", "name"),
     [(-6_000_000, "InvalidNonce"), (-4_000_000, None), (900_000, None), (1_200_000, "InvalidNonce")],

@@ -182,6 +182,20 @@ def test_stream_of_a_dead_process_ends_with_it() -> None:
     assert steps < 100  # the venue's own turns and nothing more
 
 
+def test_stream_that_is_closed_costs_nothing_more() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> int:
+        stream = venue.stream()
+        assert await anext(stream) is None
+        await stream.aclose()  # type: ignore[attr-defined]
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        steps = loop.steps
+        await asyncio.sleep(600)
+        return loop.steps - steps
+
+    assert play(script).result < 100
+
+
 def test_event_that_comes_while_nobody_waits_is_kept() -> None:
     async def script(venue: RemoteVenue, exchange: Exchange) -> list[str]:
         stream = venue.stream()
