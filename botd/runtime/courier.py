@@ -84,10 +84,16 @@ class Courier:
         """Ask for an order's end. Neither an answer nor an error ends it: only what the venue shows does."""
         link, now_s = self._link, self._link.now_s()
         ticket.cancels += 1
-        ticket.cancel_s = now_s + CANCELS_S[min(ticket.cancels, len(CANCELS_S)) - 1]
+        pause_s = CANCELS_S[min(ticket.cancels, len(CANCELS_S)) - 1]
+        ticket.cancel_s = now_s + pause_s
         ticket.cancelling = True
+
+        async def post() -> None:
+            async with asyncio.timeout(pause_s):  # one that is lost must not keep the next from leaving
+                await link.venue.cancel(ticket.id, ticket.command.instrument)
+
         try:
-            await link.ask(Kind.CANCEL, lambda: link.venue.cancel(ticket.id, ticket.command.instrument))
+            await link.ask(Kind.CANCEL, post)
         except VenueError as error:
             self._tracker.doubt(ticket, f"cancel: {error}", link.now_s())
         finally:

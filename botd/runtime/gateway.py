@@ -106,14 +106,17 @@ class Gateway:
         return 0 if self._told else NEVER
 
     def take_waiting(self, position: int) -> list[Answer]:
-        """Hand over what has been heard, numbered in the order it is applied in."""
+        """Hand over what has been heard, numbered in the order it is applied in.
+
+        Nothing comes before the last row, and nothing from the future.
+        """
         if not self._told:
             return []
         told, self._told = self._told, []
-        loop = self._served()
-        floor_us = loop.ts_us or self.link.now_us()
+        loop, now_us = self._served(), self.link.now_us()
+        floor_us = loop.ts_us or now_us
         return [
-            kind(seq=seq, ts_us=max(ts_us, floor_us), **fields)
+            kind(seq=seq, ts_us=max(min(ts_us, now_us), floor_us), **fields)
             for seq, (kind, ts_us, fields) in enumerate(told, loop.venue_seq + 1)
         ]
 
@@ -213,8 +216,9 @@ class Gateway:
                 ticket.cancelling = True
                 spawn(f"cancel {ticket.id}", self.courier.cancel(ticket))
 
-            spawn("gateway poll", self.watch.poll())
-            spawn("gateway lookups", self.watch.look_up(cancel))
+            spawn("gateway poll", self.watch.poll(self.save))
+            spawn("gateway lookups", self.watch.look_up())
+            spawn("gateway cancels", self.watch.repeat_cancels(cancel))
             spawn("gateway stream", self.watch.listen())
             spawn("gateway clock", self.watch.keep_time())
             spawn("gateway holdings", self.watch.compare_for_ever())

@@ -92,7 +92,8 @@ class Link:
         """Wait until a request of this kind may be made."""
         while self.closed_to(kind):
             ban_s = (self._banned_until_us - self._clock.now_us()) / 1e6
-            await asyncio.sleep(max(0.05, ban_s, self._limited_until_s - self.now_s()))
+            limit_s = 0.0 if kind is Kind.CANCEL else self._limited_until_s - self.now_s()
+            await asyncio.sleep(max(0.05, ban_s, limit_s))
 
     def verdict(self, error: VenueError) -> Verdict:
         """Return what an error says about the request."""

@@ -23,6 +23,7 @@ from botd.core.events import (
     OrderNeedsHuman,
     OrderNeverArrived,
     OrderRejected,
+    OrderType,
     RequestRefused,
     SubmitOrder,
     VenueNotice,
@@ -85,7 +86,10 @@ class Ticket:
     amend_s: float = 0.0  # when it was
     newest_us: int = 0  # of what the venue has shown
     final: OrderReport | None = None  # it is over, and not all of its fills have been shown
+    final_s: float | None = None  # the first read that did not show them
     doubted: bool = False  # the bot knows that its fate is open
+    resumed: bool = False  # a process before this one sent it, and may have had it changed
+    compared: bool = False  # with the terms that were asked for
 
     @property
     def id(self) -> ClientOrderId:
@@ -104,6 +108,7 @@ class Tracker:
         self.seen: set[tuple[str, str]] = set()  # fills that the bot has: (order or instrument, trade id)
         self.orphans: dict[str, OrderReport] = {}  # open orders of our family that no table knows
         self._strangers: dict[str, float] = {}  # open orders of no books, and when they were first shown
+        self._unreadable: set[tuple[str, str]] = set()  # fills that cannot be
         self.news = asyncio.Event()  # something was shown that other reads should follow up
 
     # ---- orders of ours -------------------------------------------------------------------------
@@ -125,14 +130,17 @@ class Tracker:
                 )
             ticket.qty, ticket.stop = order.qty, order.command.stop
             ticket.filled, ticket.trades = order.filled, set(order.trade_ids)
-            ticket.sent_s = now_s
+            ticket.sent_s, ticket.resumed = now_s, True
             ticket.doubted = order.in_doubt
             ticket.cancel_wanted = order.status is OrderStatus.PENDING_CANCEL
             if ticket.phase is Phase.DOUBT:
                 self.doubt(ticket, "botd was restarted while it was on its way", now_s)
             if order.client_order_id in changing and ticket.amend is None and ticket.stop is not None:
-                terms = (order.client_order_id, order.instrument, ticket.qty, 0, ticket.stop)
-                ticket.amend, ticket.amend_s = AmendOrder(*terms), now_s
+                # to what is not known any more: whatever comes is it, and no stop is of nothing
+                ticket.amend, ticket.amend_s = (
+                    AmendOrder(order.client_order_id, order.instrument, 0, 0),
+                    now_s,
+                )
 
     def doubt(self, ticket: Ticket, reason: str, now_s: float) -> None:
         """Note that a request got no clear answer."""
@@ -146,7 +154,10 @@ class Tracker:
             self._tell(OrderInDoubt, 0, client_order_id=ticket.id, reason=reason)
 
     def rejected(self, ticket: Ticket, reason: str) -> None:
-        """The venue refused it for certain."""
+        """The venue refused it for certain, unless it has shown it: then a copy on the way was refused."""
+        if ticket.phase is Phase.SIGHTED:
+            self.news.set()
+            return
         self._end(ticket)
         self._tell(OrderRejected, 0, client_order_id=ticket.id, reason=reason)
 
@@ -205,6 +216,7 @@ class Tracker:
         if ticket.phase is not Phase.SIGHTED:
             ticket.phase, ticket.doubted = Phase.SIGHTED, False
             self._tell(OrderAccepted, report.ts_us, client_order_id=ticket.id)
+        if not ticket.compared:
             self._compare(ticket, report)
         self._terms(ticket, report, asked_s)
         if report.filled > ticket.filled:
@@ -215,15 +227,17 @@ class Tracker:
 
     def _compare(self, ticket: Ticket, report: OrderReport) -> None:
         """Cancel an order that the venue took with other terms than were asked for."""
+        ticket.compared = True
         asked = ticket.command
-        terms = (
+        terms: list[tuple[str, object, object]] = [
             ("side", asked.side, report.side),
-            ("qty", asked.qty, report.qty),
-            ("stop", asked.stop, report.stop),
             ("reduce_only", asked.reduce_only, report.reduce_only),
-        )
-        if ticket.qty != asked.qty or ticket.stop != asked.stop:
-            return  # it has been changed since
+        ]
+        changed = ticket.resumed or ticket.amend or (ticket.qty, ticket.stop) != (asked.qty, asked.stop)
+        if asked.stop is None or not changed:
+            terms += [("qty", asked.qty, report.qty), ("stop", asked.stop, report.stop)]
+        if asked.type is OrderType.LIMIT:
+            terms.append(("limit", asked.limit, report.limit))
         wrong = [f"{name} {theirs} for {ours}" for name, ours, theirs in terms if ours != theirs]
         if wrong:
             text = f"the venue took {ticket.id} with {', '.join(wrong)}; it is cancelled"
@@ -239,6 +253,8 @@ class Tracker:
             ticket.qty, ticket.stop = theirs
             fields = {"client_order_id": ticket.id, "qty": report.qty, "stop": report.stop}
             self._tell(OrderAmended, report.ts_us, **fields)
+            if ticket.amend is not None and not ticket.amend.qty:
+                ticket.amend = None
         if ticket.amend is None:
             return
         if theirs == (ticket.amend.qty, ticket.amend.stop):
@@ -253,8 +269,11 @@ class Tracker:
             self._tell(RequestRefused, 0, client_order_id=ticket.id, reason=reason)
 
     def fill(self, fill: VenueFill) -> None:
-        """Take in an execution; one that was shown before changes nothing."""
+        """Take in an execution; one that was shown before changes nothing, nor does one that cannot be."""
         name = seen_name(fill.instrument, fill.client_order_id, fill.trade_id)
+        if fill.price <= 0 or fill.qty <= 0 or not fill.trade_id:
+            self._cannot_be(name, fill)
+            return
         if name in self.seen:
             return
         self.seen.add(name)
@@ -274,6 +293,15 @@ class Tracker:
             fee=fill.fee,
             liquidation=fill.liquidation,
         )
+
+    def _cannot_be(self, name: tuple[str, str], fill: VenueFill) -> None:
+        """Book nothing: the lists may have it whole, and where they do not the holdings differ."""
+        if name not in self._unreadable:
+            self._unreadable.add(name)
+            self.news.set()
+            text = f"not booked: {fill.side} {fill.qty} lots of {fill.instrument} at {fill.price} ticks, "
+            text += f"trade '{fill.trade_id}' of order '{fill.client_order_id}'"
+            self._tell(VenueNotice, 0, severity="critical", kind="fill_unreadable", text=text)
 
     def _own_fill(self, coid: ClientOrderId, fill: VenueFill) -> None:
         ticket = self.tickets.get(coid)
@@ -299,9 +327,9 @@ class Tracker:
         if final is None or ticket.filled < final.filled:
             return
         self._end(ticket)
-        if final.state is OrderState.REJECTED:
+        if final.state is OrderState.REJECTED and not ticket.filled:
             self._tell(OrderRejected, final.ts_us, client_order_id=ticket.id, reason=final.reason)
-        elif final.filled < final.qty or final.state is not OrderState.FILLED:
+        elif ticket.filled < ticket.qty or final.state is not OrderState.FILLED:
             canceled = final.state is OrderState.CANCELED
             fields: dict[str, Any] = {"canceled": canceled, "reason": final.reason or str(final.state)}
             self._tell(OrderEnded, final.ts_us, client_order_id=ticket.id, **fields)
@@ -322,6 +350,21 @@ class Tracker:
         elif first_s == asked_s:
             text = f"an order of somebody else rests on {report.instrument}: {report.side} {report.qty} lots"
             self._tell(VenueNotice, 0, severity="medium", kind="external_order", text=text)
+
+    def after_read(self, asked_s: float) -> None:
+        """See whose end still waits for fills, now that all that a read showed is taken in."""
+        for ticket in self.tickets.values():
+            final = ticket.final
+            if final is None:
+                continue
+            if ticket.final_s is None:
+                ticket.final_s = asked_s
+            elif asked_s - ticket.final_s >= MISSING_S:
+                ticket.final_s = asked_s
+                reason = (
+                    f"it is over with {final.filled} lots, and the fills that are shown make {ticket.filled}"
+                )
+                self._tell(OrderNeedsHuman, 0, client_order_id=ticket.id, reason=reason)
 
     # ---- alerts ---------------------------------------------------------------------------------
 

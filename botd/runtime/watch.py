@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from typing import Final
@@ -43,6 +43,7 @@ class Watch:
         self._nets = nets
         self._balances = balances
         self._soon = asyncio.Event()
+        self._cancels = asyncio.Event()
         self.since_us = 0  # fills from here on are not known to be complete
         self._read_s = 0.0  # the last whole read
         self._heard_s = -SILENT_S  # the last heartbeat
@@ -52,8 +53,9 @@ class Watch:
         self._told: dict[str, Decimal] = {}
 
     def wake(self) -> None:
-        """Have what is due be looked up now."""
+        """Have what is due be looked up, and cancelled, now."""
         self._soon.set()
+        self._cancels.set()
 
     # ---- orders and fills -----------------------------------------------------------------------
 
@@ -69,6 +71,7 @@ class Watch:
             tracker.fill(fill)
         for report in listed:
             tracker.report(report, asked_s)
+        tracker.after_read(asked_s)
         shown = {report.client_order_id for report in listed}
         for ticket in list(tracker.tickets.values()):
             if ticket.phase is Phase.SIGHTED and ticket.id not in shown and not ticket.look_s:
@@ -76,12 +79,14 @@ class Watch:
         self.since_us = max(since_us, asked_us - OVERLAP_US - link.rules.read_lag_us)
         self._read_s = link.now_s()
 
-    async def poll(self) -> None:
+    async def poll(self, found_orphans: Callable[[], None]) -> None:
         """Read open orders and fills for ever, whatever the stream says."""
         link = self._link
         while True:
             try:
                 await self.read_all()
+                if self._tracker.orphans:
+                    found_orphans()
                 waiting = any(one.final for one in self._tracker.tickets.values())
                 pause_s = FAILED_S if waiting or not self._stream_lives else POLL_S
             except VenueError:
@@ -97,40 +102,46 @@ class Watch:
                 await self._tracker.news.wait()
                 await asyncio.sleep(FAILED_S)  # more may come, and what was just done shows late
 
-    async def look_up(self, spawn: Callable[[Ticket], None]) -> None:
-        """Look up each order when it is due; `spawn` cancels what is to be cancelled again."""
+    async def look_up(self) -> None:
+        """Look up each order when it is due."""
         link, tracker = self._link, self._tracker
         while True:
             self._soon.clear()
             now_s = link.now_s()
             for ticket in list(tracker.tickets.values()):
-                if ticket.phase in (Phase.WAITING, Phase.SENDING, Phase.OVER):
-                    continue
-                if ticket.look_s and ticket.look_s <= now_s:
+                if self._may_show(ticket) and ticket.look_s and ticket.look_s <= now_s:
                     await self._look(ticket)
-                if self._cancel_due(ticket):
+            tickets = tracker.tickets.values()
+            await self._wait(self._soon, [t.look_s for t in tickets if self._may_show(t) and t.look_s])
+
+    async def repeat_cancels(self, spawn: Callable[[Ticket], None]) -> None:
+        """Have each order that is to end be cancelled when it is due, whatever the lookups wait for."""
+        tracker = self._tracker
+        while True:
+            self._cancels.clear()
+            wanted = [one for one in tracker.tickets.values() if self._cancel_wanted(one)]
+            now_s = self._link.now_s()
+            for ticket in wanted:
+                if ticket.cancel_s <= now_s:
                     spawn(ticket)
-            times = [t for one in tracker.tickets.values() for t in self._due(one)]
-            wait_s = min(times, default=now_s + POLL_S) - link.now_s()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.05, wait_s)):
-                    await self._soon.wait()
+            await self._wait(self._cancels, [one.cancel_s for one in wanted if one.cancel_s > now_s])
 
-    def _due(self, ticket: Ticket) -> list[float]:
-        if ticket.phase not in (Phase.DOUBT, Phase.SIGHTED):
-            return []
-        times = [ticket.look_s] if ticket.look_s else []
-        if ticket.cancel_wanted and ticket.phase is Phase.SIGHTED and not ticket.cancelling:
-            times.append(ticket.cancel_s)
-        return times
+    async def _wait(self, event: asyncio.Event, times: Iterable[float]) -> None:
+        """Wait for the first of some seconds, or for an event."""
+        now_s = self._link.now_s()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.05, min(times, default=now_s + POLL_S) - now_s)):
+                await event.wait()
 
-    def _cancel_due(self, ticket: Ticket) -> bool:
+    def _may_show(self, ticket: Ticket) -> bool:
+        return ticket.phase in (Phase.DOUBT, Phase.SIGHTED)
+
+    def _cancel_wanted(self, ticket: Ticket) -> bool:
         return (
             ticket.cancel_wanted
             and ticket.phase is Phase.SIGHTED
             and ticket.final is None
             and not ticket.cancelling
-            and ticket.cancel_s <= self._link.now_s()
         )
 
     async def _look(self, ticket: Ticket) -> None:

@@ -237,6 +237,10 @@ def test_unconfirmed_data_deny() -> None:
     assert check(data_confirmed=False) == Denial(R.DATA_UNCONFIRMED)
 
 
+def test_entry_against_another_strategys_side_is_denied_on_a_netting_venue() -> None:
+    assert check(opposed=True) == Denial(R.OPPOSITE_SIDE)
+
+
 @pytest.mark.parametrize("lots", [0, -1])
 def test_size_of_nothing_is_denied(lots: int) -> None:
     assert check(lots) == Denial(R.SIZE_ZERO)
@@ -300,6 +304,7 @@ BROKEN: dict[str, Any] = {
     "orders_last_minute": 99,
     "price": None,
     "data_confirmed": False,
+    "opposed": True,
     "lots": 0,
     "side": Side.SELL,
     "equity": D(100),
@@ -312,6 +317,7 @@ MENDING: list[tuple[DenyReason, dict[str, Any]]] = [
     (R.ORDERS_PER_MINUTE, {"orders_last_minute": 0}),
     (R.PRICE_UNKNOWN, {"price": 10_000}),
     (R.DATA_UNCONFIRMED, {"data_confirmed": True}),
+    (R.OPPOSITE_SIDE, {"opposed": False}),
     (R.SIZE_ZERO, {"lots": 1}),
     (R.BELOW_MIN_NOTIONAL, {"lots": 601}),
     (R.SHORT_ON_SPOT, {"side": Side.BUY}),
