@@ -276,6 +276,7 @@ class Daemon:
             elif loop.recovery is not None:
                 end = loop.recovery.cursor.feed_position
                 await driver.catch_up(read_before(feed, loop.feed_position, end))
+            await driver.meet_venue()
             watchdog.hold_on_stall = self._in_real_time
             await driver.run(schedule.due)
 

@@ -261,6 +261,7 @@ class Gateway:
             or one.cancel_wanted
             or one.final
             or one.command.type is OrderType.MARKET
+            or (one.command.stop is not None and one.filled)
         ]
 
     # ---- what a venue in event time does, and this one does not ---------------------------------

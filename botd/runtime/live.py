@@ -77,6 +77,13 @@ class LiveDriver:
                 return
             await asyncio.sleep(0)
 
+    async def meet_venue(self) -> None:
+        """Find out how things stand at a venue that is not in event time, without waiting for a row."""
+        if self._gateway is not None:
+            for group in self.loop.end_recovery():
+                await self.take(group)
+            await self._look_around()
+
     async def run(self, jobs: asyncio.Queue[JobDue]) -> None:
         """Judge rows as the feed hands them out, until it ends or a stop is asked for."""
         stream = self._feed.stream(self.loop.feed_position)
