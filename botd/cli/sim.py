@@ -22,6 +22,7 @@ ShrinkOption = Annotated[bool, typer.Option("--shrink", help="With --seed: find 
 MutantsOption = Annotated[
     bool, typer.Option("--mutants", help="Take safeguards out one by one; each has to be missed.")
 ]
+DaysOption = Annotated[int, typer.Option("--days", help="Trade so many days without a fault.", min=0)]
 
 FAILED = 1
 _PROGRESS_EVERY = 250
@@ -36,10 +37,13 @@ def sim(
     trace: TraceOption = False,
     shrink: ShrinkOption = False,
     mutants: MutantsOption = False,
+    days: DaysOption = 0,
 ) -> int:
     """Run seeds of the simulation; exit 1 where a check failed, with what repeats it."""
     from botd.errors import InputInvalid
 
+    if days:
+        return _steady(seed or 1, days)
     if seed is not None:
         return _one(seed, hours=hours, trace=trace, shrinking=shrink)
     if trace or shrink:
@@ -107,6 +111,17 @@ def _mutants(seeds: range, *, hours: float) -> int:
         write(f"{mutant.name}: {outcome} ({mutant.without})\n")
     write(f"{len(MUTANTS) - survived} of {len(MUTANTS)} caught\n")
     return FAILED if survived else 0
+
+
+def _steady(seed: int, days: int) -> int:
+    from botd.simulation.steady import lines, run_steady
+
+    if days < 3:
+        from botd.errors import InputInvalid
+
+        raise InputInvalid("--days needs at least 3: the first is left out of what the memory grows by")
+    write("".join(f"{line}\n" for line in lines(run_steady(seed, days, on_day=lambda _: None))))
+    return 0
 
 
 def _tell_failure(run: SeedRun, hours: float) -> None:

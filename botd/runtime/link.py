@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 GRACE_S: Final = 2.0  # after the venue's own time limit: an adapter that hangs is as good as no answer
 RETRY_AFTER_US: Final = 1_000_000  # where a venue limits and does not say for how long
+BAN_MAX_S: Final = 259_200.0  # three days: what a clock that is wrong at a start can cost
 BAN_US: Final = 120_000_000  # where a venue bans and does not say for how long
 OFFSET_WARN_US: Final = 500_000
 WRONG_CLOCK: Final = "InvalidNonce"
@@ -42,14 +43,14 @@ class Link:
         monotonic: Callable[[], float],
         on_ban: Callable[[int, str], None],
     ) -> None:
-        """`on_ban` hears of a ban: until when, in our time, and why."""
+        """`on_ban` hears of a ban: until when, in the venue's time, and why."""
         self.venue = venue
         self.rules = venue.rules
         self.now_s = monotonic
         self._clock = clock
         self._on_ban = on_ban
         self._limited_until_s = 0.0
-        self._banned_until_us = 0
+        self._banned_until_s = 0.0
         self.offset_us = 0  # what the venue's clock is ahead of ours
         self.wrong_clock = asyncio.Event()  # the venue refused our time
 
@@ -58,12 +59,13 @@ class Link:
         return self._clock.now_us() + self.offset_us
 
     def stay_away_until(self, until_us: int) -> None:
-        """Ask nothing before a time of ours: a ban outlives a restart."""
-        self._banned_until_us = max(self._banned_until_us, until_us)
+        """Ask nothing before a time: a ban outlives a restart. Counted by a clock that nobody sets."""
+        left_s = min((until_us - self.now_us()) / 1e6, BAN_MAX_S)
+        self._banned_until_s = max(self._banned_until_s, self.now_s() + left_s)
 
     @property
     def banned(self) -> bool:
-        return self._clock.now_us() < self._banned_until_us
+        return self.now_s() < self._banned_until_s
 
     def closed_to(self, kind: Kind) -> bool:
         """Say whether a request of this kind would have to wait."""
@@ -91,7 +93,7 @@ class Link:
     async def opened(self, kind: Kind) -> None:
         """Wait until a request of this kind may be made."""
         while self.closed_to(kind):
-            ban_s = (self._banned_until_us - self._clock.now_us()) / 1e6
+            ban_s = self._banned_until_s - self.now_s()
             limit_s = 0.0 if kind is Kind.CANCEL else self._limited_until_s - self.now_s()
             await asyncio.sleep(max(0.05, ban_s, limit_s))
 
@@ -105,10 +107,10 @@ class Link:
         if error.name == WRONG_CLOCK:
             self.wrong_clock.set()
         if found is Verdict.BANNED:
-            until_us = self._clock.now_us() + (error.retry_after_us or BAN_US)
-            if until_us > self._banned_until_us:
-                self.stay_away_until(until_us)
+            until_us = self.now_us() + (error.retry_after_us or BAN_US)
+            if not self.banned:
                 self._on_ban(until_us, str(error))
+            self.stay_away_until(until_us)
         elif found is Verdict.RATE_LIMITED:
             wait_s = (error.retry_after_us or RETRY_AFTER_US) / 1e6
             self._limited_until_s = max(self._limited_until_s, self.now_s() + wait_s)

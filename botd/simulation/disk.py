@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 from botd.simulation.chance import Chance, Site
 from botd.simulation.wal import committed_ends, cut
-from botd.store.journal import SqliteJournal
+from botd.store.journal import SqliteJournal, open_state
 from botd.store.schema import open_checked
 from botd.venues.book import SqliteVenueBook
 
@@ -140,3 +142,12 @@ class FaultyConnection:
         error = sqlite3.OperationalError(text)
         error.sqlite_errorname, error.sqlite_errorcode = name, getattr(sqlite3, name)
         raise error
+
+
+@lru_cache(maxsize=1)
+def empty_state() -> bytes:
+    """Return a state file of this version with nothing in it: making one takes Alembic a second."""
+    with tempfile.TemporaryDirectory(prefix="botd-") as folder:
+        path = Path(folder, "botd.sqlite3")
+        open_state(path).close()
+        return path.read_bytes()

@@ -130,7 +130,15 @@ def _unknown_is_refused() -> Sequence[Patch]:
 
 
 def _absent_is_never() -> Sequence[Patch]:
-    return [(Tracker, "deadline_s", lambda self, ticket: ticket.sent_s)]
+    def not_there(self: Tracker, ticket: Ticket, asked_s: float) -> None:
+        ticket.absent_s = asked_s
+        whole(self, ticket, asked_s)
+
+    whole = Tracker._not_there
+    return [
+        (Tracker, "deadline_s", lambda self, ticket: ticket.sent_s),
+        (Tracker, "_not_there", not_there),
+    ]
 
 
 def _no_lookup_after_restart() -> Sequence[Patch]:

@@ -34,6 +34,7 @@ REMOTE_SITES: Final = (*SITES, *VENUE_SITES)
 CLOCK_TOLERANCE_US: Final = 1_500_000  # a clock that is set between two measurements is off for a while
 EXPOSURE_MAX: Final = Decimal("0.25")  # of the equity: the bots' limit for one symbol, and what prices move
 PAUSES_S: Final = (1.0, 2.0, 4.0)  # between two deliveries of rows: what comes later is too late to trade on
+CALM_S: Final = 30.0  # what fills as the market stops is heard of by then
 LOOK_S: Final = 30  # how often a person looks and resumes, once everything has healed
 
 
@@ -90,6 +91,10 @@ class RemoteWorld(World):
 
     def _truth(self) -> VenueTruth:
         return ExchangeTruth(self.exchange, self._books_plan)
+
+    async def _calm(self) -> None:
+        self._market.closed_us = EPOCH_US + round(self._loop.now_s * 1e6)
+        await asyncio.sleep(CALM_S)
 
     def _hear(self, line: str) -> None:
         """Take an overdue answer for what it is while the venue does not answer."""

@@ -114,7 +114,7 @@ def run_seed(seed: int, *, hours: float = 1.0, only: Collection[Fired] | None = 
         await world.run()
 
     place = tempfile.TemporaryDirectory(prefix="botd-sim-", dir=_place())
-    with place as folder, _quiet(), watching_orders(moves):
+    with place as folder, quiet(), watching_orders(moves):
         try:
             steps_max = round((hours + 1.0) * _STEPS_PER_HOUR)
             main = partial(live, folder=Path(folder))
@@ -199,7 +199,7 @@ def _place() -> Path | None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep what dying daemons log off the screen: the history has what matters."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

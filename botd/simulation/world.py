@@ -39,16 +39,17 @@ from botd.simulation.checks import (
     check_parity,
     check_venue,
     count_rows,
+    newest_session,
     was_restrained,
 )
 from botd.simulation.clock import EPOCH_US
-from botd.simulation.disk import Disk
+from botd.simulation.disk import Disk, empty_state
 from botd.simulation.host import DEATH, Death, End, EndCause, Host, Process
 from botd.simulation.loop import VirtualLoop
 from botd.simulation.machine import QuietScreen, make_machine
 from botd.simulation.market import Market, MarketFeed
 from botd.simulation.tally import Tally, said
-from botd.store.journal import open_state
+from botd.store.queries import StateReader
 
 KILL: Final = Site("life.kill", 0.025)  # this and the next: of each half minute
 POWER: Final = Site("life.power", 0.01)
@@ -107,7 +108,7 @@ class World:
         self._failure: CheckFailed | None = None  # found where nothing can be raised
         state = self._disk.folder / STATE
         state.parent.mkdir()
-        state.write_bytes(_empty_state())
+        state.write_bytes(empty_state())
 
     # ---- the day --------------------------------------------------------------------------------
 
@@ -127,6 +128,7 @@ class World:
         if ended:
             raise CheckFailed("quiet.ended", f"{process.label} ended in a healthy world: {said(process)}")
         self._check_alive()
+        await self._calm()
         await self._stop_in_order(process)
         self._check_settled(self._state)
         if self._compared and not was_restrained(self._state):
@@ -166,7 +168,9 @@ class World:
 
     async def _start_without_news(self) -> None:
         """Start twice on a market that is silent, and once be killed: nothing may be written."""
-        self._market.closed_us = EPOCH_US + round(self._loop.now_s * 1e6) - 1_000_000_000_000
+        with StateReader(self._state) as reader:
+            cursor = reader.cursor(newest_session(self._state).id)
+        self._market.closed_us = cursor.ts_us + 1 if cursor else 0
         before = count_rows(self._state)
         self._tally.orders = before["orders"]
         process = self._boot()
@@ -181,11 +185,14 @@ class World:
         self._loop.note(str(before))
 
     def _connect(self, process: Process) -> RemoteVenue | None:
-        """Return the venue behind a network, if that is where it trades."""
+        """Return the venue behind a network, None on paper."""
         return None
 
     async def _rest(self) -> None:
         """Do what people do while everything is well."""
+
+    async def _calm(self) -> None:
+        """Let the market come to rest before the last stop, where what happens there is heard of later."""
 
     def _check_settled(self, state: Path) -> None:
         """Check what has to be true after a quiet time and a stop in order."""
@@ -372,6 +379,10 @@ class World:
     def _note(self, text: str) -> None:
         self._tally.history.append(f"{self._loop.now_s:12.6f}  {text}")
 
+    def count_orders(self) -> int:
+        """Return how many orders the books have."""
+        return count_rows(self._state)["orders"]
+
     def close(self) -> None:
         """Free what dead processes hold open; the loop must have ended."""
         self._disk.close()
@@ -380,14 +391,3 @@ class World:
 @lru_cache(maxsize=8)
 def _cached_plan(files: tuple[tuple[str, str], ...]) -> Plan:
     return read_plan(dict(files))
-
-
-@lru_cache(maxsize=1)
-def _empty_state() -> bytes:
-    """Return a state file of this version with nothing in it: making one takes Alembic a second."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="botd-") as folder:
-        path = Path(folder, "botd.sqlite3")
-        open_state(path).close()
-        return path.read_bytes()
