@@ -54,9 +54,6 @@ PATIENT = strategy(
     o1="after: 600s",
 )
 STOPPED = strategy(s1="when: price > 100, cooldown: 1h", protect="stop_loss: 10%")
-ROUND_TRIP = strategy(
-    s1="when: price > 100, cooldown: 1h", ze1="{ name: out, when: price > 120, close: 100% }"
-)
 
 
 class Prices:
