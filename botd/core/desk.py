@@ -46,6 +46,7 @@ class Desk(Recorder):
 
     __slots__ = (
         "_limits",
+        "banned_for_us",
         "banned_until_us",
         "commands",
         "entered",
@@ -54,6 +55,7 @@ class Desk(Recorder):
         "id_prefix",
         "ids",
         "lanes",
+        "noticed",
         "orders",
         "place",
         "portfolio",
@@ -89,8 +91,10 @@ class Desk(Recorder):
         self.turnover: deque[tuple[int, int]] = deque()  # entries of the last hour, in ppm of the equity
         self.turnover_ppm = 0  # the sum of them
         self.external: dict[str, int] = {}  # trades past us that are booked, and when
+        self.noticed: dict[str, int] = {}  # what a person was told about the venue, and when
         self.fills_from_us = 0  # venue time since which what fills on the account is ours to book
-        self.banned_until_us = 0  # the venue's word; nothing is asked of it before
+        self.banned_until_us = 0  # the venue's word, in event time; nothing is asked of it before
+        self.banned_for_us = 0  # for how long that was
         self.restraints: list[Restraint] = []  # standing, in the order they began
         self.restraint: Restraint | None = None  # the gravest that the account is under
         self.restraint_of: dict[str, Restraint] = {}  # the gravest of an instrument alone
@@ -232,7 +236,9 @@ class Desk(Recorder):
             "submitted_us": list(self.submitted_us),
             "turnover": [list(one) for one in self.turnover],
             "external": dict(self.external),
+            "noticed": dict(self.noticed),
             "banned_until_us": self.banned_until_us,
+            "banned_for_us": self.banned_for_us,
             "fills_from_us": self.fills_from_us,
             "restraints": [one.row() for one in self.restraints],
         }
@@ -251,7 +257,9 @@ class Desk(Recorder):
         self.turnover = deque((ts_us, ppm) for ts_us, ppm in state.get("turnover", ()))
         self.turnover_ppm = sum(ppm for _, ppm in self.turnover)
         self.external = dict(state.get("external", {}))
+        self.noticed = dict(state.get("noticed", {}))
         self.banned_until_us = state.get("banned_until_us", 0)
+        self.banned_for_us = state.get("banned_for_us", 0)
         self.fills_from_us = state.get("fills_from_us", 0)
         self.restrain([Restraint.of(row) for row in state.get("restraints", ())])
 

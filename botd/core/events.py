@@ -233,10 +233,10 @@ class VenueNotice:
 
 @value(frozen=True, slots=True)
 class VenueBan:
-    """The venue wants to hear nothing from this account until a time, cancels included."""
+    """The venue wants to hear nothing from this account for a while, cancels included."""
 
     seq: int
-    until_us: int
+    for_us: int
     reason: str
     ts_us: int
 

@@ -37,6 +37,7 @@ from botd.core.runner import Runner
 Runners = Mapping[tuple[str, InstrumentId], Runner]
 
 NET: Final = "net-"  # how the trade ids of what closes itself begin: the venue has no such trade
+_AGAIN_US: Final = 3_600_000_000
 _KEPT_US: Final = 86_400_000_000  # how long a trade id is known; no reader asks that far back
 
 
@@ -163,19 +164,26 @@ def _order(desk: Desk, fill: ExternalFill, key: DecisionKey, lots: int, index: i
 
 
 def forget(desk: Desk, before_us: int) -> None:
-    """Forget the trade ids that no reader can bring up again."""
-    old = [name for name, ts_us in desk.external.items() if ts_us < before_us - _KEPT_US]
-    for name in old:
-        del desk.external[name]
+    """Forget the trade ids that no reader can bring up again, and what a person was told."""
+    for kept, age_us in ((desk.external, _KEPT_US), (desk.noticed, _AGAIN_US)):
+        for name in [name for name, ts_us in kept.items() if ts_us < before_us - age_us]:
+            del kept[name]
 
 
 def _notice(desk: Desk, _: Runners, notice: VenueNotice) -> None:
+    """Tell a person, once an hour while it is said again: a restart alone is no news."""
+    name = f"{notice.severity}|{notice.kind}|{notice.text}"
+    told_us = desk.noticed.get(name)
+    if told_us is not None and notice.ts_us - told_us < _AGAIN_US:
+        return
+    desk.noticed[name] = notice.ts_us
     desk.alert(notice.severity, notice.kind, notice.text, notice.ts_us)
 
 
 def _banned(desk: Desk, _: Runners, ban: VenueBan) -> None:
     """Remember until when the venue is not to be called, over restarts too, and halt."""
-    desk.banned_until_us = max(desk.banned_until_us, ban.until_us)
+    if ban.ts_us + ban.for_us > desk.banned_until_us:
+        desk.banned_until_us, desk.banned_for_us = ban.ts_us + ban.for_us, ban.for_us
     halt = TradingCommand(verb=Verb.HALT, cause=Cause.BANNED, who="venue", reason=ban.reason)
     halts.obey(desk, halt, ban.ts_us)
 

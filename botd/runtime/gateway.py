@@ -66,7 +66,7 @@ class Gateway:
     def serve(self, loop: TradingLoop, seen: Iterable[tuple[str, str]]) -> None:
         """Be the venue of a loop; `seen` are the fills of the last day in its books, by `seen_name`."""
         self._loop = loop
-        self.tracker.seen.update(seen)
+        self.tracker.seen.update(dict.fromkeys(seen, self._clock.now_us()))
 
     def _served(self) -> TradingLoop:
         if self._loop is None:
@@ -93,8 +93,8 @@ class Gateway:
         self._told.append((kind, ts_us, fields))
         self._hear()
 
-    def _banned(self, until_us: int, reason: str) -> None:
-        self._tell(VenueBan, 0, until_us=until_us, reason=reason)
+    def _banned(self, for_us: int, reason: str) -> None:
+        self._tell(VenueBan, 0, for_us=for_us, reason=reason)
 
     @property
     def waits(self) -> bool:
@@ -168,7 +168,8 @@ class Gateway:
         """Find out how things stand at the venue. Tries until it has been told."""
         bot = self._served().bot
         desk = bot.desk
-        self.link.stay_away_until(desk.banned_until_us)
+        # our clock may be wrong: a ban is over after as long as it was for, whatever the time is
+        self.link.stay_away(min(desk.banned_until_us - self._clock.now_us(), desk.banned_for_us))
         amending = [r.memory.stop_id for r in bot.runners if r.memory.amending and r.memory.stop_id]
         self.tracker.resume(desk.orders.live(), amending, self.link.now_s())
         self._queue += [one for one in self._again if one.client_order_id in self.tracker.tickets]

@@ -14,7 +14,6 @@ T = TypeVar("T")
 
 GRACE_S: Final = 2.0  # after the venue's own time limit: an adapter that hangs is as good as no answer
 RETRY_AFTER_US: Final = 1_000_000  # where a venue limits and does not say for how long
-BAN_MAX_S: Final = 259_200.0  # three days: what a clock that is wrong at a start can cost
 BAN_US: Final = 120_000_000  # where a venue bans and does not say for how long
 OFFSET_WARN_US: Final = 500_000
 WRONG_CLOCK: Final = "InvalidNonce"
@@ -43,7 +42,7 @@ class Link:
         monotonic: Callable[[], float],
         on_ban: Callable[[int, str], None],
     ) -> None:
-        """`on_ban` hears of a ban: until when, in the venue's time, and why."""
+        """`on_ban` hears of a ban: for how long, in microseconds, and why."""
         self.venue = venue
         self.rules = venue.rules
         self.now_s = monotonic
@@ -58,10 +57,9 @@ class Link:
         """Return the venue's time, as far as we know it."""
         return self._clock.now_us() + self.offset_us
 
-    def stay_away_until(self, until_us: int) -> None:
-        """Ask nothing before a time: a ban outlives a restart. Counted by a clock that nobody sets."""
-        left_s = min((until_us - self.now_us()) / 1e6, BAN_MAX_S)
-        self._banned_until_s = max(self._banned_until_s, self.now_s() + left_s)
+    def stay_away(self, for_us: int) -> None:
+        """Ask nothing for a while, counted by a clock that nobody sets."""
+        self._banned_until_s = max(self._banned_until_s, self.now_s() + for_us / 1e6)
 
     @property
     def banned(self) -> bool:
@@ -107,10 +105,10 @@ class Link:
         if error.name == WRONG_CLOCK:
             self.wrong_clock.set()
         if found is Verdict.BANNED:
-            until_us = self.now_us() + (error.retry_after_us or BAN_US)
+            for_us = error.retry_after_us or BAN_US
             if not self.banned:
-                self._on_ban(until_us, str(error))
-            self.stay_away_until(until_us)
+                self._on_ban(for_us, str(error))
+            self.stay_away(for_us)
         elif found is Verdict.RATE_LIMITED:
             wait_s = (error.retry_after_us or RETRY_AFTER_US) / 1e6
             self._limited_until_s = max(self._limited_until_s, self.now_s() + wait_s)

@@ -105,7 +105,7 @@ class Tracker:
         self._tell = tell
         self._known = known
         self.tickets: dict[str, Ticket] = {}
-        self.seen: set[tuple[str, str]] = set()  # fills that the bot has: (order or instrument, trade id)
+        self.seen: dict[tuple[str, str], int] = {}  # fills that the bot has, by `seen_name`, and of when
         self.orphans: dict[str, OrderReport] = {}  # open orders of our family that no table knows
         self._strangers: dict[str, float] = {}  # open orders of no books, and when they were first shown
         self._unreadable: set[tuple[str, str]] = set()  # fills that cannot be
@@ -276,7 +276,7 @@ class Tracker:
             return
         if name in self.seen:
             return
-        self.seen.add(name)
+        self.seen[name] = fill.ts_us
         coid = ClientOrderId(fill.client_order_id)
         if self._known(coid) is not None:
             self._own_fill(coid, fill)
@@ -293,6 +293,11 @@ class Tracker:
             fee=fill.fee,
             liquidation=fill.liquidation,
         )
+
+    def forget_fills(self, before_us: int) -> None:
+        """Forget fills that no read shows any more."""
+        for name in [name for name, ts_us in self.seen.items() if ts_us < before_us]:
+            del self.seen[name]
 
     def _cannot_be(self, name: tuple[str, str], fill: VenueFill) -> None:
         """Book nothing: the lists may have it whole, and where they do not the holdings differ."""

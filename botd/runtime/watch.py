@@ -16,6 +16,8 @@ from botd.runtime.link import OFFSET_WARN_US, Kind, Link
 from botd.runtime.tracking import POLL_S, Phase, Tell, Ticket, Tracker
 
 OVERLAP_US: Final = 60_000_000  # fills are asked for again from so long before the last read, and its lag
+SEEN_MAX: Final = 1_000  # fills known by name, before the old ones are forgotten
+SEEN_KEPT_US: Final = 3_600_000_000  # a stream may bring up what the lists no longer show
 SILENT_S: Final = 12.0  # without a heartbeat the stream is dead
 DOWN_S: Final = 15.0  # without one whole read nothing new is traded
 CLOCK_S: Final = 60.0
@@ -77,6 +79,8 @@ class Watch:
             if ticket.phase is Phase.SIGHTED and ticket.id not in shown and not ticket.look_s:
                 ticket.look_s = asked_s
         self.since_us = max(since_us, asked_us - OVERLAP_US - link.rules.read_lag_us)
+        if len(tracker.seen) > SEEN_MAX:
+            tracker.forget_fills(self.since_us - SEEN_KEPT_US)
         self._read_s = link.now_s()
 
     async def poll(self, found_orphans: Callable[[], None]) -> None:

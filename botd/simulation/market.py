@@ -32,6 +32,7 @@ _BURST_ROWS: Final = 12
 _BURST_STEP_US: Final = 250_000
 _ROWS: Final = _SLOTS + _BURST_ROWS  # of one instrument in a minute
 _BATCH: Final = 15  # minutes made at a time
+_KEPT_MAX: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,8 @@ class Market:
     def _batch(self, number: int) -> Chunk:
         found = self._kept.get(number)
         if found is None:
+            if len(self._kept) >= _KEPT_MAX:
+                del self._kept[next(iter(self._kept))]
             found = self._kept[number] = self._make(number)
         return found
 

@@ -205,7 +205,7 @@ def _fills_twice() -> Sequence[Patch]:
         order.trade_ids = ()
         return whole(order, answer)
 
-    class Forgetful(set[Any]):
+    class Forgetful(dict[Any, int]):
         def __contains__(self, one: object) -> bool:
             return False
 

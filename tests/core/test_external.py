@@ -172,15 +172,15 @@ def test_trade_on_an_instrument_that_nobody_trades_is_told_and_not_booked() -> N
 def test_F2_ban_is_remembered_and_halts() -> None:
     scene = Scene(strategy())
     scene.row(99)
-    scene.say(VenueBan, until_us=scene.now_us + 60_000_000, reason="418 until later")
-    scene.say(VenueBan, until_us=scene.now_us + 30_000_000, reason="418 until sooner")
+    scene.say(VenueBan, for_us=60_000_000, reason="418 until later")
+    scene.say(VenueBan, for_us=30_000_000, reason="418 until sooner")
     desk = scene.bot.desk
     assert desk.banned_until_us == scene.now_us + 60_000_000
     assert desk.restraint is not None
     assert desk.restraint.cause is Cause.BANNED
     again = scene.fresh()
     again.restore(scene.bot.state())
-    assert again.desk.banned_until_us == desk.banned_until_us
+    assert (again.desk.banned_until_us, again.desk.banned_for_us) == (desk.banned_until_us, 60_000_000)
 
 
 def test_notice_of_the_venue_is_an_alert() -> None:
@@ -189,6 +189,23 @@ def test_notice_of_the_venue_is_an_alert() -> None:
     scene.say(VenueNotice, severity="high", kind="order_in_doubt", text="since 10 s")
     (alert,) = scene.of(AlertRecord)
     assert (alert.severity, alert.type, alert.message) == ("high", "order_in_doubt", "since 10 s")
+
+
+def test_S14_notice_said_again_is_told_once_an_hour_also_over_a_restart() -> None:
+    scene = Scene(strategy())
+    scene.row(99)
+    said = {"severity": "high", "kind": "k", "text": "somebody else's order rests"}
+    scene.say(VenueNotice, **said)
+    scene.say(VenueNotice, **said)
+    again = scene.fresh()
+    again.restore(scene.bot.state())
+    scene.bot = again
+    scene.say(VenueNotice, **said)
+    assert len(scene.of(AlertRecord)) == 1
+    scene.say(VenueNotice, at_us=scene.now_us + 3_600_000_000, **said)
+    assert len(scene.of(AlertRecord)) == 2
+    external.forget(scene.bot.desk, scene.now_us + 3 * 3_600_000_000)
+    assert scene.bot.desk.noticed == {}
 
 
 def test_answers_of_the_account_are_read_as_they_were_written() -> None:

@@ -229,3 +229,10 @@ def test_C9_fill_of_an_order_of_our_family_that_no_books_know_is_external() -> N
     (one,) = books.told
     assert isinstance(one, ExternalFill)
     assert one.client_order_id == "botd-old-1"
+
+
+def test_fills_that_no_read_shows_any_more_are_forgotten() -> None:
+    tracker = Books().tracker
+    tracker.seen = {("a", "1"): 10, ("a", "2"): 20}
+    tracker.forget_fills(20)
+    assert tracker.seen == {("a", "2"): 20}
