@@ -93,6 +93,30 @@ def test_B14_stop_taken_without_reduce_only_is_cancelled_cried_out_and_replaced(
     play(script, STOPPED, hooks={"submit": drop_flag})
 
 
+async def without_flag(way_on: Way, order: SubmitOrder) -> OrderReport:
+    report: OrderReport = await way_on(replace(order, reduce_only=order.stop is None and order.reduce_only))
+    return report
+
+
+async def lost_stops(way_on: Way, order: SubmitOrder) -> OrderReport:
+    if order.stop is not None:
+        raise LOST
+    report: OrderReport = await way_on(order)
+    return report
+
+
+@pytest.mark.parametrize("hook", [without_flag, lost_stops])
+def test_B11_B17_position_that_no_stop_will_protect_is_closed(hook: Any) -> None:
+    async def script(day: Day) -> None:
+        await day.at(90)
+        assert (day.held(), stops(day)) == (0, [])
+        assert "stop_does_not_stand" in day.alerts()
+        assert len(day.orders()) == 5  # the entry, three stops, the exit
+        day.check()
+
+    play(script, STOPPED, hooks={"submit": hook})
+
+
 def test_B14_market_order_taken_for_less_is_over_with_what_it_filled() -> None:
     async def round_down(way_on: Way, order: SubmitOrder) -> OrderReport:
         report: OrderReport = await way_on(replace(order, qty=9))
