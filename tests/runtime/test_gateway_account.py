@@ -141,6 +141,20 @@ def test_E4_failed_reads_hold_and_change_nothing() -> None:
     play(script, STOPPED)
 
 
+def test_E4_hold_that_a_dead_process_left_standing_is_released_by_the_next() -> None:
+    async def script(day: Day) -> None:
+        await day.at(25)
+        day.hooks.update(dict.fromkeys(("fetch_open_orders", "fetch_fills"), dark))
+        await day.at(60)
+        assert day.restraints() == [("reducing", "venue_down")]
+        day.hooks.clear()
+        await day.restart()
+        await day.at(80)
+        assert day.restraints() == []
+
+    play(script)
+
+
 def test_E4_balance_of_zero_is_told_and_nothing_is_sized_by_it() -> None:
     async def zero(way_on: Way) -> Mapping[str, Decimal]:
         return {"USDT": Decimal(0)}
