@@ -18,6 +18,8 @@ from botd.engine.machine import DID_HOLDING, DID_TAKE_PROFIT, DID_TRAILING
 from botd.errors import InvariantBroken
 
 RETRY_REJECTED_US: Final = 10_000_000  # a rejected exit is asked again after this long, not at every row
+STOPS_FAILED_MAX: Final = 3  # in a row: a venue that takes no stop for good leaves the position open
+STOOD_US: Final = 60_000_000  # a stop that was there for so long has not failed
 STOP_LOSS: Final = "stop_loss"
 _ZE1: Final = Section.ZE1
 _E1: Final = Section.E1
@@ -268,21 +270,28 @@ def stop_refused(desk: Desk, runner: Runner, order: Order, position: Position, t
     if order.leaves < position.qty:
         text = f"the venue would not resize stop {order.client_order_id}: {order.reason}"
         desk.alert("critical", "stop_not_resized", text, ts_us, runner)
+        runner.memory.stops_failed = -1  # its end is our own doing
         desk.cancel(order.client_order_id, ts_us)
 
 
 def stop_ended(desk: Desk, runner: Runner, order: Order, position: Position, ts_us: int) -> None:
     """The stop is over and something is still held: another takes its place, or the rest is closed.
 
-    One that was cancelled untouched, that never came or came too fast is replaced; one that was hit, refused
-    or dropped by the venue makes protect close what is left.
+    One that was cancelled untouched, that never came or came too fast is replaced, a few times in a row; one
+    that was hit, refused or dropped by the venue makes protect close what is left.
     """
+    memory = runner.memory
     untouched = order.status in _UNTOUCHED or order.reason.startswith(RATE_LIMITED)
     if untouched and order.filled == 0:
-        keep_stop(desk, runner, position, ts_us)
-        return
-    desk.cancel(runner.memory.entry_id, ts_us)
-    goal = runner.memory.goal
+        stood = ts_us - order.command.ts_us >= STOOD_US
+        memory.stops_failed = 1 if stood else memory.stops_failed + 1
+        if memory.stops_failed < STOPS_FAILED_MAX:
+            keep_stop(desk, runner, position, ts_us)
+            return
+        text = f"{memory.stops_failed} stops in a row did not stand ({order.reason}): the position is closed"
+        desk.alert("critical", "stop_does_not_stand", text, ts_us, runner)
+    desk.cancel(memory.entry_id, ts_us)
+    goal = memory.goal
     if goal is None or goal.left is not None:
         _take_over(runner, ExitGoal(_PROTECT, STOP_LOSS, -1, None))
         runner.mark_busy(2)

@@ -53,12 +53,14 @@ class Memory:
     goal: ExitGoal | None = None
     legs: dict[str, int] = field(default_factory=dict)  # orders of this cycle, by section and rule
     amending: bool = False  # a change of the stop's quantity is on its way
+    stops_failed: int = 0  # in a row, none of which stood for a while
     flattening: bool = False  # the daemon stops: whatever still fills is closed again
 
     def begin_cycle(self) -> None:
         """Give what follows a cycle number of its own."""
         self.cycle += 1
         self.legs = {}
+        self.stops_failed = 0
 
     def opening_cycle(self, ordered_in: int) -> int:
         """Return the cycle of a position that an entry fill opens: the signal's, or one of its own.

@@ -127,6 +127,56 @@ def test_stop_that_never_arrived_is_sent_again_under_another_id() -> None:
     assert (again.stop, again.qty, again.reduce_only) == (stop.stop, 10, True)
 
 
+def failing_stops(scene: Scene, count: int) -> SubmitOrder:
+    """Bring a scene into a position, have stops be cancelled by the venue, and return the next one."""
+    order = submitted(scene.row(101))
+    scene.accept(order)
+    stop = submitted(scene.fill(order, 10, 100))
+    for _ in range(count):
+        scene.accept(stop)
+        stop = submitted(scene.end(stop, canceled=True))
+    return stop
+
+
+@pytest.mark.parametrize("end", ["never", "limited", "canceled"])
+def test_B11_B17_third_stop_in_a_row_that_does_not_stand_closes_the_position(end: str) -> None:
+    scene = Scene(strategy(protect="stop_loss: 10%"))
+    stop = failing_stops(scene, 2)
+    if end == "never":
+        commands = never(scene, stop)
+    elif end == "limited":
+        commands = scene.reject(stop, f"{RATE_LIMITED}: 429")
+    else:
+        commands = scene.end(stop, canceled=True)
+    assert commands == []
+    assert "stop_does_not_stand" in [one.type for one in scene.of(AlertRecord)]
+    closing = submitted(scene.row(101))
+    assert (closing.stop, closing.qty, closing.reduce_only) == (None, 10, True)
+
+
+def test_B17_stop_that_stood_for_a_minute_begins_the_count_anew() -> None:
+    scene = Scene(strategy(protect="stop_loss: 10%"))
+    stop = failing_stops(scene, 2)
+    scene.accept(stop)
+    scene.row(101, at=100)
+    stop = submitted(scene.end(stop, canceled=True))
+    stop = submitted(scene.end(stop, canceled=True))
+    assert scene.end(stop, canceled=True) == []
+
+
+def test_D4_stop_that_we_cancel_to_resize_it_has_not_failed() -> None:
+    scene = Scene(strategy(protect="stop_loss: 10%"))
+    order = submitted(scene.row(101))
+    scene.accept(order)
+    stop = submitted(scene.fill(order, 2, 100))
+    for _ in range(4):
+        scene.accept(stop)
+        amend = only(scene.fill(order, 2, 100), AmendOrder)
+        assert only(scene.refuse(amend), CancelOrder).client_order_id == stop.client_order_id
+        stop = submitted(scene.end(stop, canceled=True))
+    assert (stop.qty, stop.stop) == (10, 90)
+
+
 def test_B15_stop_that_came_too_fast_is_sent_again_and_one_refused_closes_the_position() -> None:
     scene = Scene(strategy(protect="stop_loss: 10%"))
     order = submitted(scene.row(101))

@@ -82,8 +82,27 @@ def test_E3_manual_reduction_leaves_a_stop_of_the_rest() -> None:
     play(script, STOPPED)
 
 
-@pytest.mark.parametrize("seconds", [1, 60])
-def test_E4_empty_positions_and_orders_hold_and_change_nothing(seconds: int) -> None:
+def test_E4_one_empty_answer_about_positions_is_nothing() -> None:
+    async def empty_once(way_on: Way) -> Mapping[InstrumentId, int]:
+        day.hooks.clear()
+        return {}
+
+    async def script(today: Day) -> None:
+        nonlocal day
+        day = today
+        await day.at(25)
+        before = day.rows()
+        day.hooks["fetch_positions"] = empty_once
+        await day.at(60)
+        assert day.hooks == {}
+        assert day.rows() == before
+        day.check()
+
+    day: Day
+    play(script, STOPPED)
+
+
+def test_E4_empty_positions_and_orders_hold_and_change_nothing() -> None:
     async def empty_positions(way_on: Way) -> Mapping[InstrumentId, int]:
         return {}
 
@@ -94,14 +113,13 @@ def test_E4_empty_positions_and_orders_hold_and_change_nothing(seconds: int) -> 
         await day.at(25)
         before = decisions(day)
         day.hooks.update(fetch_positions=empty_positions, fetch_open_orders=empty_orders)
-        await day.at(25 + seconds)
-        assert day.restraints() == ([("reducing", "position_differs")] if seconds == 60 else [])
+        await day.at(85)
+        assert day.restraints() == [("reducing", "position_differs")]
         day.hooks.clear()
-        await day.at(50 + seconds)
+        await day.at(110)
         assert day.restraints() == []
         assert (day.statuses(), len(stops(day))) == (["filled", "accepted"], 1)
-        held = [one for one in day.of(AlertRecord) if one.type in ("trading_held", "trading_released")]
-        assert decisions(day) == before + len(held)
+        assert decisions(day) == before + 2  # that it was held, and released
         day.check()
 
     play(script, STOPPED)
@@ -121,6 +139,20 @@ def test_E4_failed_reads_hold_and_change_nothing() -> None:
         day.check()
 
     play(script, STOPPED)
+
+
+def test_E4_hold_that_a_dead_process_left_standing_is_released_by_the_next() -> None:
+    async def script(day: Day) -> None:
+        await day.at(25)
+        day.hooks.update(dict.fromkeys(("fetch_open_orders", "fetch_fills"), dark))
+        await day.at(60)
+        assert day.restraints() == [("reducing", "venue_down")]
+        day.hooks.clear()
+        await day.restart()
+        await day.at(80)
+        assert day.restraints() == []
+
+    play(script)
 
 
 def test_E4_balance_of_zero_is_told_and_nothing_is_sized_by_it() -> None:

@@ -13,7 +13,7 @@ import pytest
 from botd.core.events import Side, SubmitOrder
 from botd.core.outcomes import DenyReason
 from botd.core.records import FillRecord, RiskRecord
-from botd.ports import OrderReport, VenueError, VenueEvent, VenueFill
+from botd.ports import OrderReport, OrderState, VenueError, VenueEvent, VenueFill
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.exchange import sites
 from botd.simulation.exchange.exchange import RULES
@@ -23,6 +23,7 @@ from tests.runtime.gateway_scene import BUYER, PATIENT, PERP, STOPPED, Day, Pric
 
 Way = Callable[..., Awaitable[Any]]
 
+LAG_SEED = 7  # of fills that no read shows for 4 s
 SUBMIT = PATHS[Kind.SUBMIT]
 LOST = VenueError("NetworkError", "connection reset by peer")
 REFUSED = VenueError("InvalidOrder", "no", http=400, code="-1013")
@@ -90,6 +91,30 @@ def test_B14_stop_taken_without_reduce_only_is_cancelled_cried_out_and_replaced(
 
     day: Day
     play(script, STOPPED, hooks={"submit": drop_flag})
+
+
+async def without_flag(way_on: Way, order: SubmitOrder) -> OrderReport:
+    report: OrderReport = await way_on(replace(order, reduce_only=order.stop is None and order.reduce_only))
+    return report
+
+
+async def lost_stops(way_on: Way, order: SubmitOrder) -> OrderReport:
+    if order.stop is not None:
+        raise LOST
+    report: OrderReport = await way_on(order)
+    return report
+
+
+@pytest.mark.parametrize("hook", [without_flag, lost_stops])
+def test_B11_B17_position_that_no_stop_will_protect_is_closed(hook: Any) -> None:
+    async def script(day: Day) -> None:
+        await day.at(90)
+        assert (day.held(), stops(day)) == (0, [])
+        assert "stop_does_not_stand" in day.alerts()
+        assert len(day.orders()) == 5  # the entry, three stops, the exit
+        day.check()
+
+    play(script, STOPPED, hooks={"submit": hook})
 
 
 def test_B14_market_order_taken_for_less_is_over_with_what_it_filled() -> None:
@@ -164,6 +189,29 @@ def test_C7_fills_that_the_stream_never_tells_are_found_within_ten_seconds() -> 
         day.exchange.matching.force(*(one for one in day.exchange.matching.open.values()), 4)
         await day.at(30)
         assert day.held() == 4
+        day.check()
+
+    play(script, PATIENT, hooks={"stream": silent})
+
+
+def test_C7_fill_that_reads_show_late_is_found_though_they_were_asked_before() -> None:
+    async def script(day: Day) -> None:
+        await day.at(13)
+        assert day.held() == 0
+        await day.at(25)
+        assert day.held() == 10
+        day.check()
+
+    play(script, faults=[sites.LAG], hooks={"stream": silent}, seed=LAG_SEED)
+
+
+def test_B10_end_that_the_stream_never_tells_is_found() -> None:
+    async def script(day: Day) -> None:
+        await day.at(20)
+        (order,) = day.exchange.matching.open.values()
+        day.exchange.matching.end(order, OrderState.EXPIRED, "by the venue")
+        await day.at(30)
+        assert day.statuses() == ["expired"]
         day.check()
 
     play(script, PATIENT, hooks={"stream": silent})

@@ -40,9 +40,9 @@ class Books:
         self.table = OrderTable()
         self.told: list[Answer] = []
         self.changes: list[Change] = []
-        self.tracker = Tracker(RULES, self._tell, self.table.get)
+        self.tracker = Tracker(RULES, self.tell, self.table.get)
 
-    def _tell(self, kind: Callable[..., Answer], ts_us: int, /, **fields: Any) -> None:
+    def tell(self, kind: Callable[..., Answer], ts_us: int, /, **fields: Any) -> None:
         answer = kind(seq=len(self.told) + 1, ts_us=ts_us, **fields)
         self.told.append(answer)
         if not isinstance(answer, ExternalFill | VenueNotice):
@@ -67,7 +67,7 @@ class Books:
         """Return the books of the process after this one, which knows the table alone."""
         after = Books()
         after.table = OrderTable.from_state(self.table.state())
-        after.tracker = Tracker(RULES, after._tell, after.table.get)
+        after.tracker = Tracker(RULES, after.tell, after.table.get)
         return after
 
     @property

@@ -34,5 +34,5 @@ def test_mutant_leaves_nothing_behind(mutant: Mutant) -> None:
 
 
 def test_seed_says_how_its_orders_went() -> None:
-    run = run_seed(9, hours=0.3)
+    run = run_seed(3, hours=0.2)
     assert run.moves["submitted>accepted"] > 0
