@@ -61,6 +61,7 @@ class LiveDriver:
         self._stop = asyncio.Event()
         self._asked = asyncio.Event()  # a trading command or an answer has come in
         self._gateway = gateway
+        loop.pauses_recovered = gateway is not None
         self._looked = False
         self._in_epoch = False
 

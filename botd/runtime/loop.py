@@ -65,6 +65,7 @@ class TradingLoop:
         self.brake = Brake()
         self.stopping = False  # set by the driver: judge no further block
         self.ends_recovered = False  # set by the driver: judge nothing that was not judged before
+        self.pauses_recovered = False  # set by the driver: it has to look around before the next row
         self.position = 0  # merged rows judged
         self.feed_position = 0  # market rows taken from the feed
         self.ts_us = 0  # time of the last row judged
@@ -281,7 +282,8 @@ class TradingLoop:
             yield self._group(urgent=True)
         failpoint(Point.RECOVERY_BEFORE_SEND)
         yield from self.send_unsent()
-        yield self._group(urgent=False)  # whoever has to look around before the next row does it here
+        if self.pauses_recovered:
+            yield self._group(urgent=False)
 
     def end_recovery(self) -> Iterator[Group]:
         """Meet what was committed at the place where the loop stands: no further row is to be judged."""
