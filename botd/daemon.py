@@ -245,10 +245,12 @@ class Daemon:
             ceiling_s = self.plan.shutdown.ceiling_us / 1e6
             reports.append(await stages.run(ceiling_s=ceiling_s, request=request))
 
+        if session.gateway is None:
+            await whole()
+            return reports[0]
         async with Supervisor(self._clock, self._lost) as supervisor:
             supervisor.start("session", whole)
-            if session.gateway is not None:
-                supervisor.start("gateway", session.gateway.run, restarts=3)
+            supervisor.start("gateway", session.gateway.run, restarts=3)
         return reports[0]
 
     def _audit(self, session: Session, journal: SqliteJournal, request: StopRequest) -> Audit:

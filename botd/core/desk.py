@@ -93,7 +93,7 @@ class Desk(Recorder):
         self.external: dict[str, int] = {}  # trades past us that are booked, and when
         self.noticed: dict[str, int] = {}  # what a person was told about the venue, and when
         self.fills_from_us = 0  # venue time since which what fills on the account is ours to book
-        self.banned_until_us = 0  # the venue's word, in event time; nothing is asked of it before
+        self.banned_until_us = 0  # the venue's last word; nothing is asked of it before
         self.banned_for_us = 0  # for how long that was
         self.restraints: list[Restraint] = []  # standing, in the order they began
         self.restraint: Restraint | None = None  # the gravest that the account is under

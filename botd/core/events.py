@@ -236,7 +236,8 @@ class VenueBan:
     """The venue wants to hear nothing from this account for a while, cancels included."""
 
     seq: int
-    for_us: int
+    until_us: int  # as far as we know the venue's time
+    for_us: int  # how long that was, which no wrong clock makes longer
     reason: str
     ts_us: int
 

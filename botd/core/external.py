@@ -182,8 +182,7 @@ def _notice(desk: Desk, _: Runners, notice: VenueNotice) -> None:
 
 def _banned(desk: Desk, _: Runners, ban: VenueBan) -> None:
     """Remember until when the venue is not to be called, over restarts too, and halt."""
-    if ban.ts_us + ban.for_us > desk.banned_until_us:
-        desk.banned_until_us, desk.banned_for_us = ban.ts_us + ban.for_us, ban.for_us
+    desk.banned_until_us, desk.banned_for_us = ban.until_us, ban.for_us
     halt = TradingCommand(verb=Verb.HALT, cause=Cause.BANNED, who="venue", reason=ban.reason)
     halts.obey(desk, halt, ban.ts_us)
 

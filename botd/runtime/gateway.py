@@ -94,7 +94,7 @@ class Gateway:
         self._hear()
 
     def _banned(self, for_us: int, reason: str) -> None:
-        self._tell(VenueBan, 0, for_us=for_us, reason=reason)
+        self._tell(VenueBan, 0, until_us=self.link.now_us() + for_us, for_us=for_us, reason=reason)
 
     @property
     def waits(self) -> bool:

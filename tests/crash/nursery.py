@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow.dataset  # noqa: F401 - a second of every start, since it loads pandas
 
 import botd.daemon
+from botd.machine import Machine
 from tests.cli import forker
 
 
@@ -27,7 +28,7 @@ def live(order: dict[str, Any]) -> int:
     if order["file_max"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_max"], resource.RLIM_INFINITY))
     if order["snapshot_us"]:
-        botd.daemon.SNAPSHOT_EVERY_US = order["snapshot_us"]
+        Machine.__init__.__kwdefaults__["snapshot_every_us"] = order["snapshot_us"]  # its default
     return forker.run(order)
 
 

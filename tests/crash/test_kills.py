@@ -22,6 +22,8 @@ SNAPSHOTS = (Point.SNAPSHOT_BEFORE, Point.SNAPSHOT_FILE, Point.SNAPSHOT_ROW, Poi
 RECOVERIES = (Point.RECOVERY_ROWS, Point.RECOVERY_BEFORE_SEND, Point.RECOVERY_AFTER)
 STOPS = (Point.STOP_BEFORE_POLICIES, Point.STOP_BEFORE_CURSOR, Point.STAGE_BEFORE, Point.STAGE_AFTER)
 # those that the short run tries: one of each kind
+# A daemon that trades on paper asks no venue for anything.
+REACHED = [point for point in Point if point not in (Point.REQUEST_BEFORE, Point.REQUEST_AFTER)]
 SHORT = (
     Point.GROUP_AFTER_COMMIT,
     Point.SEND_BETWEEN,
@@ -85,14 +87,14 @@ def times(point: Point, rng: random.Random) -> int:
         return rng.randint(1, 2)
     if point in RECOVERIES or point in STOPS:
         return 1
-    return rng.randint(1, 4 if point in SNAPSHOTS else 60)
+    return rng.randint(1, 2 if point in SNAPSHOTS else 60)
 
 
 def test_kills_at_every_point_lose_nothing_and_send_nothing_twice(
     tmp_path: Path, nursery: Nursery, rng: random.Random, whole: str
 ) -> None:
     bot = make_busy_bot(tmp_path / "bot", minutes=MINUTES)
-    deaths = [point for point in (Point if FULL else SHORT) for _ in range(KILLS_EACH)]
+    deaths = [point for point in (REACHED if FULL else SHORT) for _ in range(KILLS_EACH)]
     rng.shuffle(deaths)
     for point in deaths:
         if reached(bot) < 0:  # a first life, for the points of a return

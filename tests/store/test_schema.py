@@ -175,14 +175,14 @@ def test_G10_death_in_an_upgrade_leaves_the_file_as_it_was_and_the_next_start_up
     code = (
         "import sys; from pathlib import Path; from botd.store.schema import LINEAGE, Lineage, open_checked; "
         "open_checked(Path(sys.argv[1]), "
-        "Lineage(revisions=(*LINEAGE.revisions, '0003'), migrations=Path(sys.argv[2])))"
+        "Lineage(revisions=(*LINEAGE.revisions, '0004'), migrations=Path(sys.argv[2])))"
     )
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code, str(path), str(dying.migrations)], cwd=root)
     assert done.returncode == -signal.SIGKILL
     assert dump(path) == before
     open_checked(path, lineage_with_next(tmp_path)).close()
-    with StateReader(tmp_path / "botd.sqlite3.before-0003") as reader:
+    with StateReader(tmp_path / "botd.sqlite3.before-0004") as reader:
         assert reader.cursor("s1") == samples.cursor(4)
 
 

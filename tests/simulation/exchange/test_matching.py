@@ -104,7 +104,7 @@ def test_limit_order_rests_and_fills_as_maker_by_the_size_of_the_top() -> None:
     played = play(script, prices=Steps((0, 100_000), (6, 99_949), lots=10))
     assert fills_of(played) == [("a", 99_950, 10, True), ("a", 99_950, 10, True), ("a", 99_950, 5, True)]
     times = [(f.ts_us - EPOCH_US) / 1e6 for f in played.exchange.truth.fills]
-    assert times == [6.0, 6.25, 6.5]
+    assert times == [6.0, 7.0, 8.0]
     assert played.exchange.truth.fills[0].fee == Decimal("0.01999")  # 0.01 at 9995.0, 2 bps
     assert reports_of(played, "a")[-1] == (OrderState.FILLED, 25)
 

@@ -165,7 +165,7 @@ def test_B10_order_that_has_filled_in_part_is_not_rejected_but_expires() -> None
 
     states = set()
     for seed in range(1, 30):
-        prices = Steps((0, 100_000), (0.5, 99_949), (0.75, 100_000), lots=10)
+        prices = Steps((0, 100_000), (0.5, 99_949), (1.5, 100_000), lots=10)
         played = play(script, sites.ASYNC_REJECT, prices=prices, seed=seed)
         if played.exchange.truth.filled("a"):
             last = played.events[-1]

@@ -13,6 +13,7 @@ from botd.simulation.chance import Chance
 from botd.simulation.exchange import sites
 from botd.simulation.exchange.exchange import Exchange
 from botd.simulation.exchange.sites import SITES
+from botd.simulation.exchange.streams import HEARTBEAT_S
 from botd.simulation.host import Host, Process
 from botd.simulation.loop import VirtualLoop, run_virtual
 from tests.simulation.exchange.scene import BTC, CASH, PERP, Steps, limit, order, play
@@ -62,12 +63,12 @@ def said(seen: Seen) -> list[str]:
 WHOLE = [f"{name} {what}" for name in "abc" for what in ("open", "fill", "filled")]
 
 
-def test_stream_brings_everything_in_order_and_a_heartbeat_every_second() -> None:
+def test_stream_brings_everything_in_order_and_heartbeats() -> None:
     seen = play(hear_fills).result
     assert said(seen) == WHOLE
     beats = [at for at, event in seen if event is None]
-    assert len(beats) > 50
-    assert {round(b - a, 6) for a, b in pairwise(beats)} == {1.0}
+    assert len(beats) > 10
+    assert {round(b - a, 6) for a, b in pairwise(beats)} == {HEARTBEAT_S}
 
 
 def test_C1_event_comes_twice() -> None:
@@ -101,8 +102,8 @@ def test_A9_A10_stalled_stream_loses_events_with_and_without_heartbeats() -> Non
         seen = play(hear_fills, (sites.STALL, 1), seed=seed).result
         beats = [at for at, event in seen if event is None]
         heard = said(seen)
-        assert heard == WHOLE[len(WHOLE) - len(heard) :]  # what came in the stall is gone for ever
-        kinds.add((len(beats) > 50, len(heard) < len(WHOLE)))
+        assert heard == [text for text in WHOLE if text in heard]  # what came in the stall is gone for ever
+        kinds.add((len(beats) >= 11, len(heard) < len(WHOLE)))
     assert {(True, True), (False, True)} <= kinds
 
 
@@ -171,7 +172,7 @@ def test_stream_of_a_dead_process_ends_with_it() -> None:
             await listen(exchange.connect(process), seen)
 
         process = Host(loop, "bot").boot(main)
-        loop.call_later(5, process.kill)
+        loop.call_later(21, process.kill)
         await process.ended
         steps = loop.steps
         await asyncio.sleep(600)
