@@ -62,7 +62,7 @@ PART_FILLS: Final = Site("cancel.part_fills", 0.1)  # a part of it does, the res
 DOUBLED: Final = Site("event.doubled", 0.02)
 DROPPED: Final = Site("event.dropped", 0.02)
 LATE: Final = Site("event.late", 0.02)  # and so out of order
-STALL: Final = Site("stream.stall", 0.0015)  # drawn at each heartbeat: nothing comes, with or without heartbeats
+STALL: Final = Site("stream.stall", 0.0015)  # of each heartbeat: nothing comes, with or without them
 DISCONNECT: Final = Site("stream.disconnect", 0.0015)  # drawn at each heartbeat
 
 EMPTY: Final = Site("read.empty", 0.002)  # open orders, positions or balances come back as none, or as zero
