@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from botd.core import answers, entry, exit, external, halts
 from botd.core.changes import Change
@@ -34,6 +34,7 @@ TERMINAL_KEPT_US: Final = 3_600_000_000
 _S1: Final = Section.S1
 _Z1: Final = Section.Z1
 _STOP_MARKET: Final = OrderType.STOP_MARKET
+_OF_THE_ACCOUNT: Final = frozenset(get_args(AccountAnswer))
 _DUPLICATE: Final = Change.DUPLICATE
 _REJECTED: Final = Change.REJECTED
 
@@ -79,6 +80,7 @@ class Bot:
         self.desk = Desk(settings, self.lanes, self.runners, id_prefix)
         self._hour_us = settings.execution.snapshot_interval_us
         self._next_snapshot_us = 0
+        self._one_way = settings.one_way
 
     # ---- rows ---------------------------------------------------------------------------------
 
@@ -171,10 +173,11 @@ class Bot:
     def apply(self, heard: Sequence[Answer]) -> list[Command]:
         """Book what the venue answered at one place; return what it makes us ask."""
         desk = self.desk
+        answer: Any  # of an order, unless its type says of the account
         for answer in heard:
             if answer.ts_us > self._next_snapshot_us > 0:
                 self._take_snapshot(answer.ts_us)
-            if isinstance(answer, AccountAnswer):
+            if type(answer) in _OF_THE_ACCOUNT:
                 external.hear(desk, self._runner_of, answer)
                 continue
             order = desk.orders.get(answer.client_order_id)
@@ -185,7 +188,7 @@ class Bot:
             change = desk.orders.book(order, answer)
             if change is not _DUPLICATE:
                 self._follow(order, answer, change)
-        if desk.settings.one_way and heard:
+        if self._one_way and heard:
             external.net_out(desk, self._runner_of, heard[-1].ts_us, heard[-1].seq)
         if desk.entered:
             answers.protect_entered(desk)

@@ -9,38 +9,34 @@ from decimal import Decimal
 from typing import Final
 
 from botd.core.desk import Desk
-from botd.core.instrument import InstrumentId
+from botd.core.lanes import Lane
 from botd.core.outcomes import DenyReason
 from botd.core.restraint import Cause, TradingCommand, Verb
 from botd.core.risk import Denial
 
 ENTRIES_PER_MINUTE: Final = 120
 LIVE_ORDERS_PER_INSTRUMENT: Final = 30
-TURNOVER_PER_HOUR: Final = 100  # notional of entries, in multiples of the equity
+TURNOVER_PER_HOUR: Final = 100  # notional of entries, in multiples of the equity, from one hour to the next
 HOUR_US: Final = 3_600_000_000
-_MILLION: Final = 1_000_000
 
 
-def over_cap(
-    desk: Desk, instrument: InstrumentId, notional: Decimal, equity: Decimal, ts_us: int
-) -> Denial | None:
+def over_cap(desk: Desk, lane: Lane, tick_lots: int, equity: Decimal, ts_us: int) -> Denial | None:
     """Return why an entry that risk approved is beyond what is ever sent, or None.
 
-    What passes counts. `notional` and `equity` are in the instrument's quote currency.
+    What passes counts. `tick_lots` is its price times its quantity, `equity` in the quote currency.
     """
-    turnover = desk.turnover
-    while turnover and turnover[0][0] <= ts_us - HOUR_US:
-        desk.turnover_ppm -= turnover.popleft()[1]
-    ppm = int(notional * _MILLION / equity)
+    if ts_us >= desk.turnover_until_us:
+        desk.turnover, desk.turnover_until_us = 0.0, ts_us + HOUR_US
+    turnover = desk.turnover + tick_lots * lane.tick_lot_value / float(equity)
+    if turnover > TURNOVER_PER_HOUR:
+        return _denial(TURNOVER_PER_HOUR, Decimal(turnover))
     if len(desk.submitted_us) >= ENTRIES_PER_MINUTE:
         return _denial(ENTRIES_PER_MINUTE, Decimal(len(desk.submitted_us) + 1))
-    if desk.turnover_ppm + ppm > TURNOVER_PER_HOUR * _MILLION:
-        return _denial(TURNOVER_PER_HOUR, Decimal(desk.turnover_ppm + ppm) / _MILLION)
-    live = desk.orders.live_on(instrument)
-    if live >= LIVE_ORDERS_PER_INSTRUMENT:
-        return _denial(LIVE_ORDERS_PER_INSTRUMENT, Decimal(live + 1))
-    turnover.append((ts_us, ppm))
-    desk.turnover_ppm += ppm
+    if desk.orders.live_count >= LIVE_ORDERS_PER_INSTRUMENT:
+        live = desk.orders.live_on(lane.instrument.id)
+        if live >= LIVE_ORDERS_PER_INSTRUMENT:
+            return _denial(LIVE_ORDERS_PER_INSTRUMENT, Decimal(live + 1))
+    desk.turnover = turnover
     return None
 
 

@@ -68,7 +68,7 @@ class Desk(Recorder):
         "settings",
         "submitted_us",
         "turnover",
-        "turnover_ppm",
+        "turnover_until_us",
         "working",
         "worst_prices",
     )
@@ -88,8 +88,8 @@ class Desk(Recorder):
         self.rejects = 0  # in a row
         self.rejected_us = 0  # the last of them
         self.submitted_us: deque[int] = deque()  # entries sent in the last minute
-        self.turnover: deque[tuple[int, int]] = deque()  # entries of the last hour, in ppm of the equity
-        self.turnover_ppm = 0  # the sum of them
+        self.turnover = 0.0  # notional of the entries of an hour, in multiples of the equity
+        self.turnover_until_us = 0  # when it ends
         self.external: dict[str, int] = {}  # trades past us that are booked, and when
         self.noticed: dict[str, int] = {}  # what a person was told about the venue, and when
         self.fills_from_us = 0  # venue time since which what fills on the account is ours to book
@@ -234,7 +234,7 @@ class Desk(Recorder):
             "rejects": self.rejects,
             "rejected_us": self.rejected_us,
             "submitted_us": list(self.submitted_us),
-            "turnover": [list(one) for one in self.turnover],
+            "turnover": [self.turnover, self.turnover_until_us],
             "external": dict(self.external),
             "noticed": dict(self.noticed),
             "banned_until_us": self.banned_until_us,
@@ -254,8 +254,7 @@ class Desk(Recorder):
         self.rejected_us = state["rejected_us"]
         self.submitted_us = deque(state["submitted_us"])
         # a snapshot of an older botd knows none of these
-        self.turnover = deque((ts_us, ppm) for ts_us, ppm in state.get("turnover", ()))
-        self.turnover_ppm = sum(ppm for _, ppm in self.turnover)
+        self.turnover, self.turnover_until_us = state.get("turnover", (0.0, 0))
         self.external = dict(state.get("external", {}))
         self.noticed = dict(state.get("noticed", {}))
         self.banned_until_us = state.get("banned_until_us", 0)

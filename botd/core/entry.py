@@ -57,7 +57,7 @@ def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
     intent = _entry_intent(side, sized.lots, top if limit else None)
     denial = check_entry(intent, view, desk.limits_of(strategy), lane.instrument)
     if denial is None:
-        denial = over_cap(desk, lane.instrument.id, lane.instrument.money(sized.lots * top), equity, ts_us)
+        denial = over_cap(desk, lane, sized.lots * top, equity, ts_us)
     desk.risk(asked, denial)
     if denial is not None:
         runner.become_idle()
@@ -124,7 +124,7 @@ def _view(
         count,
         portfolio.losing_streak(runner.strategy.id, ts_us),
         len(desk.submitted_us),
-        desk.restraint or desk.restraint_of.get(instrument.id),
+        desk.restraint or (desk.restraint_of.get(instrument.id) if desk.restraint_of else None),
         True,
         unexplained,
         desk.settings.one_way and _opposed(desk, runner),

@@ -36,6 +36,7 @@ class Lane:
         "pending",
         "places",
         "row0",
+        "tick_lot_value",
     )
 
     def __init__(
@@ -50,6 +51,7 @@ class Lane:
     ) -> None:
         self.index = index
         self.instrument = instrument
+        self.tick_lot_value = float(instrument.money(1))  # for bounds, not for books
         self.engine = InstrumentEngine(
             compile_program(strategies),
             tick=float(instrument.tick_size),

@@ -187,12 +187,13 @@ class OrderTable:
     Iteration follows the order in which orders were added. No live order is ever forgotten.
     """
 
-    __slots__ = ("_live", "_orders", "get")
+    __slots__ = ("_live", "_orders", "get", "live_count")
 
     def __init__(self, orders: Iterable[Order] = ()) -> None:
         self._orders: dict[ClientOrderId, Order] = {}
         self.get: Callable[[ClientOrderId], Order | None] = self._orders.get
         self._live: dict[tuple[str, InstrumentId], dict[ClientOrderId, Order]] = {}
+        self.live_count = 0
         for order in orders:
             self.add(order)
 
@@ -206,6 +207,7 @@ class OrderTable:
             if group is None:
                 group = self._live[order.owner] = {}
             group[order.client_order_id] = order
+            self.live_count += 1
 
     def all(self) -> list[Order]:
         """Return every order in memory, terminal ones too, oldest first."""
@@ -217,8 +219,11 @@ class OrderTable:
 
     def live_on(self, instrument: InstrumentId) -> int:
         """Return how many live orders there are on one instrument."""
-        groups = [group for owner, group in self._live.items() if owner[1] == instrument]
-        return sum(not order.is_terminal for group in groups for order in group.values())
+        count = 0
+        for owner, group in self._live.items():
+            if owner[1] == instrument:
+                count += len(group)
+        return count
 
     def any_live(self, owner: tuple[str, InstrumentId]) -> bool:
         """Say whether one strategy has a live order on one instrument."""
@@ -244,7 +249,7 @@ class OrderTable:
         if order.is_terminal and kind is not OrderFilled:
             return _DUPLICATE
         change = BOOK[kind](order, answer)
-        if change in SIGHTINGS:
+        if order.needs_human and change in SIGHTINGS:
             order.needs_human = False
         if change is not _DUPLICATE:
             order.updated_us = answer.ts_us
@@ -254,8 +259,9 @@ class OrderTable:
 
     def _bury(self, order: Order) -> None:
         group = self._live.get(order.owner)
-        if group is not None:  # else a late fill meets a table that began with this order over
-            group.pop(order.client_order_id, None)
+        # a late fill may meet a table that began with this order over
+        if group is not None and group.pop(order.client_order_id, None) is not None:
+            self.live_count -= 1
 
     def forget_terminal(self, before_us: int) -> int:
         """Drop terminal orders that last changed before a time; return how many."""

@@ -10,7 +10,7 @@ from botd.core.events import SubmitOrder
 from botd.core.outcomes import DenyReason
 from botd.core.records import RiskRecord
 from botd.core.restraint import Cause, TradingState
-from tests.core.scene import NO_LIMITS, D, Scene, bought, strategy
+from tests.core.scene import NO_LIMITS, PERP, D, Scene, bought, strategy, submitted
 
 
 def denials(scene: Scene) -> list[tuple[DenyReason | None, object, object]]:
@@ -31,26 +31,31 @@ def test_B17_entries_of_a_minute_are_bounded_in_code_and_halt() -> None:
 def test_B17_turnover_of_an_hour_is_bounded_in_code() -> None:
     scene = Scene(strategy(), equity="100000")
     desk = scene.bot.desk
-    desk.turnover.append((scene.now_us, 99_999_999))
-    desk.turnover_ppm = 99_999_999
+    desk.turnover, desk.turnover_until_us = 99.999, scene.now_us + caps.HOUR_US
     assert scene.row(101) == []
     ((reason, limit, actual),) = denials(scene)
     assert (reason, limit) == (DenyReason.RATE_CAP, D(100))
     assert D(100) < D(str(actual)) < D("100.1")
 
 
-def test_turnover_counts_what_is_sent_and_forgets_it_after_an_hour() -> None:
+def test_turnover_counts_what_is_sent_and_begins_anew_after_an_hour() -> None:
     scene = Scene(strategy(), equity="100000")
     bought(scene)
     desk = scene.bot.desk
-    ((_, ppm),) = desk.turnover
-    assert ppm == desk.turnover_ppm > 0
-    later = scene.now_us + caps.HOUR_US
-    assert caps.over_cap(desk, scene.specs[0].instrument.id, D(1), D(100_000), later) is None
-    assert desk.turnover_ppm == 10
+    assert desk.turnover == float(PERP.money(102 * 10)) / 100_000
     again = scene.fresh()
     again.restore(scene.bot.state())
-    assert (again.desk.turnover, again.desk.turnover_ppm) == (desk.turnover, desk.turnover_ppm)
+    assert (again.desk.turnover, again.desk.turnover_until_us) == (desk.turnover, desk.turnover_until_us)
+    later = desk.turnover_until_us
+    assert caps.over_cap(desk, scene.bot.lanes[0], 10**6, D(100_000), later) is None
+    assert desk.turnover == float(PERP.money(10**6)) / 100_000
+
+
+def test_many_live_orders_elsewhere_are_no_reason() -> None:
+    scene = Scene(strategy())
+    scene.row(99)
+    scene.bot.desk.orders.live_count = caps.LIVE_ORDERS_PER_INSTRUMENT
+    assert submitted(scene.row(101)).instrument == PERP.id
 
 
 def test_B17_live_orders_on_one_instrument_are_bounded_in_code() -> None:
