@@ -19,7 +19,7 @@ from botd.core.outcomes import RATE_LIMITED, DenyReason, OrderStatus
 from botd.core.records import RiskRecord
 from botd.core.updates import AlertRecord, OrderUpdate
 from botd.engine.machine import IDLE, IN_POSITION
-from tests.core.scene import NO_LIMITS, PERP, Scene, bought, only, strategy, submitted
+from tests.core.scene import NO_LIMITS, PERP, SPOT, Scene, bought, only, strategy, submitted
 
 OUT = "{ name: out, when: price > 120, close: 100% }"
 
@@ -215,3 +215,4 @@ def test_orders_on_one_instrument_are_counted_while_they_live() -> None:
     scene = Scene(strategy(protect="stop_loss: 10%"))
     bought(scene)
     assert scene.bot.desk.orders.live_on(PERP.id) == 1
+    assert scene.bot.desk.orders.live_on(SPOT.id) == 0
