@@ -21,9 +21,13 @@ from botd.runtime.batch import run_batch
 from botd.sessions import VENUE_FILE, read_before
 from botd.simulation.market import MarketFeed
 from botd.store.fsck import examine
+from botd.store.invariants import words
 from botd.store.queries import StateReader
 
 WRITTEN_BY_TRADING: Final = ("signals", "intents", "risk_decisions", "orders", "fills", "trades", "alerts")
+
+
+TOLD_AGAIN: Final = ("external_order", "balance_differs", "clock_skew")
 
 
 class CheckFailed(Exception):
@@ -156,6 +160,8 @@ def check_equal_books(state: Path, truth: VenueTruth, instruments: Iterable[Inst
         # an average entry price is rounded to 1e-12, and a share of a cost to a tick-lot
         step = max(one.money(1) for one in by_name.values() if one.quote == currency)
         own = worth.get(currency)
+        if own is None and not count_rows(state)["orders"]:
+            continue  # stopped before its first row: the account was not recorded yet
         if own is None or abs(own - at_venue) > 2 * step:
             raise CheckFailed("books.cash", f"{currency}: booked {own}, the venue has {at_venue}")
 
@@ -180,10 +186,13 @@ def check_alive(state: Path, now_us: int, behind_max_us: int, *, excused_us: int
 
 
 def count_rows(state: Path) -> dict[str, int]:
-    """Count what trading writes, of all sessions."""
+    """Count what trading writes, of all sessions; what is told again every hour is no news of a start."""
+    again = f"WHERE type NOT IN {words(TOLD_AGAIN)}"
     with closing(_reading(state)) as connection:
         return {
-            table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            table: connection.execute(
+                f"SELECT count(*) FROM {table} {again if table == 'alerts' else ''}"
+            ).fetchone()[0]
             for table in WRITTEN_BY_TRADING
         }
 
