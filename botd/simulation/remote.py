@@ -86,6 +86,8 @@ class RemoteWorld(World):
             loop, chance, self._market, instruments=plan.instruments, cash=plan.settings.equity
         )
 
+        self.exchange.mishaps.own_first = True
+
     def _connect(self, process: Process) -> RemoteVenue:
         return self.exchange.connect(process)
 

@@ -68,7 +68,7 @@ class Exchange:
         gate = Gate(chance, self.matching)
         self.network = Network(loop, chance, rules, self.matching, gate)
         self._streams = Streams(loop, chance, self.matching, self.network.latency_s)
-        self._mishaps = Mishaps(chance, self.matching, self._streams)
+        self.mishaps = Mishaps(chance, self.matching, self._streams)
 
     @property
     def truth(self) -> Truth:
@@ -204,7 +204,7 @@ class Exchange:
             raise VenueError("InsufficientFunds", "insufficient balance", http=400, code="-2010")
         price = command.limit or command.stop or self.matching.top(command.instrument)[1]
         notional = instrument.money(command.qty * price)
-        if notional < instrument.min_notional or self._mishaps.too_small(command.qty):
+        if notional < instrument.min_notional or self.mishaps.too_small(command.qty):
             raise VenueError("InvalidOrder", "the notional is too small", http=400, code="-4164")
 
 

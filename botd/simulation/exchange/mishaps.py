@@ -25,6 +25,8 @@ MANUAL_BITS: Final = 4  # a person trades at most 2**4 lots
 class Mishaps:
     """Draws every ten seconds what befalls the account and the venue."""
 
+    own_first = False  # nobody trades by hand before the first order of a process: it was not there yet
+
     def __init__(self, chance: Chance, matching: Matching, streams: Streams) -> None:
         self.least_lots = 1  # of an entry, while the filters stand
         self._filters_until_us = 0
@@ -42,6 +44,8 @@ class Mishaps:
         self._matching.after(TURN_S, self._turn)
         hit = self._chance.hit
         manual, flow = hit(sites.MANUAL.name), hit(sites.FLOW.name)
+        if self.own_first and not self._matching.truth.arrivals:
+            manual = None
         maintenance, filters = hit(sites.MAINTENANCE.name), hit(sites.FILTERS.name)
         held = [name for name, lots in self._matching.account.positions.items() if lots]
         if held and not self._matching.paused:  # nothing but a position can be liquidated
