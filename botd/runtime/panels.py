@@ -48,6 +48,7 @@ _SECTION_STYLE: Final = {
     Section.E1: "red",
     Section.PROTECT: "magenta",
     Section.MANUAL: "cyan",
+    Section.EXTERNAL: "cyan",
 }
 _PHASE_STYLE: Final = {
     Phase.IDLE: "dim",
