@@ -43,7 +43,7 @@ def sim(
     from botd.errors import InputInvalid
 
     if days:
-        return _steady(seed or 1, days)
+        return _steady(1 if seed is None else seed, days)
     if seed is not None:
         return _one(seed, hours=hours, trace=trace, shrinking=shrink)
     if trace or shrink:
@@ -114,13 +114,13 @@ def _mutants(seeds: range, *, hours: float) -> int:
 
 
 def _steady(seed: int, days: int) -> int:
-    from botd.simulation.steady import lines, run_steady
+    from botd.errors import InputInvalid
+    from botd.simulation.steady import run_steady, slope
 
     if days < 3:
-        from botd.errors import InputInvalid
-
         raise InputInvalid("--days needs at least 3: the first is left out of what the memory grows by")
-    write("".join(f"{line}\n" for line in lines(run_steady(seed, days, on_day=lambda _: None))))
+    samples = run_steady(seed, days, on_day=lambda sample: write(f"{sample}\n"))
+    write(f"memory: {slope(samples):+.2f} MiB a day\n")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from decimal import Decimal
@@ -27,6 +28,8 @@ RECONNECT_S: Final = (1.0, 2.0, 5.0, 10.0)
 BALANCE_RATIO: Final = Decimal("0.001")  # of the balance, and at least one unit: what fees of odd kinds cost
 
 Ask = Callable[[TradingCommand], None]
+log = logging.getLogger(__name__)
+
 Nets = Callable[[], Mapping[InstrumentId, int]]
 Balances = Callable[[], Mapping[str, Decimal]]
 
@@ -185,6 +188,7 @@ class Watch:
                     tries = 0
                     self._take(event)
             except Exception as error:  # whatever ends it, what was missed meanwhile is to be read
+                log.warning("the venue's stream ended", extra={"error": f"{type(error).__name__}: {error}"})
                 if isinstance(error, VenueError):
                     self._link.learn(error)
                 self._tracker.news.set()

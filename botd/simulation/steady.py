@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,10 @@ class Sample:
     tasks: int
     files: int
     orders: int
+
+    def __str__(self) -> str:
+        held = f"{self.rss_mib:.1f} MiB, {self.tasks} tasks, {self.files} files"
+        return f"day {self.day}: {held}, {self.orders} orders"
 
 
 def run_steady(seed: int, days: int, *, on_day: Callable[[Sample], None]) -> list[Sample]:
@@ -75,11 +79,3 @@ def slope(samples: list[Sample]) -> float:
     mean_mib = sum(one.rss_mib for one in later) / len(later)
     spread = sum((one.day - mean_day) ** 2 for one in later)
     return sum((one.day - mean_day) * (one.rss_mib - mean_mib) for one in later) / spread
-
-
-def lines(samples: list[Sample]) -> Iterator[str]:
-    """Yield the samples and the slope as text."""
-    for one in samples:
-        held = f"{one.rss_mib:.1f} MiB, {one.tasks} tasks, {one.files} files"
-        yield f"day {one.day}: {held}, {one.orders} orders"
-    yield f"memory: {slope(samples):+.2f} MiB a day"

@@ -12,7 +12,6 @@ import pytest
 from rich.console import Console
 
 from botd.core.bot import Bot
-from botd.core.events import Section
 from botd.core.outcomes import DenyReason
 from botd.core.records import Record
 from botd.core.restraint import Cause, Restraint, TradingCommand, TradingState, Verb
@@ -49,13 +48,6 @@ def screen_of(bot: Bot, records: list[Record], clock: ManualClock | None = None)
 def row_with(text: str, *words: str) -> str:
     (found,) = [line for line in text.splitlines() if all(word in line for word in words)]
     return " ".join(found.split())
-
-
-@pytest.mark.parametrize("section", [Section.MANUAL, Section.EXTERNAL, Section.PROTECT])
-def test_picture_shows_a_trade_that_any_section_ended(bot: Bot, make: Records, section: Section) -> None:
-    trade = make.trade("5.00", "0.50", exit_section=section, exit_rule="liquidation")
-    text = text_of(frame_of(screen_of(bot, [trade])), width=120)
-    assert f" {section} " in row_with(text, "14:0", "+4.50")
 
 
 def test_picture_shows_everything_that_is_known(bot: Bot, make: Records) -> None:
