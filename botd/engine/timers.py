@@ -7,9 +7,12 @@ on market rows alone, so every driver makes the same ones.
 
 from __future__ import annotations
 
+from typing import Any, Final, cast
+
 import numpy as np
 from numpy.typing import NDArray
 
+from botd.engine.jit import entry, inline
 from botd.engine.layout import HIGH, KIND, LOW, N_INPUT, OPEN, RT, SIDE, VT, P, Q, RowKind, T
 
 I64 = NDArray[np.int64]
@@ -17,51 +20,72 @@ SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 SECOND_TIMERS = 60
 
-
-def _counts(first: I64, before: I64, step: int) -> I64:
-    """Count the multiples first, first+step, ... that lie strictly before `before`."""
-    count: I64 = np.maximum((before - 1 - first) // step + 1, 0)
-    return count
+_TIMER: Final = int(RowKind.TIMER)
+_NEVER: Final = 2**63 - 1
 
 
-def timer_times(since: I64, before: I64, bar_length_us: int | None) -> tuple[I64, I64]:
-    """Return (gap index, time) of every timer of gaps that open at market rows.
-
-    `since` and `before` are int64[n]: a market row's time and the (exclusive) end of its gap.
-    """
-    if bar_length_us is not None:
-        first = since + bar_length_us
-        count = _counts(first, before, bar_length_us)
-        return _spread(first, count, bar_length_us)
-    first = (since // SECOND_US + 1) * SECOND_US
-    all_seconds = _counts(first, before, SECOND_US)
-    gap_s, time_s = _spread(first, np.minimum(all_seconds, SECOND_TIMERS), SECOND_US)
-    last = first + (SECOND_TIMERS - 1) * SECOND_US
-    first_minute = (last // MINUTE_US + 1) * MINUTE_US
-    minutes = np.where(all_seconds > SECOND_TIMERS, _counts(first_minute, before, MINUTE_US), 0)
-    gap_m, time_m = _spread(first_minute, minutes, MINUTE_US)
-    gap = np.concatenate((gap_s, gap_m))
-    time = np.concatenate((time_s, time_m))
-    order = np.lexsort((time, gap))
-    return gap[order], time[order]
+@inline
+def _next_timer(since: Any, after: Any, bar_us: Any) -> Any:
+    """Return the first timer later than `after` in the gap that opens with a market row at `since`."""
+    if bar_us > 0:
+        return since + ((after - since) // bar_us + 1) * bar_us
+    second = (after // SECOND_US + 1) * SECOND_US
+    last = (since // SECOND_US + SECOND_TIMERS) * SECOND_US
+    if second <= last:
+        return second
+    return (max(after, last) // MINUTE_US + 1) * MINUTE_US
 
 
-def _spread(first: I64, count: I64, step: int) -> tuple[I64, I64]:
-    gap = np.repeat(np.arange(first.shape[0], dtype=np.int64), count)
-    starts = np.cumsum(count) - count
-    within = np.arange(gap.shape[0], dtype=np.int64) - np.repeat(starts, count)
-    return gap, first[gap] + within * step
+@entry
+def _interleave(market: Any, skipped: Any, done_us: Any, until_us: Any, bar_us: Any) -> Any:
+    """Return (rows, time of the next timer): market rows, but the first `skipped`, and the timers between."""
+    n = market.shape[1]
+    count = n - skipped
+    time = done_us
+    for i in range(n):
+        since = market[T, i]
+        end = market[T, i + 1] if i + 1 < n else until_us
+        time = _next_timer(since, max(since, done_us) if i < skipped else since, bar_us)
+        while time < end:
+            count += 1
+            time = _next_timer(since, time, bar_us)
+    out = np.empty((N_INPUT, count), np.int64)
+    at = 0
+    for i in range(n):
+        if i >= skipped:
+            out[:, at] = market[:, i]
+            at += 1
+        since = market[T, i]
+        end = market[T, i + 1] if i + 1 < n else until_us
+        time = _next_timer(since, max(since, done_us) if i < skipped else since, bar_us)
+        while time < end:
+            out[:, at] = market[:, i]
+            out[T, at] = out[VT, at] = out[RT, at] = time
+            out[Q, at] = out[SIDE, at] = 0
+            out[KIND, at] = _TIMER
+            out[OPEN, at] = out[HIGH, at] = out[LOW, at] = market[P, i]
+            at += 1
+            time = _next_timer(since, time, bar_us)
+    return out, time
 
 
 class TimerSource:
     """Interleave one instrument's market rows with their timers, chunk after chunk."""
 
-    __slots__ = ("_bar_length_us", "_done_us", "_last")
+    __slots__ = ("_bar_us", "_done_us", "_last", "_next_us")
 
     def __init__(self, bar_length_us: int | None = None) -> None:
-        self._bar_length_us = bar_length_us
+        self._bar_us = bar_length_us or 0
         self._last: I64 | None = None  # the last market row
         self._done_us = 0  # timers up to here (inclusive) are out
+        self._next_us = _NEVER  # the first that is not, or earlier
+
+    def quiet(self, until_us: int) -> bool:
+        """Say whether no timer stands before `until_us` unless a market row comes; remember that."""
+        if self._next_us < until_us:
+            return False
+        self._done_us = max(self._done_us, until_us - 1)
+        return True
 
     def extend(self, rows: I64, until_us: int) -> I64:
         """Return int64[N_INPUT, m]: the market rows with every timer before `until_us` between them.
@@ -72,42 +96,19 @@ class TimerSource:
         market = rows if self._last is None else np.concatenate((self._last[:, None], rows), axis=1)
         if market.shape[1] == 0:
             return rows
-        since = market[T]
-        before = np.concatenate((since[1:], [max(until_us, int(since[-1]))])).astype(np.int64)
-        gap, time = timer_times(since, before, self._bar_length_us)
-        if self._last is not None:
-            keep = (gap > 0) | (time > self._done_us)
-            gap, time = gap[keep], time[keep]
-        timers = _timer_rows(market, gap, time)
         skipped = 0 if self._last is None else 1
-        own = market[:, skipped:]
-        place = np.concatenate((np.arange(own.shape[1]) + skipped, gap))
-        stamp = np.concatenate((own[T], time))
-        is_timer = np.concatenate((np.zeros(own.shape[1], np.int8), np.ones(gap.shape[0], np.int8)))
-        merged = np.concatenate((own, timers), axis=1)[:, np.lexsort((stamp, is_timer, place))]
+        market = np.require(market, np.int64, ("C", "W"))  # one type, or the kernel is compiled again
+        merged, self._next_us = _interleave(market, skipped, self._done_us, until_us, self._bar_us)
         self._last = market[:, -1].copy()
         self._done_us = max(self._done_us, until_us - 1)
-        return np.ascontiguousarray(merged)
+        return cast(I64, merged)
 
     def state(self) -> tuple[list[int] | None, int]:
         """Return what a snapshot keeps."""
-        return (None if self._last is None else [int(x) for x in self._last]), self._done_us
+        return (None if self._last is None else self._last.tolist()), self._done_us
 
     def restore(self, state: tuple[list[int] | None, int]) -> None:
         """Continue from a snapshot."""
         last, self._done_us = state
         self._last = None if last is None else np.array(last, np.int64)
-
-
-def _timer_rows(market: I64, gap: I64, time: I64) -> I64:
-    out = market[:N_INPUT, gap].copy()
-    out[T] = time
-    out[VT] = time
-    out[RT] = time
-    out[Q] = 0
-    out[SIDE] = 0
-    out[KIND] = int(RowKind.TIMER)
-    out[OPEN] = out[P]
-    out[HIGH] = out[P]
-    out[LOW] = out[P]
-    return out
+        self._next_us = 0  # asked for anew

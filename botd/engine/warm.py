@@ -9,6 +9,7 @@ from botd.engine.fills import NEVER, first_touch
 from botd.engine.flags import OutlierFlags
 from botd.engine.layout import N_INPUT
 from botd.engine.machine import RuleMachines
+from botd.engine.timers import TimerSource
 from botd.language.program import compile_program
 
 
@@ -20,6 +21,7 @@ def main() -> None:
     machines = RuleMachines(engine, confidence_min=0.5, flags=flags)
     machines.new_block(base, 1)
     machines.scan(0, 1, base)
+    TimerSource().extend(np.ones((N_INPUT, 1), np.int64), 1)
     first_touch(engine.ring, base, base + 1, NEVER, 0, NEVER, 0, NEVER)
 
 

@@ -27,6 +27,24 @@ class Writer(Protocol):
     async def snapshot(self, session_id: str, cursor: Cursor, state: dict[str, Any]) -> None: ...
 
 
+class Bell:
+    """Wakes its one listener, who looks at what has come in after it began to listen."""
+
+    def __init__(self) -> None:
+        self._rung: asyncio.Future[None] | None = None
+
+    def listen(self) -> asyncio.Future[None]:
+        """Return what the next ring completes."""
+        if self._rung is None or self._rung.done():
+            self._rung = asyncio.get_running_loop().create_future()
+        return self._rung
+
+    def ring(self) -> None:
+        """Wake the listener, if there is one."""
+        if self._rung is not None and not self._rung.done():
+            self._rung.set_result(None)
+
+
 class LiveDriver:
     """Runs one session: commits before acting, keeps a cursor on disk, stops between two blocks."""
 
@@ -58,8 +76,8 @@ class LiveDriver:
         self._events: list[JournalEvent | AnswersEvent] = []
         self._committed_us = clock.now_us()
         self._snapshot_us = clock.now_us()
-        self._stop = asyncio.Event()
-        self._asked = asyncio.Event()  # a trading command or an answer has come in
+        self._stops = False
+        self._bell = Bell()  # a stop, a trading command or an answer has come in
         self._gateway = gateway
         loop.pauses_recovered = gateway is not None
         self._looked = False
@@ -67,14 +85,14 @@ class LiveDriver:
 
     def request_stop(self) -> None:
         """Ask for the end: the block being judged is finished, no other is begun."""
-        self.loop.stopping = True
-        self._stop.set()
+        self.loop.stopping = self._stops = True
+        self._bell.ring()
 
     async def catch_up(self, chunks: Iterable[Chunk]) -> None:
         """Judge rows that are already there, as fast as they are committed."""
         for chunk in chunks:
             await self._judge(chunk)
-            if self._stop.is_set():
+            if self._stops:
                 return
             await asyncio.sleep(0)
 
@@ -88,15 +106,14 @@ class LiveDriver:
     async def run(self, jobs: asyncio.Queue[JobDue]) -> None:
         """Judge rows as the feed hands them out, until it ends or a stop is asked for."""
         stream = self._feed.stream(self.loop.feed_position)
-        stopped = asyncio.create_task(self._stop.wait(), name="stop asked for")
         events = asyncio.get_running_loop()
-        self.loop.brake.wake_by(lambda: events.call_soon_threadsafe(self._asked.set))
+        self.loop.brake.wake_by(lambda: events.call_soon_threadsafe(self._bell.ring))
         if self._gateway is not None:
-            self._gateway.wake_by(self._asked.set)
+            self._gateway.wake_by(self._bell.ring)
         told = False  # how the account stands at this start
         try:
-            while not self._stop.is_set():
-                chunk = await self._next(stream, stopped)
+            while not self._stops:
+                chunk = await self._next(stream)
                 if chunk is None:
                     return
                 await self._judge(chunk)
@@ -107,12 +124,11 @@ class LiveDriver:
                     await self.take(self.loop.job(jobs.get_nowait().name))
         finally:
             self.loop.brake.wake_by(None)
-            stopped.cancel()
             close = getattr(stream, "aclose", None)
             if close is not None:
                 await close()
 
-    async def _next(self, stream: AsyncIterator[Chunk], stopped: asyncio.Task[Any]) -> Chunk | None:
+    async def _next(self, stream: AsyncIterator[Chunk]) -> Chunk | None:
         """Return the feed's next chunk, None at its end or when a stop comes first."""
 
         async def read() -> Chunk | None:
@@ -120,14 +136,10 @@ class LiveDriver:
 
         coming = asyncio.create_task(read(), name="next rows")
         try:
-            while not coming.done() and not stopped.done():
-                self._asked.clear()
+            while not coming.done() and not self._stops:
+                rung = self._bell.listen()
                 await self._obey()
-                asked = asyncio.create_task(self._asked.wait(), name="command asked for")
-                try:
-                    await asyncio.wait([coming, stopped, asked], return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    asked.cancel()
+                await _first_of(coming, rung)
             return coming.result() if coming.done() else None
         finally:
             if not coming.done():  # or closing the stream would fail, and hide what went wrong
@@ -140,12 +152,11 @@ class LiveDriver:
         if gateway is None or self.loop.recovery is not None or self._looked:
             return
         begin = asyncio.create_task(gateway.begin(), name="reconcile")
-        stopped = asyncio.create_task(self._stop.wait(), name="stop asked for")
         try:
-            await asyncio.wait([begin, stopped], return_when=asyncio.FIRST_COMPLETED)
+            while not begin.done() and not self._stops:
+                await _first_of(begin, self._bell.listen())
         finally:
             begin.cancel()
-            stopped.cancel()
         self._looked = gateway.reconciled
 
     async def _begin_epoch(self) -> None:
@@ -236,18 +247,22 @@ class LiveDriver:
         gateway, loop = self._gateway, self.loop
         if gateway is None or not self._looked or not loop.ts_us:
             return [one.client_order_id for one in loop.bot.desk.orders.live() if one.in_doubt]
-        gateway.wake_by(self._asked.set)
+        gateway.wake_by(self._bell.ring)
         try:
             async with asyncio.timeout(SETTLE_S):
                 while True:
-                    self._asked.clear()
+                    rung = self._bell.listen()
                     await self._obey()
                     if not gateway.unresolved and not gateway.waits:
                         return []
-                    await self._asked.wait()
+                    await rung
         except TimeoutError:
             return list(gateway.unresolved)
 
     async def _record_books(self) -> None:
         if self.loop.ts_us:  # before the first row there is no time to record them at
             await self.take(self.loop.record_books())
+
+
+async def _first_of(*awaited: asyncio.Future[Any]) -> None:
+    await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)

@@ -45,17 +45,24 @@ class RowMerger:
 
     def _merge(self, chunk: Chunk, lane: I64, until: int) -> tuple[I64, I64]:
         parts, lanes, places = [], [], []
-        for k, timers in enumerate(self._timers):
-            own_places = np.nonzero(lane == k)[0]
-            rows = timers.extend(np.ascontiguousarray(chunk.rows[:, own_places]), until)
+        n = chunk.rows.shape[1]
+        for k, own_places in enumerate(_places(lane, len(self._timers))):
+            timers = self._timers[k]
+            if own_places is None and timers.quiet(until):
+                continue
+            own = chunk.rows[:, own_places] if own_places is not None else chunk.rows[:, :0]
+            rows = timers.extend(own, until)
             # market rows keep their feed order; timers stand after every market row of their time
-            place = np.full(rows.shape[1], chunk.rows.shape[1] + k, np.int64)
-            place[_market(rows)] = own_places
+            place = np.full(rows.shape[1], n + k, np.int64)
+            if own_places is not None:
+                place[_market(rows)] = own_places
             parts.append(rows)
             lanes.append(np.full(rows.shape[1], k, np.int64))
             places.append(place)
         if not parts:
             return np.zeros(0, np.int64), np.zeros((N_INPUT, 0), np.int64)
+        if len(parts) == 1:
+            return lanes[0], parts[0]
         rows = np.concatenate(parts, axis=1)
         order = np.lexsort((np.concatenate(places), rows[T]))
         return np.concatenate(lanes)[order], rows[:, order]
@@ -68,6 +75,14 @@ class RowMerger:
         """Continue from `state()`."""
         for timers, one in zip(self._timers, state, strict=True):
             timers.restore(one)
+
+
+def _places(lane: I64, lanes_count: int) -> list[I64 | None]:
+    """Return where each lane's rows stand in a chunk, None for a lane without a row."""
+    found: list[I64 | None] = [None] * lanes_count
+    for k in set(lane.tolist()) - {-1}:
+        found[k] = np.nonzero(lane == k)[0]
+    return found
 
 
 def _market(rows: I64) -> NDArray[np.bool_]:

@@ -33,6 +33,7 @@ _MEMORY: Final = Path("/dev/shm")  # a folder without a disk behind it: what is 
 _STEPS_PER_HOUR: Final = 2_000_000  # a run that takes so many spins
 _FILES: Final = 16_384  # dead processes keep theirs open until their run has ended
 _SEEDS_AT_ONCE: Final = 4  # handed to a process
+_TURNS_MAX: Final = 25  # of a process: what the allocator keeps between seeds adds up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +155,7 @@ def run_seeds(seeds: Sequence[int], *, hours: float = 1.0, jobs: int = 1) -> Ite
     if jobs <= 1:
         yield from map(one, seeds)
         return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=_TURNS_MAX) as pool:
         yield from pool.imap(one, seeds, chunksize=_SEEDS_AT_ONCE)
 
 
