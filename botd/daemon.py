@@ -32,6 +32,7 @@ from botd.runtime.supervisor import Supervisor
 from botd.sessions import EXAMINED_RECORDS, READ_ROWS, Session, SessionOpener, read_before
 from botd.store.fsck import Report, examine
 from botd.store.journal import SqliteJournal
+from botd.venues.simulated import SimulatedVenue
 
 NEEDED_TASKS = frozenset({"reconcile", "gateway"})  # restartable, yet nothing new is traded without them
 
@@ -269,7 +270,7 @@ class Daemon:
     ) -> None:
         """Trade until the feed ends or a stop is asked for; the helpers end with it."""
         schedule = self._machine.schedule(self.plan.schedule, self._alert)
-        reconciler = Reconciler(session.loop, self._clock, self._alert, self.plan.settings.execution)
+        venue = session.loop.venue
 
         async def trade() -> None:
             feed, loop = session.feed, session.loop
@@ -290,7 +291,9 @@ class Daemon:
             supervisor.start("trading", trade)
             supervisor.start("stop", watch, restarts=1)
             supervisor.start("schedule", schedule.run, restarts=3)
-            if session.gateway is None:  # which compares by itself
+            if isinstance(venue, SimulatedVenue):  # a gateway compares by itself
+                execution = self.plan.settings.execution
+                reconciler = Reconciler(session.loop, venue, self._clock, self._alert, execution)
                 supervisor.start("reconcile", reconciler.run, restarts=3)
             supervisor.start("fsck", audit.run, restarts=3)
 

@@ -133,6 +133,10 @@ class EventVenue(Protocol):
         self, instrument: InstrumentId, ring: I64, first_row: int, rows: int, position: int
     ) -> list[Answer]: ...
 
+
+class ListedVenue(Protocol):
+    """A venue that can be looked at between two rows, without a request."""
+
     def working(self) -> list[tuple[SubmitOrder, tuple[int, int]]]:
         """Return every order at the venue with its (filled, whole) lots."""
         ...

@@ -303,14 +303,6 @@ class Gateway:
     ) -> list[Answer]:
         return []
 
-    def working(self) -> list[tuple[SubmitOrder, tuple[int, int]]]:
-        """Return what is known to rest there."""
-        shown = [one for one in self.tracker.tickets.values() if one.phase is Phase.SIGHTED]
-        return [(one.command, (one.filled, one.qty)) for one in shown]
-
-    def positions(self) -> Mapping[InstrumentId, int]:
-        return self._nets()
-
 
 def id_prefix(started_us: int) -> str:
     """Return what the client order ids of a process begin with: no two processes have the same.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from botd.core.events import SubmitOrder
 from botd.core.reconcile import Adjustment, VenueOrder, VenueView, confirmed, diff
 from botd.core.settings import ExecutionSettings
-from botd.ports import Clock
+from botd.ports import Clock, ListedVenue
 from botd.runtime.loop import TradingLoop
 from botd.runtime.supervisor import Alert
 
@@ -16,8 +16,11 @@ class Reconciler:
     Nothing is traded on a difference: what we cannot explain, a person looks at.
     """
 
-    def __init__(self, loop: TradingLoop, clock: Clock, alert: Alert, settings: ExecutionSettings) -> None:
+    def __init__(
+        self, loop: TradingLoop, venue: ListedVenue, clock: Clock, alert: Alert, settings: ExecutionSettings
+    ) -> None:
         self._loop = loop
+        self._venue = venue
         self._clock = clock
         self._alert = alert
         self._settings = settings
@@ -37,8 +40,8 @@ class Reconciler:
         desk = self._loop.bot.desk
         view = VenueView(
             ts_us=self._loop.ts_us,
-            orders=tuple(_listed(command, leaves) for command, leaves in self._loop.venue.working()),
-            positions=self._loop.venue.positions(),
+            orders=tuple(_listed(command, leaves) for command, leaves in self._venue.working()),
+            positions=self._venue.positions(),
         )
         now = diff(
             desk.orders.live(),
