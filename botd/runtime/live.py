@@ -184,10 +184,10 @@ class LiveDriver:
         for group in self.loop.run(chunk):
             await self.take(group)
         now_us = self._clock.now_us()
-        if now_us - self._committed_us >= CURSOR_EVERY_US:
+        if abs(now_us - self._committed_us) >= CURSOR_EVERY_US:  # a clock can be set back
             await self._commit(self.loop.cursor())
         # A chunk cut short by a stop leaves no state to come back to: the journal has all of it anyway.
-        if now_us - self._snapshot_us >= self._snapshot_every_us and not self.loop.stopping:
+        if abs(now_us - self._snapshot_us) >= self._snapshot_every_us and not self.loop.stopping:
             await self.snapshot()
         self._on_block(self.loop.ts_us)
 
