@@ -23,6 +23,9 @@ MutantsOption = Annotated[
     bool, typer.Option("--mutants", help="Take safeguards out one by one; each has to be missed.")
 ]
 DaysOption = Annotated[int, typer.Option("--days", help="Trade so many days without a fault.", min=0)]
+ObjectsOption = Annotated[
+    bool, typer.Option("--objects", help="With --days: count objects too, three times as slow.")
+]
 
 FAILED = 1
 _PROGRESS_EVERY = 250
@@ -38,12 +41,13 @@ def sim(
     shrink: ShrinkOption = False,
     mutants: MutantsOption = False,
     days: DaysOption = 0,
+    objects: ObjectsOption = False,
 ) -> int:
     """Run seeds of the simulation; exit 1 where a check failed, with what repeats it."""
     from botd.errors import InputInvalid
 
     if days:
-        return _steady(1 if seed is None else seed, days)
+        return _steady(1 if seed is None else seed, days, counting=objects)
     if seed is not None:
         return _one(seed, hours=hours, trace=trace, shrinking=shrink)
     if trace or shrink:
@@ -113,15 +117,22 @@ def _mutants(seeds: range, *, hours: float) -> int:
     return FAILED if survived else 0
 
 
-def _steady(seed: int, days: int) -> int:
+def _steady(seed: int, days: int, *, counting: bool) -> int:
     from botd.errors import InputInvalid
-    from botd.simulation.steady import run_steady, slope
+    from botd.simulation.checks import CheckFailed
+    from botd.simulation.steady import DAYS_MIN, findings, growth, run_steady
 
-    if days < 3:
-        raise InputInvalid("--days needs at least 3: the first is left out of what the memory grows by")
-    samples = run_steady(seed, days, on_day=lambda sample: write(f"{sample}\n"))
-    write(f"memory: {slope(samples):+.2f} MiB a day\n")
-    return 0
+    if days < DAYS_MIN:
+        raise InputInvalid(f"--days needs at least {DAYS_MIN}: the first is left out of what is judged")
+    try:
+        samples = run_steady(seed, days, counting=counting, on_day=lambda sample: write(f"{sample}\n"))
+    except CheckFailed as error:
+        write(f"seed {seed}: {error}\n")
+        return FAILED
+    write("".join(f"{name}: {mib:+.2f} MiB a day\n" for name, mib in growth(samples).items()))
+    found = findings(samples)
+    write("".join(f"seed {seed}: {line}\n" for line in found))
+    return FAILED if found else 0
 
 
 def _tell_failure(run: SeedRun, hours: float) -> None:

@@ -40,6 +40,7 @@ POLL_S: Final = 5.0
 ABSENT_S: Final = 2.0  # between two lookups that must both find nothing
 MISSING_S: Final = 60.0  # how long an order that was seen may be shown by no read
 CRY_S: Final = 10.0  # in doubt for so long, an order is worth an alert; past its deadline by 30 s another
+UNREADABLE_MAX: Final = 1_000  # fills that cannot be, before the oldest is forgotten
 MARGIN_S: Final = 1.0  # what a venue lets a time stamp be ahead of its own clock
 
 Tell = Callable[..., None]  # (kind of answer, time at the venue or 0, **fields)
@@ -107,8 +108,9 @@ class Tracker:
         self.tickets: dict[str, Ticket] = {}
         self.seen: dict[tuple[str, str], int] = {}  # fills that the bot has, by `seen_name`, and of when
         self.orphans: dict[str, OrderReport] = {}  # open orders of our family that no table knows
-        self._strangers: dict[str, float] = {}  # open orders of no books, and when they were first shown
-        self._unreadable: set[tuple[str, str]] = set()  # fills that cannot be
+        # open orders of no books: when each was first shown, and when last
+        self._strangers: dict[str, tuple[float, float]] = {}
+        self._unreadable: dict[tuple[str, str], None] = {}  # fills that cannot be, oldest first
         self.news = asyncio.Event()  # something was shown that other reads should follow up
 
     # ---- orders of ours -------------------------------------------------------------------------
@@ -302,7 +304,9 @@ class Tracker:
     def _cannot_be(self, name: tuple[str, str], fill: VenueFill) -> None:
         """Book nothing: the lists may have it whole, and where they do not the holdings differ."""
         if name not in self._unreadable:
-            self._unreadable.add(name)
+            self._unreadable[name] = None
+            if len(self._unreadable) > UNREADABLE_MAX:
+                del self._unreadable[next(iter(self._unreadable))]
             self.news.set()
             text = f"not booked: {fill.side} {fill.qty} lots of {fill.instrument} at {fill.price} ticks, "
             text += f"trade '{fill.trade_id}' of order '{fill.client_order_id}'"
@@ -348,7 +352,8 @@ class Tracker:
         if report.state is not OrderState.OPEN:
             self._strangers.pop(name, None)
             return
-        first_s = self._strangers.setdefault(name, asked_s)
+        first_s, _ = self._strangers.get(name, (asked_s, asked_s))
+        self._strangers[name] = first_s, asked_s
         if name.startswith(FAMILY):
             if asked_s > first_s + self._rules.read_lag_us / 1e6 + MARGIN_S:
                 self.orphans[name] = report
@@ -357,7 +362,10 @@ class Tracker:
             self._tell(VenueNotice, 0, severity="medium", kind="external_order", text=text)
 
     def after_read(self, asked_s: float) -> None:
-        """See whose end still waits for fills, now that all that a read showed is taken in."""
+        """See whose end still waits for fills, and who is gone, now that a whole read is taken in."""
+        gone = [name for name, (_, last_s) in self._strangers.items() if asked_s - last_s >= MISSING_S]
+        for name in gone:  # many are ours, over before their last word came
+            del self._strangers[name]
         for ticket in self.tickets.values():
             final = ticket.final
             if final is None:

@@ -43,6 +43,7 @@ COLLECT_EVERY: Final = 1 << 18  # steps; the interpreter's own moments for it de
 _JITTER_S: Final = 1e-6
 _TIMERS_DEAD_MAX: Final = 100
 _SHOWN_MAX: Final = 20
+NAMES_MAX: Final = 4_096  # of tasks, and how many had each; many a task bears its order's id
 _pack_time: Final = Struct("<d").pack
 
 
@@ -309,7 +310,9 @@ class VirtualLoop(InsideLoop):
         )
 
     def _make_tag(self, title: str) -> tuple[str, int]:
-        number = self._named[title] = self._named.get(title, 0) + 1
+        number = self._named[title] = self._named.pop(title, 0) + 1  # the newest last
+        if len(self._named) > NAMES_MAX:
+            del self._named[next(iter(self._named))]
         tag = f"{title}#{number}"
         return tag, make_key(self.seed, tag)
 

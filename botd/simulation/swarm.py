@@ -114,7 +114,7 @@ def run_seed(seed: int, *, hours: float = 1.0, only: Collection[Fired] | None = 
         worlds.append(world)
         await world.run()
 
-    place = tempfile.TemporaryDirectory(prefix="botd-sim-", dir=_place())
+    place = tempfile.TemporaryDirectory(prefix="botd-sim-", dir=place_without_disk())
     with place as folder, quiet(), watching_orders(moves):
         try:
             steps_max = round((hours + 1.0) * _STEPS_PER_HOUR)
@@ -195,7 +195,8 @@ def _allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def _place() -> Path | None:
+def place_without_disk() -> Path | None:
+    """Return where files cost no waiting, None for where temporary files go anyway."""
     return _MEMORY if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) else None
 
 

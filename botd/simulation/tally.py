@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import MutableSequence
 from dataclasses import dataclass, field
 
 from botd.runtime.supervisor import describe
@@ -18,7 +19,7 @@ class Tally:
     died_at: Counter[str] = field(default_factory=Counter)  # failpoints
     orders: int = 0
     decisions_compared: int = 0
-    history: list[str] = field(default_factory=list)
+    history: MutableSequence[str] = field(default_factory=list)
 
     @property
     def crashes(self) -> int:

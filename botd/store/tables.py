@@ -6,86 +6,54 @@ session, whichever table they land in. What the decision key of a record is, is 
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    PrimaryKeyConstraint,
-    Table,
-    Text,
-    UniqueConstraint,
-)
-from sqlalchemy.sql.schema import SchemaItem
+from enum import StrEnum
+from typing import Final
 
 from botd.core.events import OrderType, Section, Side, TimeInForce
 from botd.core.outcomes import DenyReason, OrderStatus
 from botd.core.restraint import Cause, TradingState, Verb
-from botd.store.columns import DecimalText, FloatText, ValuesJson, Word
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from botd.store.columns import Column, Index, Kind, Table, Unique
 
 DECISION_KEY = ("session_id", "strategy", "instrument", "cycle", "section", "rule", "leg")
 
 
-def _text(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(name, Text, nullable=null)
+def _text(name: str, *, null: bool = False) -> Column:
+    return Column(name, Kind.TEXT, null)
 
 
-def _int(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(name, BigInteger, nullable=null)
+def _int(name: str, *, null: bool = False) -> Column:
+    return Column(name, Kind.NUMBER, null)
 
 
-def _money(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(name, DecimalText, nullable=null)
+def _money(name: str, *, null: bool = False) -> Column:
+    return Column(name, Kind.DECIMAL, null)
 
 
-def _flag(name: str) -> Column[Any]:
-    return Column(name, Boolean, nullable=False)
+def _flag(name: str) -> Column:
+    return Column(name, Kind.FLAG)
 
 
-def _word(name: str, words: Any, *, null: bool = False) -> Column[Any]:
-    return Column(name, Word(words), nullable=null)
+def _word(name: str, words: type[StrEnum], *, null: bool = False) -> Column:
+    return Column(name, Kind.WORD, null, words)
 
 
-def _session() -> Column[Any]:
-    return Column("session_id", Text, ForeignKey("sessions.id"), nullable=False)
+def _session() -> Column:
+    return Column("session_id", Kind.TEXT, references="sessions.id")
 
 
-def _who() -> list[Column[Any]]:
+def _who() -> list[Column]:
     return [_text("strategy"), _text("instrument")]
 
 
-def _record(name: str, *items: SchemaItem) -> Table:
+def _record(name: str, *parts: Column | Unique | Index) -> Table:
     """Declare a table of records, clustered in the order they happened."""
-    return Table(
-        name,
-        metadata,
-        _session(),
-        _int("seq"),
-        *items,
-        PrimaryKeyConstraint("session_id", "seq"),
-        sqlite_with_rowid=False,
-    )
+    return Table(name, ("session_id", "seq"), _session(), _int("seq"), *parts, clustered=True)
 
 
 sessions = Table(
     "sessions",
-    metadata,
-    Column("id", Text, primary_key=True, nullable=False),
+    ("id",),
+    _text("id"),
     _text("mode"),
     _text("feed"),
     _text("config_hash"),
@@ -93,16 +61,15 @@ sessions = Table(
     _int("ended_us", null=True),
     _text("status"),
     _text("account"),
-    Index(None, "mode", "feed", "started_us"),
+    Index(("mode", "feed", "started_us")),
 )
 
 config_revisions = Table(
     "config_revisions",
-    metadata,
+    ("applied_us", "config_hash"),
     _int("applied_us"),
     _text("config_hash"),
     _text("files"),  # JSON: name -> text
-    PrimaryKeyConstraint("applied_us", "config_hash"),
 )
 
 signals = _record(
@@ -115,12 +82,12 @@ signals = _record(
     _int("ts_us"),
     _word("side", Side),
     _money("price"),
-    Column("confidence", FloatText, nullable=True),
-    Column("indicator_values", ValuesJson, nullable=False),
+    Column("confidence", Kind.FLOAT, null=True),
+    Column("indicator_values", Kind.VALUES),
     _flag("acted"),
     _text("reason"),
     # A signal has no leg, and one that is recorded only does not use up its cycle: the row tells.
-    UniqueConstraint(*DECISION_KEY[:-1], "row_number", name="uq_signals_decision_key"),
+    Unique((*DECISION_KEY[:-1], "row_number"), "uq_signals_decision_key"),
 )
 
 intents = _record(
@@ -129,14 +96,14 @@ intents = _record(
     _word("section", Section),
     _text("rule"),
     _int("cycle"),
-    Column("leg", Integer, nullable=False),
+    Column("leg", Kind.COUNT),
     _int("row_number"),
     _int("ts_us"),
     _word("side", Side),
     _money("qty"),
     _money("price"),
     _text("sizing"),
-    UniqueConstraint(*DECISION_KEY, name="uq_intents_decision_key"),
+    Unique(DECISION_KEY, "uq_intents_decision_key"),
 )
 
 risk_decisions = _record(
@@ -151,7 +118,7 @@ risk_decisions = _record(
     _money("actual_value", null=True),
     _word("cause", Cause, null=True),
     _int("since_us", null=True),
-    UniqueConstraint("session_id", "intent_seq"),
+    Unique(("session_id", "intent_seq")),
 )
 
 orders = _record(
@@ -162,7 +129,7 @@ orders = _record(
     _word("section", Section),
     _text("rule"),
     _int("cycle"),
-    Column("leg", Integer, nullable=False),
+    Column("leg", Kind.COUNT),
     _int("row_number"),
     _int("ts_us"),
     _word("side", Side),
@@ -184,10 +151,10 @@ orders = _record(
     _int("updated_us"),
     _int("updated_seq"),
     _int("filled_us", null=True),
-    UniqueConstraint("session_id", "client_order_id"),
-    UniqueConstraint(*DECISION_KEY, name="uq_orders_decision_key"),
+    Unique(("session_id", "client_order_id")),
+    Unique(DECISION_KEY, "uq_orders_decision_key"),
     _flag("needs_human"),
-    Index(None, "session_id", "intent_seq"),
+    Index(("session_id", "intent_seq")),
 )
 
 fills = _record(
@@ -198,7 +165,7 @@ fills = _record(
     _word("section", Section),
     _text("rule"),
     _int("cycle"),
-    Column("leg", Integer, nullable=False),
+    Column("leg", Kind.COUNT),
     _int("ts_us"),
     _word("side", Side),
     _money("qty"),
@@ -207,8 +174,8 @@ fills = _record(
     _flag("maker"),
     _money("realized_pnl"),
     # unique at a venue per instrument, and both sides of a trade may be ours
-    UniqueConstraint("session_id", "instrument", "client_order_id", "trade_id"),
-    Index(None, "session_id", "client_order_id"),
+    Unique(("session_id", "instrument", "client_order_id", "trade_id")),
+    Index(("session_id", "client_order_id")),
 )
 
 trades = _record(
@@ -225,13 +192,13 @@ trades = _record(
     _money("fees"),
     _word("exit_section", Section),
     _text("exit_rule"),
-    Column("confidence", FloatText, nullable=True),
-    UniqueConstraint("session_id", "strategy", "instrument", "cycle", name="uq_trades_decision_key"),
+    Column("confidence", Kind.FLOAT, null=True),
+    Unique(("session_id", "strategy", "instrument", "cycle"), "uq_trades_decision_key"),
 )
 
 positions = Table(
     "positions",
-    metadata,
+    ("session_id", "strategy", "instrument", "cycle"),
     _session(),
     *_who(),
     _int("cycle"),
@@ -244,8 +211,7 @@ positions = Table(
     _int("updated_us"),
     _int("closed_us", null=True),
     _int("seq"),  # of the latest change
-    PrimaryKeyConstraint("session_id", "strategy", "instrument", "cycle"),
-    sqlite_with_rowid=False,
+    clustered=True,
 )
 
 portfolio_snapshots = _record(
@@ -258,7 +224,7 @@ portfolio_snapshots = _record(
     _money("exposure_gross"),
     _money("peak_equity"),
     _money("drawdown"),
-    Column("positions_count", Integer, nullable=False),
+    Column("positions_count", Kind.COUNT),
 )
 
 alerts = _record(
@@ -288,31 +254,46 @@ _CURSOR = ("feed_position", "position", "ts_us", "seq", "venue_seq")
 
 journal_cursor = Table(
     "journal_cursor",
-    metadata,
+    ("session_id",),
     _session(),
     *(_int(name) for name in _CURSOR),
-    PrimaryKeyConstraint("session_id"),
 )
 
 journal_events = Table(
     "journal_events",
-    metadata,
+    ("session_id", "position", "ordinal"),
     _session(),
     _int("position"),
     _int("ordinal"),
     _text("kind"),
     _text("payload"),  # JSON
-    PrimaryKeyConstraint("session_id", "position", "ordinal"),
-    sqlite_with_rowid=False,
+    clustered=True,
 )
 
 engine_snapshots = Table(
     "engine_snapshots",
-    metadata,
+    ("session_id", "position"),
     _session(),
     *(_int(name) for name in _CURSOR),
     _text("sha256"),
     _text("file_name"),  # in the folder `snapshots` beside the state file
     _int("size_bytes"),
-    PrimaryKeyConstraint("session_id", "position"),
+)
+
+ALL: Final = (
+    sessions,
+    config_revisions,
+    signals,
+    intents,
+    risk_decisions,
+    orders,
+    fills,
+    trades,
+    positions,
+    portfolio_snapshots,
+    alerts,
+    trading_states,
+    journal_cursor,
+    journal_events,
+    engine_snapshots,
 )

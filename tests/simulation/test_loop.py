@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from botd.errors import InvariantBroken
-from botd.simulation.loop import Deadlock, StepsSpent, VirtualLoop, run_virtual
+from botd.simulation.loop import NAMES_MAX, Deadlock, StepsSpent, VirtualLoop, run_virtual
 from botd.simulation.outside import EXECUTOR_DELAY_S, NotSimulated
 from botd.simulation.steps import VirtualTask
 
@@ -359,3 +359,17 @@ def test_code_that_still_waits_at_the_end_is_let_go_without_running() -> None:
 
     run_virtual(main, seed=1)
     assert unwound == []
+
+
+def test_names_of_tasks_are_let_go_and_one_that_comes_again_keeps_its_count() -> None:
+    async def nothing() -> None: ...
+
+    async def main(loop: VirtualLoop) -> tuple[int, str]:
+        for number in range(2 * NAMES_MAX):
+            await loop.create_task(nothing(), name=f"order {number}")
+            poll = loop.create_task(nothing(), name="poll")
+            await poll
+        assert isinstance(poll, VirtualTask)
+        return len(loop._named), poll.tag
+
+    assert run_virtual(main, seed=1).result == (NAMES_MAX, f"poll#{2 * NAMES_MAX}")

@@ -17,6 +17,7 @@ from botd.ports import OrderReport, OrderState, RemoteVenue, VenueError, VenueEv
 from botd.simulation.chance import Chance
 from botd.simulation.exchange import sites
 from botd.simulation.exchange.account import Account
+from botd.simulation.exchange.archive import Archive
 from botd.simulation.exchange.gate import Gate
 from botd.simulation.exchange.matching import NOTHING_TO_REDUCE, Matching, Prices
 from botd.simulation.exchange.mishaps import Mishaps
@@ -65,6 +66,7 @@ class Exchange:
         self._loop = loop
         self.chance = chance
         self._shown = self.matching.shown
+        self._ended: dict[str, OrderState] = {}  # by client order id, of orders that were put away
         gate = Gate(chance, self.matching)
         self.network = Network(loop, chance, rules, self.matching, gate)
         self._streams = Streams(loop, chance, self.matching, self.network.latency_s)
@@ -83,7 +85,19 @@ class Exchange:
     def final_state(self, client_order_id: str) -> OrderState | None:
         """Return what an order truly is, None where none of this id was ever accepted."""
         orders = self._shown.known(client_order_id)
-        return orders[-1].state if orders else None
+        return orders[-1].state if orders else self._ended.get(client_order_id)
+
+    def put_away(self, archive: Archive, before_us: int) -> None:
+        """Move the record of what was over before a time into a file; reads show it no more."""
+        ended = self._shown.take_ended(before_us)
+        self._shown.forget_fills(before_us)
+        archive.put(self.truth.take_old(before_us, ended, lambda name: bool(self._shown.known(name))))
+
+    def take_back(self, archive: Archive) -> None:
+        """Have the whole record again, for the judges."""
+        for chapter in archive.chapters():
+            self.truth.take_back(chapter)
+            self._ended.update(chapter.ended)
 
     def connect(self, process: Process) -> RemoteVenue:
         """Return the venue as this process sees it."""

@@ -89,6 +89,22 @@ class Shown:
         self._from: list[int] = []  # when each fill is shown
         self._hidden: list[tuple[int, VenueFill]] = []
 
+    def take_ended(self, before_us: int) -> dict[str, OrderState]:
+        """Forget the orders that were over before a time; return how each ended, by client order id."""
+        ended: dict[str, OrderState] = {
+            name: orders[0].state
+            for name, orders in self._by_id.items()
+            if len(orders) == 1 and orders[0].state is not OrderState.OPEN and orders[0].ts_us < before_us
+        }
+        for name in ended:
+            del self._by_id[name]
+        return ended
+
+    def forget_fills(self, before_us: int) -> None:
+        """Forget the fills before a time, which no read asks for any more."""
+        first = bisect_left(self._times, before_us)
+        del self._fills[:first], self._times[:first], self._from[:first]
+
     def add_order(self, order: Order) -> None:
         """Make an order known by its client order id."""
         self._by_id.setdefault(order.client_order_id, []).append(order)

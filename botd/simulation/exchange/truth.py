@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Final
 
 from botd.core.events import Side, SubmitOrder
 from botd.core.instrument import InstrumentId
 from botd.core.values import value
-from botd.ports import VenueFill
+from botd.ports import OrderState, VenueFill
 
 ACCEPTED: Final = "accepted"
 UNPROCESSED: Final = "unprocessed"  # reached the venue's front and went no further
@@ -47,6 +47,17 @@ class BannedCall:
     first_told_us: int | None  # when any process did
 
 
+@value(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """A part of the record, from what is over."""
+
+    arrivals: list[Arrival]
+    fills: list[VenueFill]
+    ended: dict[str, OrderState]  # how orders ended, by client order id
+    sent: Counter[str]
+    orders: Counter[str]
+
+
 class Truth:
     """The record that the venue keeps of itself."""
 
@@ -71,6 +82,32 @@ class Truth:
         if fill.client_order_id:
             _move(self.own_positions, self.own_peaks, fill.instrument, signed)
 
+    def take_old(self, before_us: int, ended: dict[str, OrderState], keeps: Callable[[str], bool]) -> Chapter:
+        """Part with what was over before a time; `keeps` says of a client order id that it stays.
+
+        What was sent or accepted twice stays too: nobody may overlook it.
+        """
+        arrivals, fills = self.arrivals, self.fills
+        old = [one for one in arrivals if one.decided_us < before_us and not keeps(one.order.client_order_id)]
+        gone = {id(one) for one in old}
+        self.arrivals = [one for one in arrivals if id(one) not in gone]
+        self.fills = [one for one in fills if one.ts_us >= before_us]
+        names = {str(one.order.client_order_id) for one in old}
+        return Chapter(
+            arrivals=old,
+            fills=[one for one in fills if one.ts_us < before_us],
+            ended=ended,
+            sent=_take_single(self.sent, names),
+            orders=_take_single(self.orders, names),
+        )
+
+    def take_back(self, chapter: Chapter) -> None:
+        """Have a part of the record again."""
+        self.arrivals += chapter.arrivals
+        self.fills += chapter.fills
+        self.sent += chapter.sent
+        self.orders += chapter.orders
+
     def doubled(self) -> list[str]:
         """Return the client order ids that have more than one order."""
         return [name for name, count in self.orders.items() if count > 1]
@@ -86,6 +123,14 @@ class Truth:
     def defied_bans(self) -> int:
         """Count the calls that a process made after it had itself been told of the ban."""
         return sum(call.told_us is not None and call.sent_us > call.told_us for call in self.banned_calls)
+
+
+def _take_single(counts: Counter[str], names: set[str]) -> Counter[str]:
+    """Take out what was counted once."""
+    single = Counter({name: 1 for name in names if counts[name] == 1})
+    for name in single:
+        del counts[name]
+    return single
 
 
 def _move(
