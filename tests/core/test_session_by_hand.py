@@ -195,7 +195,7 @@ def test_twelve_orders_by_hand() -> None:  # allow: one story, told in the order
     fifth = session.submit(5, "s2", PERP, Section.Z1, Side.SELL, 29)
     effect = session.fill(fifth, PERP, 29, 500_008)
     assert (effect.position.signed_qty, effect.position.cost) == (-50, 25_000_253)
-    assert books.net_qty(PERP.id) == -50
+    assert books.net_quantities()[PERP.id] == -50
     # marked at 499,000: -(24,950,000 - 25,000,253) = 50,253 tick-lots
     marks = {PERP.id: 499_000}
     assert books.unrealized("USDT", marks) == D("5.0253")
