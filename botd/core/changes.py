@@ -47,7 +47,6 @@ class Change(StrEnum):
     NEVER_ARRIVED = "never_arrived"
     NEEDS_HUMAN = "needs_human"
     DUPLICATE = "duplicate"  # seen before or too late to matter: nothing changed
-    UNKNOWN_ORDER = "unknown_order"  # not in the table: nothing changed
 
 
 _DUPLICATE: Final = Change.DUPLICATE

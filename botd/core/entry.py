@@ -125,7 +125,6 @@ def _view(
         portfolio.losing_streak(runner.strategy.id, ts_us),
         len(desk.submitted_us),
         desk.restraint or (desk.restraint_of.get(instrument.id) if desk.restraint_of else None),
-        True,
         unexplained,
         desk.settings.one_way and _opposed(desk, runner),
     )

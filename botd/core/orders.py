@@ -230,17 +230,12 @@ class OrderTable:
         group = self._live.get(owner)
         return group is not None and any(not order.is_terminal for order in group.values())
 
-    def apply(self, answer: OrderAnswer) -> Change:
+    def book(self, order: Order, answer: OrderAnswer) -> Change:
         """Book one venue answer. Copies and late terminal answers change nothing.
 
         A fill beyond the order's quantity is booked: the venue's word is the truth. Raise InvariantBroken
         for an answer to an order that was never sent, and for a transition the table does not allow.
         """
-        order = self.get(answer.client_order_id)
-        return Change.UNKNOWN_ORDER if order is None else self.book(order, answer)
-
-    def book(self, order: Order, answer: OrderAnswer) -> Change:
-        """Do what `apply` says, for an order that has been looked up."""
         if order.status in _NEVER_SENT:
             raise InvariantBroken(
                 f"order {order.client_order_id} is {order.status} and yet the venue answers it"

@@ -30,7 +30,6 @@ class DenyReason(StrEnum):
     SIZE_TOO_LARGE = "size_too_large"
     BELOW_MIN_NOTIONAL = "below_min_notional"
     PRICE_UNKNOWN = "price_unknown"
-    DATA_UNCONFIRMED = "data_unconfirmed"
     POSITION_UNEXPLAINED = "position_unexplained"
     TRADING_HALTED = "trading_halted"
     TRADING_REDUCING = "trading_reducing"

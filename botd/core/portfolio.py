@@ -217,12 +217,8 @@ class Portfolio:
         """Say whether nothing at all is held."""
         return not self._positions
 
-    def net_qty(self, instrument: InstrumentId) -> int:
-        """Return the signed lots that the venue sees: the sum over strategies."""
-        return sum(p.signed_qty for p in self._positions.values() if p.instrument == instrument)
-
     def net_quantities(self) -> dict[InstrumentId, int]:
-        """Return the signed lots per instrument held, zero nets included."""
+        """Return the signed lots per instrument held that the venue sees, zero nets included."""
         nets: dict[InstrumentId, int] = {}
         for position in self._positions.values():
             nets[position.instrument] = nets.get(position.instrument, 0) + position.signed_qty
@@ -303,10 +299,6 @@ class Portfolio:
     def peak_equity(self, currency: str) -> Decimal:
         """Return the highest equity observed, the start included."""
         return self.account(currency).peak
-
-    def day_start_equity(self, currency: str) -> Decimal:
-        """Return the first equity observed on the current UTC day."""
-        return self.account(currency).day_start
 
     def losing_streak(self, strategy: str, ts_us: int) -> int:
         """Return how many trades in a row the strategy closed at a loss after fees since 00:00 UTC.

@@ -1,7 +1,6 @@
 """Where our books and the venue's view differ. A difference is a finding, never an order.
 
-An empty answer is no proof of being flat and a failed one proves nothing at all: a read that failed
-is None and is compared with nothing, and what one read shows counts only once a second one, some
+An empty answer is no proof of being flat: what one read shows counts only once a second one, some
 seconds later, shows it too (`confirmed`).
 """
 
@@ -32,11 +31,11 @@ class VenueOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueView:
-    """What the venue said at one moment; None where the read failed."""
+    """What the venue said at one moment."""
 
     ts_us: int
-    orders: tuple[VenueOrder, ...] | None
-    positions: Mapping[InstrumentId, int] | None  # signed lots; an instrument not listed is flat
+    orders: tuple[VenueOrder, ...]
+    positions: Mapping[InstrumentId, int]  # signed lots; an instrument not listed is flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +96,6 @@ class PositionDiffers:
     ours: int  # signed lots, sum over strategies
     venue: int
 
-    @property
-    def turned(self) -> bool:
-        """Say whether one side is long where the other is short."""
-        return self.ours * self.venue < 0
-
 
 Adjustment = (
     OrderMissingAtVenue | OrderUnknownToUs | OrderDiffers | FillMissed | FillDisputed | PositionDiffers
@@ -116,12 +110,8 @@ def diff(
     An order submitted less than `grace_us` ago and not yet sighted is on its way and missing nowhere.
     The result is sorted by kind of finding in the order above, then by order or instrument.
     """
-    found: list[Adjustment] = []
-    if venue.orders is not None:
-        found += _diff_orders(orders, venue.orders, venue.ts_us - grace_us)
-    if venue.positions is not None:
-        found += _diff_positions(nets, venue.positions)
-    return tuple(found)
+    differing = _diff_orders(orders, venue.orders, venue.ts_us - grace_us)
+    return (*differing, *_diff_positions(nets, venue.positions))
 
 
 def confirmed(earlier: Sequence[Adjustment], later: Sequence[Adjustment]) -> tuple[Adjustment, ...]:

@@ -64,7 +64,6 @@ class RiskView:
     losing_streak: int = 0
     orders_last_minute: int = 0
     restraint: Restraint | None = None  # what halts or holds trading
-    data_confirmed: bool = True  # no unconfirmed outlier on the instrument
     unexplained: bool = False  # the venue filled more on the instrument than was asked for
     opposed: bool = False  # another strategy is on the other side, where the venue nets both
 
@@ -73,7 +72,7 @@ def check_entry(intent: EntryIntent, view: RiskView, limits: Limits, instrument:
     """Return why the entry must not trade, or None. What we cannot know denies.
 
     The first limit that fails answers, in the order in which they stand here: trading state, rate,
-    price and data, size, account, number of positions, exposure, cash. A count denies once it stands
+    price, size, account, number of positions, exposure, cash. A count denies once it stands
     at its limit, an amount once it is over it.
     """
     if view.restraint is not None or view.orders_last_minute >= limits.orders_per_minute_max:
@@ -81,8 +80,6 @@ def check_entry(intent: EntryIntent, view: RiskView, limits: Limits, instrument:
     equity = view.equity
     if intent.price is None or intent.price <= 0 or equity is None:
         return Denial(DenyReason.PRICE_UNKNOWN)
-    if not view.data_confirmed:
-        return Denial(DenyReason.DATA_UNCONFIRMED)
     if view.unexplained:
         return Denial(DenyReason.POSITION_UNEXPLAINED)
     if view.opposed:

@@ -40,7 +40,7 @@ def test_two_strategies_on_one_instrument_each_own_their_quantity() -> None:
     stop = submitted(scene.fill(short, 10, 88))
     assert (stop.key.strategy, stop.side, stop.stop) == ("b", Side.BUY, 132)
     assert (scene.held(0), scene.held(1)) == (10, -10)
-    assert scene.bot.desk.portfolio.net_qty(PERP.id) == 0
+    assert scene.bot.desk.portfolio.net_quantities().get(PERP.id, 0) == 0
     out = submitted(scene.row(111))
     assert out.key.strategy == "a"
     scene.fill(out, 10, 110)

@@ -10,13 +10,14 @@ from botd.core.codec import command_text
 from botd.core.events import CancelOrder, ClientOrderId
 from botd.core.orders import Change, Order, OrderTable
 from botd.errors import InvariantBroken
+from tests.core.booking import apply
 from tests.core.test_orders import BTC, ended, fill, order, table
 
 
 def test_state_survives_json() -> None:
     orders = table(order("a"), order("b"), order("c", strategy="t"))
-    orders.apply(fill("t1", 4, fee="0.00000001", name="a"))
-    orders.apply(ended(canceled=False, name="b"))
+    apply(orders, fill("t1", 4, fee="0.00000001", name="a"))
+    apply(orders, ended(canceled=False, name="b"))
     again = OrderTable.from_state(json.loads(json.dumps(orders.state())))
     assert again.state() == orders.state()
     assert [o.client_order_id for o in again.live()] == ["a", "c"]
@@ -26,7 +27,7 @@ def test_state_survives_json() -> None:
     for name in Order.__slots__:
         assert getattr(twin, name) == getattr(one, name)
         assert type(getattr(twin, name)) is type(getattr(one, name))
-    assert again.apply(fill("t1", 4, name="a")) is Change.DUPLICATE
+    assert apply(again, fill("t1", 4, name="a")) is Change.DUPLICATE
 
 
 def test_state_that_begins_with_no_order_breaks_an_invariant() -> None:
@@ -38,8 +39,8 @@ def test_state_that_begins_with_no_order_breaks_an_invariant() -> None:
 
 def test_late_fill_of_an_order_that_was_over_when_the_table_began_is_booked() -> None:
     orders = table(order("b"))
-    orders.apply(ended(canceled=False, name="b"))
+    apply(orders, ended(canceled=False, name="b"))
     again = OrderTable.from_state(json.loads(json.dumps(orders.state())))
-    assert again.apply(fill("t1", 4, name="b")) is Change.LATE_FILL
+    assert apply(again, fill("t1", 4, name="b")) is Change.LATE_FILL
     assert again.live() == []
     assert not again.any_live(("s", BTC))

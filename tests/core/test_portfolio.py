@@ -77,7 +77,7 @@ def test_strategies_own_their_quantities_and_the_venue_sees_the_net() -> None:
     buy(account, 5, 1000, strategy="a")
     sell(account, 3, 1000, strategy="b")
     assert account.net_quantities() == {PERP.id: 2}
-    assert account.net_qty(PERP.id) == 2
+    assert account.net_quantities()[PERP.id] == 2
     assert account.exposure(PERP.id, {PERP.id: 1000}) == D("0.8")  # 8 lots gross x 1,000 x 0.0001
     assert account.exposure_total("USDT", {PERP.id: 1000}) == D("0.8")
     sell(account, 5, 1100, strategy="a", reducing=True)
@@ -98,7 +98,7 @@ def test_exit_that_would_turn_or_add_breaks_an_invariant(side: Side, qty: int) -
     buy(account, 5, 1000)
     with pytest.raises(InvariantBroken, match=r"an exit of -?[0-9]+ lots meets 5 lots held"):
         trade(account, side, qty, 1000, reducing=True)
-    assert account.net_qty(PERP.id) == 5
+    assert account.net_quantities()[PERP.id] == 5
 
 
 def test_exit_of_nothing_breaks_an_invariant_and_charges_nothing() -> None:
@@ -173,14 +173,14 @@ def test_observe_keeps_the_peak_and_the_first_equity_of_the_utc_day() -> None:
     def observe(mark: int, ts_us: int) -> Decimal:
         return account.observe("USDT", {PERP.id: mark}, ts_us)
 
-    assert account.day_start_equity("USDT") == account.peak_equity("USDT") == D(1000)
+    assert account.account("USDT").day_start == account.peak_equity("USDT") == D(1000)
     assert observe(1100, day + 5) == D(1010)
     assert observe(900, day + DAY_US - 1) == D(990)
-    assert (account.day_start_equity("USDT"), account.peak_equity("USDT")) == (D(1010), D(1010))
+    assert (account.account("USDT").day_start, account.peak_equity("USDT")) == (D(1010), D(1010))
     observe(950, day + DAY_US)
-    assert (account.day_start_equity("USDT"), account.peak_equity("USDT")) == (D(995), D(1010))
+    assert (account.account("USDT").day_start, account.peak_equity("USDT")) == (D(995), D(1010))
     observe(1200, day + DAY_US + 1)
-    assert (account.day_start_equity("USDT"), account.peak_equity("USDT")) == (D(995), D(1020))
+    assert (account.account("USDT").day_start, account.peak_equity("USDT")) == (D(995), D(1020))
     assert account.start("USDT") == D(1000)
 
 
@@ -301,7 +301,7 @@ def test_equity_is_start_plus_realized_less_fees_plus_unrealized(
         assert (account.realized(quote), account.fees(quote)) == (realized[quote], fees[quote])
         assert account.balance(quote) == start[quote] + realized[quote] - fees[quote]
         assert account.equity(quote, marks) == account.balance(quote) + account.unrealized(quote, marks)
-        assert account.net_qty(instrument.id) == net
+        assert account.net_quantities().get(instrument.id, 0) == net
         gross = sum(abs(qty) for (_, name), qty in held.items() if name == instrument.id)
         notional = gross * marks[instrument.id] * instrument.tick_size * instrument.lot_size
         assert account.exposure_total(quote, marks) == account.exposure(instrument.id, marks) == notional

@@ -137,20 +137,6 @@ def test_E3_position_that_we_do_not_have() -> None:
     assert found == (PositionDiffers(BTC, 0, 1), PositionDiffers(ETH, 0, 2))
 
 
-@pytest.mark.parametrize(
-    ("mine", "its", "turned"), [(5, -5, True), (-1, 2, True), (5, 4, False), (5, 0, False), (0, -5, False)]
-)
-def test_E7_turned_position_is_told_from_a_different_one(mine: int, its: int, turned: bool) -> None:
-    (found,) = diff([], {BTC: mine}, venue(positions={BTC: its}), grace_us=GRACE_US)
-    assert isinstance(found, PositionDiffers)
-    assert found.turned == turned
-
-
-def test_failed_read_is_compared_with_nothing() -> None:
-    failed = VenueView(ts_us=NOW_US, orders=None, positions=None)
-    assert diff([ours()], {BTC: 5}, failed, grace_us=GRACE_US) == ()
-
-
 def test_findings_come_in_a_fixed_order() -> None:
     orders = [ours("d", filled=1), ours("c"), ours("b")]
     view = venue(theirs("z"), theirs("d"), replace(theirs("c"), qty=9), theirs("y"), positions={ETH: 1})

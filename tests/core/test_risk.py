@@ -233,10 +233,6 @@ def test_unknown_equity_denies() -> None:
     assert check(equity=None) == Denial(R.PRICE_UNKNOWN)
 
 
-def test_unconfirmed_data_deny() -> None:
-    assert check(data_confirmed=False) == Denial(R.DATA_UNCONFIRMED)
-
-
 def test_entry_against_another_strategys_side_is_denied_on_a_netting_venue() -> None:
     assert check(opposed=True) == Denial(R.OPPOSITE_SIDE)
 
@@ -303,7 +299,6 @@ BROKEN: dict[str, Any] = {
     ),
     "orders_last_minute": 99,
     "price": None,
-    "data_confirmed": False,
     "opposed": True,
     "lots": 0,
     "side": Side.SELL,
@@ -316,7 +311,6 @@ MENDING: list[tuple[DenyReason, dict[str, Any]]] = [
     (R.TRADING_HALTED, {"restraint": None}),
     (R.ORDERS_PER_MINUTE, {"orders_last_minute": 0}),
     (R.PRICE_UNKNOWN, {"price": 10_000}),
-    (R.DATA_UNCONFIRMED, {"data_confirmed": True}),
     (R.OPPOSITE_SIDE, {"opposed": False}),
     (R.SIZE_ZERO, {"lots": 1}),
     (R.BELOW_MIN_NOTIONAL, {"lots": 601}),

@@ -23,6 +23,7 @@ from botd.core.money import fee
 from botd.core.orders import Change, Order, OrderTable
 from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import FillEffect, Portfolio, Position
+from tests.core.booking import apply
 
 D = Decimal
 
@@ -87,7 +88,7 @@ class Session:
         order = Order(command, number, 1)
         self.orders.add(order)
         if accept:
-            self.orders.apply(OrderAccepted(client_order_id=order.client_order_id, **self._stamp()))
+            apply(self.orders, OrderAccepted(client_order_id=order.client_order_id, **self._stamp()))
         return order
 
     def fill(
@@ -103,7 +104,7 @@ class Session:
             maker=maker,
             **self._stamp(),
         )
-        assert self.orders.apply(answer) is Change.FILLED
+        assert apply(self.orders, answer) is Change.FILLED
         return self.books.apply_fill(
             order.key.strategy,
             instrument,
@@ -118,8 +119,9 @@ class Session:
         )
 
     def end(self, order: Order, *, canceled: bool) -> None:
-        self.orders.apply(
-            OrderEnded(client_order_id=order.client_order_id, canceled=canceled, reason="", **self._stamp())
+        apply(
+            self.orders,
+            OrderEnded(client_order_id=order.client_order_id, canceled=canceled, reason="", **self._stamp()),
         )
 
     def _stamp(self) -> dict[str, int]:
@@ -156,7 +158,7 @@ def test_twelve_orders_by_hand() -> None:  # allow: one story, told in the order
     assert books.balance("USDT") == D("10029.657198")  # 9,997.499998 + 32.9987 - 0.8415
     # the stop shrinks to what is held and fills: 67 x 490,000 = 32,830,000
     #    realized 32,830,000 - 33,500,027 = -670,027 -> -67.0027; fee 3,283 x 0.0005 = 1.6415
-    session.orders.apply(OrderAmended(client_order_id=stop.client_order_id, qty=67, **session._stamp()))
+    apply(session.orders, OrderAmended(client_order_id=stop.client_order_id, qty=67, **session._stamp()))
     effect = session.fill(stop, PERP, 67, 490_000)
     assert stop.status is OrderStatus.FILLED
     assert effect.realized == D("-67.0027")
@@ -195,7 +197,7 @@ def test_twelve_orders_by_hand() -> None:  # allow: one story, told in the order
     fifth = session.submit(5, "s2", PERP, Section.Z1, Side.SELL, 29)
     effect = session.fill(fifth, PERP, 29, 500_008)
     assert (effect.position.signed_qty, effect.position.cost) == (-50, 25_000_253)
-    assert books.net_qty(PERP.id) == -50
+    assert books.net_quantities()[PERP.id] == -50
     # marked at 499,000: -(24,950,000 - 25,000,253) = 50,253 tick-lots
     marks = {PERP.id: 499_000}
     assert books.unrealized("USDT", marks) == D("5.0253")
@@ -211,8 +213,9 @@ def test_twelve_orders_by_hand() -> None:  # allow: one story, told in the order
     # 7. the venue rejects the next exit: nothing is booked.
     balance = books.balance("USDT")
     seventh = session.submit(7, "s2", PERP, Section.E1, Side.BUY, 25, accept=False)
-    session.orders.apply(
-        OrderRejected(client_order_id=seventh.client_order_id, reason="busy", **session._stamp())
+    apply(
+        session.orders,
+        OrderRejected(client_order_id=seventh.client_order_id, reason="busy", **session._stamp()),
     )
     assert (seventh.status, books.balance("USDT")) == (OrderStatus.REJECTED, balance)
 

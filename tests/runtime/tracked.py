@@ -24,6 +24,7 @@ from botd.core.instrument import InstrumentId
 from botd.core.orders import Order, OrderTable
 from botd.ports import OrderReport, OrderState, VenueFill, VenueRules
 from botd.runtime.tracking import Phase, Ticket, Tracker
+from tests.core.booking import apply
 
 BTC = InstrumentId("BTC/USDT:USDT")
 RULES = VenueRules(
@@ -46,7 +47,7 @@ class Books:
         answer = kind(seq=len(self.told) + 1, ts_us=ts_us, **fields)
         self.told.append(answer)
         if not isinstance(answer, ExternalFill | VenueNotice):
-            self.changes.append(self.table.apply(answer))
+            self.changes.append(apply(self.table, answer))
 
     def track(self, name: str = "botd-1", *, at_s: float = 0.0, **terms: Any) -> Ticket:
         """Take in an order that is committed, and send it."""
