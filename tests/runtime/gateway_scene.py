@@ -36,7 +36,7 @@ from botd.simulation.chance import Chance, Fired, Site
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.exchange.exchange import RULES, Exchange
 from botd.simulation.exchange.sites import SITES
-from botd.simulation.host import Host, Process
+from botd.simulation.host import Death, Host, Process
 from botd.simulation.loop import VirtualLoop, run_virtual
 from tests.core.scene import NO_LIMITS, strategy
 from tests.core.scene import PERP as PLAIN
@@ -229,9 +229,9 @@ class Day:
 
     # ---- the process --------------------------------------------------------------------------------
 
-    def boot(self) -> Process:
+    def boot(self, death: Death | None = None) -> Process:
         """Start the daemon's part: the loop, its driver and its gateway, over what is on disk."""
-        return self.host.boot(self._main, skew_us=self._skew_us)
+        return self.host.boot(self._main, skew_us=self._skew_us, death=death)
 
     async def _main(self, process: Process) -> None:
         spec = LaneSpec(instrument=PERP, strategies=tuple(self.strategies))
