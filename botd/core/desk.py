@@ -67,6 +67,7 @@ class Desk(Recorder):
         "runners",
         "settings",
         "submitted_us",
+        "terms",
         "turnover",
         "turnover_until_us",
         "working",
@@ -92,6 +93,7 @@ class Desk(Recorder):
         self.turnover_until_us = 0  # when it ends
         self.external: dict[str, int] = {}  # trades past us that are booked, and when
         self.noticed: dict[str, int] = {}  # what a person was told about the venue, and when
+        self.terms: dict[str, str] = {}  # margin mode and leverage of an instrument, as first seen
         self.fills_from_us = 0  # venue time since which what fills on the account is ours to book
         self.banned_until_us = 0  # the venue's last word; nothing is asked of it before
         self.banned_for_us = 0  # for how long that was
@@ -237,6 +239,7 @@ class Desk(Recorder):
             "turnover": [self.turnover, self.turnover_until_us],
             "external": dict(self.external),
             "noticed": dict(self.noticed),
+            "terms": dict(self.terms),
             "banned_until_us": self.banned_until_us,
             "banned_for_us": self.banned_for_us,
             "fills_from_us": self.fills_from_us,
@@ -257,6 +260,7 @@ class Desk(Recorder):
         self.turnover, self.turnover_until_us = state.get("turnover", (0.0, 0))
         self.external = dict(state.get("external", {}))
         self.noticed = dict(state.get("noticed", {}))
+        self.terms = dict(state.get("terms", {}))
         self.banned_until_us = state.get("banned_until_us", 0)
         self.banned_for_us = state.get("banned_for_us", 0)
         self.fills_from_us = state.get("fills_from_us", 0)

@@ -35,6 +35,7 @@ class Cause(StrEnum):
     RATE_CAP = "rate_cap"  # more orders or more notional than botd ever sends
     VENUE_DOWN = "venue_down"  # what it says cannot be had, or is too old
     POSITION_DIFFERS = "position_differs"  # from the venue's, and no trade explains it
+    MODE_CHANGED = "mode_changed"  # somebody changed position mode, margin mode or leverage at the venue
     CLOCK_SKEW = "clock_skew"  # our clock is off the venue's
 
 

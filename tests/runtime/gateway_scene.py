@@ -25,7 +25,17 @@ from botd.core.updates import AlertRecord
 from botd.engine import layout as col
 from botd.engine.layout import N_INPUT, RowKind
 from botd.language.typed import Strategy
-from botd.ports import Batch, Chunk, Cursor, OrderReport, RemoteVenue, VenueEvent, VenueFill, VenueRules
+from botd.ports import (
+    AccountModes,
+    Batch,
+    Chunk,
+    Cursor,
+    OrderReport,
+    RemoteVenue,
+    VenueEvent,
+    VenueFill,
+    VenueRules,
+)
 from botd.runtime.brake import Brake
 from botd.runtime.gateway import Gateway
 from botd.runtime.live import LiveDriver
@@ -157,6 +167,9 @@ class Way:
 
     async def fetch_balances(self) -> Mapping[str, Decimal]:
         return await self._ask("fetch_balances")
+
+    async def fetch_modes(self) -> AccountModes:
+        return await self._ask("fetch_modes")
 
     async def fetch_time_us(self) -> int:
         return await self._ask("fetch_time_us")
