@@ -61,7 +61,9 @@ class Gateway:
         self.tracker = Tracker(venue.rules, self._tell, self._known)
         self.watch = Watch(self.link, self.tracker, self._tell, brake.ask, self._nets, self._balances)
         self.modes = ModeWatch(self.link, self._tell, brake.ask, self._terms, self._instruments)
-        self.courier = Courier(self.link, self.tracker, self._tell, lambda: brake.on, self.watch.wake)
+        self.courier = Courier(
+            self.link, self.tracker, self._tell, lambda: brake.on, self.watch.wake, brake.ask
+        )
 
     # ---- what it may know of the books ----------------------------------------------------------
 
