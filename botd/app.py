@@ -9,9 +9,10 @@ from pathlib import Path
 from botd.config.loader import on_instruments
 from botd.config.plan import Plan
 from botd.core.bot import Bot, LaneSpec
-from botd.core.instrument import Instrument
+from botd.core.instrument import Instrument, InstrumentId
 from botd.core.records import Record
-from botd.errors import ConfigInvalid, InputInvalid
+from botd.core.restraint import TradingCommand, quarantine
+from botd.errors import ConfigInvalid, Diagnostic, InputInvalid
 from botd.feeds.folder import open_data
 from botd.feeds.merged import MergedFeed
 from botd.feeds.recorded import RecordedFeed
@@ -30,15 +31,52 @@ BLOCK_ROWS = 512
 
 
 def lane_specs(plan: Plan, instruments: Sequence[Instrument]) -> tuple[list[LaneSpec], list[int]]:
-    """Return a lane for each instrument that a strategy trades, and each instrument's lane, -1 for none."""
+    """Return a lane for each instrument that a strategy trades, and the lane of each of a feed, -1 for none.
+
+    An instrument of the plan that the feed lacks has a lane all the same: what is held there stays visible.
+    """
     specs: list[LaneSpec] = []
-    lane_of: list[int] = []
-    for instrument in instruments:
-        strategies = tuple(s for s in plan.strategies if instrument.id in s.instruments)
-        lane_of.append(len(specs) if strategies else -1)
+    lanes: dict[InstrumentId, int] = {}
+    fed = {instrument.id: instrument for instrument in instruments}
+    for listed in plan.instruments:
+        strategies = tuple(s for s in plan.strategies if listed.id in s.instruments)
         if strategies:
-            specs.append(LaneSpec(instrument=instrument, strategies=strategies))
-    return specs, lane_of
+            lanes[listed.id] = len(specs)
+            specs.append(LaneSpec(instrument=fed.get(listed.id, listed), strategies=strategies))
+    return specs, [lanes.get(instrument.id, -1) for instrument in instruments]
+
+
+def quarantine_absent(
+    plan: Plan,
+    instruments: Sequence[Instrument],
+    *,
+    first: bool,
+    ask: Callable[[TradingCommand], None],
+    say: Callable[[str], None],
+) -> None:
+    """Halt what a feed of these instruments lacks: one that is gone keeps no other from being traded.
+
+    Raises ConfigInvalid at a `first` start, where nothing can be held: a name is wrong.
+    """
+    fed = {str(instrument.id) for instrument in instruments}
+    absent = {name for strategy in plan.strategies for name in strategy.instruments} - fed
+    if first and absent:
+        raise ConfigInvalid(
+            [
+                Diagnostic(
+                    file=one.file,
+                    line=0,
+                    column=0,
+                    message=f"the feed has no {name}; take it out of this strategy's instruments",
+                )
+                for one in plan.strategies
+                for name in one.instruments
+                if name in absent
+            ]
+        )
+    for name in sorted(absent):
+        ask(quarantine(name, f"{name} is gone from the feed"))
+        say(f"{name} is not in the feed any more: it is quarantined, and the others are traded")
 
 
 def build_loop(

@@ -329,6 +329,14 @@ class VenueRules:
         return self.validity_us + self.processing_us + self.read_lag_us
 
 
+@value(frozen=True, slots=True, kw_only=True)
+class AccountModes:
+    """How the account is set up at the venue, by whoever did it last."""
+
+    one_way: bool  # one net position an instrument; False: hedge mode
+    terms: Mapping[InstrumentId, str]  # margin mode and leverage where the venue tells, such as "cross 10x"
+
+
 VenueEvent = OrderReport | VenueFill
 
 
@@ -372,6 +380,10 @@ class RemoteVenue(Protocol):
 
     async def fetch_balances(self) -> Mapping[str, Decimal]:
         """Return the cash of each currency: start, realized and fees, without what is unrealized."""
+        ...
+
+    async def fetch_modes(self) -> AccountModes:
+        """Return position mode, and margin mode and leverage of the instruments that it tells of."""
         ...
 
     async def fetch_time_us(self) -> int: ...

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from botd.app import build_loop
+from botd.app import build_loop, quarantine_absent
 from botd.config.loader import fit_to_data
 from botd.config.plan import Plan
 from botd.core import halts
@@ -98,6 +98,8 @@ class SessionOpener:
                     "give each account a state file of its own"
                 )
         info = self._find()
+        listed = self._feed.instruments
+        quarantine_absent(plan, listed, first=info is None, ask=self._brake.ask, say=self._say)
         if info is not None:
             self._examine(info.id)
         journal.note_killed(self._clock.now_us())

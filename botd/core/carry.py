@@ -51,6 +51,7 @@ def carry(old: Bot, new: Bot, ts_us: int) -> list[Runner]:
     id_prefix = new.desk.id_prefix
     new.desk.restore(old.desk.state())
     new.desk.id_prefix = id_prefix
+    new.desk.last_marks = old.desk.marks_now()
     for lane in new.lanes:
         lane.machines.words[ARMED::WORDS] = 0  # S1 has to be false once before it may fire
     for runner in old.runners:

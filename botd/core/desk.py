@@ -55,6 +55,7 @@ class Desk(Recorder):
         "id_prefix",
         "ids",
         "lanes",
+        "last_marks",
         "noticed",
         "orders",
         "place",
@@ -67,6 +68,7 @@ class Desk(Recorder):
         "runners",
         "settings",
         "submitted_us",
+        "terms",
         "turnover",
         "turnover_until_us",
         "working",
@@ -79,6 +81,9 @@ class Desk(Recorder):
         super().__init__(lane.instrument for lane in lanes)
         self.settings = settings
         self.lanes = lanes
+        self.last_marks: dict[
+            InstrumentId, int
+        ] = {}  # of what is held and has had no row since it was taken over
         self.place = 0  # merged places of the block that are judged
         self.entered: dict[Runner, int] = {}  # who has bought at this place, and when: their stops are due
         self.orders = OrderTable()
@@ -92,6 +97,7 @@ class Desk(Recorder):
         self.turnover_until_us = 0  # when it ends
         self.external: dict[str, int] = {}  # trades past us that are booked, and when
         self.noticed: dict[str, int] = {}  # what a person was told about the venue, and when
+        self.terms: dict[str, str] = {}  # margin mode and leverage of an instrument, as first seen
         self.fills_from_us = 0  # venue time since which what fills on the account is ours to book
         self.banned_until_us = 0  # the venue's last word; nothing is asked of it before
         self.banned_for_us = 0  # for how long that was
@@ -111,13 +117,13 @@ class Desk(Recorder):
         """Return the mark (ticks) of every instrument held, as of just before a merged place."""
         if self.portfolio.is_flat:
             return {}
-        return {
+        return self.last_marks | {
             lane.instrument.id: mark for lane in self._lanes_held() if (mark := lane.mark(before)) is not None
         }
 
     def marks_now(self) -> dict[InstrumentId, int]:
         """Return the mark (ticks) of every instrument held, as of the last row judged."""
-        return {
+        return self.last_marks | {
             lane.instrument.id: mark
             for lane in self._lanes_held()
             if (last := lane.judged()) is not None and (mark := lane.mark_at(last)) is not None
@@ -237,6 +243,8 @@ class Desk(Recorder):
             "turnover": [self.turnover, self.turnover_until_us],
             "external": dict(self.external),
             "noticed": dict(self.noticed),
+            "terms": dict(self.terms),
+            "last_marks": dict(self.last_marks),
             "banned_until_us": self.banned_until_us,
             "banned_for_us": self.banned_for_us,
             "fills_from_us": self.fills_from_us,
@@ -257,6 +265,8 @@ class Desk(Recorder):
         self.turnover, self.turnover_until_us = state.get("turnover", (0.0, 0))
         self.external = dict(state.get("external", {}))
         self.noticed = dict(state.get("noticed", {}))
+        self.terms = dict(state.get("terms", {}))
+        self.last_marks = dict(state.get("last_marks", {}))
         self.banned_until_us = state.get("banned_until_us", 0)
         self.banned_for_us = state.get("banned_for_us", 0)
         self.fills_from_us = state.get("fills_from_us", 0)

@@ -242,5 +242,15 @@ class VenueBan:
     ts_us: int
 
 
-AccountAnswer = ExternalFill | VenueNotice | VenueBan
+@value(frozen=True, slots=True)
+class TermsSeen:
+    """What margin mode and leverage an instrument has at the venue; what is seen first is right."""
+
+    seq: int
+    instrument: InstrumentId
+    terms: str  # as the venue says it, such as "cross 10x"
+    ts_us: int
+
+
+AccountAnswer = ExternalFill | VenueNotice | VenueBan | TermsSeen
 Answer = OrderAnswer | AccountAnswer

@@ -195,8 +195,11 @@ def flatten(desk: Desk, runner: Runner, ts_us: int) -> None:
 def _send_now(desk: Desk, runner: Runner, goal: ExitGoal, position: Position, ts_us: int) -> None:
     """Order without a row of its own: the last row judged gives the price."""
     last = runner.lane.judged()
-    if last is None:
-        raise InvariantBroken(f"{runner.strategy.id} holds {runner.lane.instrument.id} and has seen no row")
+    if last is None:  # its instrument is gone: there is no price to close at before a row comes
+        text = f"{runner.lane.instrument.id} has no price and cannot be closed; the position stays"
+        desk.alert("critical", "not_closed", text, ts_us, runner)
+        runner.ask_again(ts_us)
+        return
     _send(desk, runner, goal, last - runner.lane.base, position, ts_us)
 
 

@@ -23,6 +23,7 @@ from botd.core.events import (
     Section,
     Side,
     SubmitOrder,
+    TermsSeen,
     TimeInForce,
     VenueBan,
     VenueNotice,
@@ -187,10 +188,16 @@ def _banned(desk: Desk, _: Runners, ban: VenueBan) -> None:
     halts.obey(desk, halt, ban.ts_us)
 
 
+def _terms(desk: Desk, _: Runners, seen: TermsSeen) -> None:
+    """Remember what was seen first, over restarts too."""
+    desk.terms.setdefault(str(seen.instrument), seen.terms)
+
+
 _DO: Final[Mapping[type[AccountAnswer], Callable[[Desk, Runners, Any], None]]] = {
     ExternalFill: external_fill,
     VenueNotice: _notice,
     VenueBan: _banned,
+    TermsSeen: _terms,
 }
 
 

@@ -35,6 +35,8 @@ class Cause(StrEnum):
     RATE_CAP = "rate_cap"  # more orders or more notional than botd ever sends
     VENUE_DOWN = "venue_down"  # what it says cannot be had, or is too old
     POSITION_DIFFERS = "position_differs"  # from the venue's, and no trade explains it
+    QUARANTINED = "quarantined"  # an instrument is gone: from the feed, or the venue trades it no more
+    MODE_CHANGED = "mode_changed"  # somebody changed position mode, margin mode or leverage at the venue
     CLOCK_SKEW = "clock_skew"  # our clock is off the venue's
 
 
@@ -57,6 +59,14 @@ class TradingCommand:
     who: str
     reason: str = ""  # for people
     scope: str = ACCOUNT  # a resume lifts the halts of every scope
+
+
+def quarantine(instrument: str, why: str) -> TradingCommand:
+    """Return the halt of an instrument that is gone; what is held of it stays, at its last price."""
+    reason = f"{why}; what is held stays in the books at its last price"
+    return TradingCommand(
+        verb=Verb.HALT, cause=Cause.QUARANTINED, who="botd", reason=reason, scope=instrument
+    )
 
 
 @value(frozen=True, slots=True, kw_only=True)

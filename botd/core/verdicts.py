@@ -46,6 +46,7 @@ _OF_CODE: Final[Mapping[tuple[str, str], Verdict]] = {
     ("binance", "-1021"): Verdict.REFUSED,  # outside of recvWindow
     ("binance", "-4116"): Verdict.EXISTS,  # duplicated client order id, USD-M
 }
+GONE: Final = frozenset({"BadSymbol", "ContractUnavailable"})  # refused, and so will be all that follow
 _BANNED: Final = 418
 _RATE_LIMITED: Final = 429
 _SERVER_ERRORS: Final = 500

@@ -8,7 +8,8 @@ from typing import Final
 
 from botd.core.events import AmendOrder, VenueNotice
 from botd.core.outcomes import RATE_LIMITED
-from botd.core.verdicts import Verdict
+from botd.core.restraint import TradingCommand, quarantine
+from botd.core.verdicts import GONE, Verdict
 from botd.failpoints import Point, failpoint
 from botd.ports import OrderReport, VenueError
 from botd.runtime.link import Closed, Kind, Link
@@ -22,9 +23,18 @@ class Courier:
     """Makes the requests that change something at the venue."""
 
     def __init__(
-        self, link: Link, tracker: Tracker, tell: Tell, halted: Callable[[], bool], wake: Callable[[], None]
+        self,
+        link: Link,
+        tracker: Tracker,
+        tell: Tell,
+        halted: Callable[[], bool],
+        wake: Callable[[], None],
+        ask: Callable[[TradingCommand], None],
     ) -> None:
-        """`halted` says that no new risk may leave; `wake` has the lookups look at what is due."""
+        """`halted` says that no new risk may leave; `wake` has the lookups look at what is due; `ask` takes
+        trading commands.
+        """
+        self._ask = ask
         self._link = link
         self._tracker = tracker
         self._tell = tell
@@ -74,6 +84,8 @@ class Courier:
     def _failed(self, ticket: Ticket, error: VenueError) -> None:
         found = self._link.verdict(error)
         if found is Verdict.REFUSED:
+            if error.name in GONE:
+                self._ask(quarantine(ticket.command.instrument, f"the venue trades it no more ({error})"))
             self._tracker.rejected(ticket, str(error))
         elif found in (Verdict.RATE_LIMITED, Verdict.BANNED):
             self._tracker.rejected(ticket, f"{RATE_LIMITED}: {error}")

@@ -34,6 +34,7 @@ from botd.runtime.brake import Brake
 from botd.runtime.courier import Courier
 from botd.runtime.link import Link
 from botd.runtime.loop import TradingLoop
+from botd.runtime.modes import ModeWatch
 from botd.runtime.tracking import FAMILY, Phase, Ticket, Tracker
 from botd.runtime.watch import Watch
 
@@ -59,7 +60,10 @@ class Gateway:
         self.link = Link(venue, clock, monotonic, self._banned)
         self.tracker = Tracker(venue.rules, self._tell, self._known)
         self.watch = Watch(self.link, self.tracker, self._tell, brake.ask, self._nets, self._balances)
-        self.courier = Courier(self.link, self.tracker, self._tell, lambda: brake.on, self.watch.wake)
+        self.modes = ModeWatch(self.link, self._tell, brake.ask, self._terms, self._instruments)
+        self.courier = Courier(
+            self.link, self.tracker, self._tell, lambda: brake.on, self.watch.wake, brake.ask
+        )
 
     # ---- what it may know of the books ----------------------------------------------------------
 
@@ -82,6 +86,12 @@ class Gateway:
     def _balances(self) -> Mapping[str, Decimal]:
         portfolio = self._served().bot.desk.portfolio
         return {currency: portfolio.balance(currency) for currency in portfolio.currencies()}
+
+    def _terms(self) -> Mapping[str, str]:
+        return self._served().bot.desk.terms
+
+    def _instruments(self) -> Mapping[InstrumentId, object]:
+        return self._served().bot.desk.instruments
 
     # ---- answers --------------------------------------------------------------------------------
 
@@ -184,6 +194,7 @@ class Gateway:
                 self.watch.begin(self._fills_from())
                 await self.watch.read_all()
                 await self.watch.compare()
+                await self.modes.check()
             except VenueError:
                 await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
                 tries += 1
@@ -223,6 +234,7 @@ class Gateway:
             spawn("gateway stream", self.watch.listen())
             spawn("gateway clock", self.watch.keep_time())
             spawn("gateway holdings", self.watch.compare_for_ever())
+            spawn("gateway modes", self.modes.watch())
             while True:
                 await self._sent.wait()
                 self._sent.clear()

@@ -13,6 +13,7 @@ from botd.ports import AnswersEvent, Batch, Chunk, Clock, Cursor, Feed, JournalE
 from botd.runtime.gateway import Gateway
 from botd.runtime.loop import Group, TradingLoop
 from botd.runtime.schedule import JobDue
+from botd.runtime.silence import Silence
 
 CURSOR_EVERY_US = 1_000_000
 PENDING_RECORDS_MAX = 2_000
@@ -79,6 +80,7 @@ class LiveDriver:
         self._stops = False
         self._bell = Bell()  # a stop, a trading command or an answer has come in
         self._gateway = gateway
+        self._silence = Silence(feed.instruments, loop.bot.desk.instruments)
         loop.pauses_recovered = gateway is not None
         self._looked = False
         self._in_epoch = False
@@ -189,6 +191,9 @@ class LiveDriver:
         # A chunk cut short by a stop leaves no state to come back to: the journal has all of it anyway.
         if abs(now_us - self._snapshot_us) >= self._snapshot_every_us and not self.loop.stopping:
             await self.snapshot()
+        if self.loop.recovery is None:
+            for command in self._silence.judge(chunk, self.loop.bot.desk.restraints):
+                self.loop.brake.ask(command)
         self._on_block(self.loop.ts_us)
 
     async def take(self, group: Group) -> None:

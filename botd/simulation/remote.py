@@ -35,6 +35,8 @@ CLOCK_TOLERANCE_US: Final = 1_500_000  # a clock that is set between two measure
 EXPOSURE_MAX: Final = Decimal("0.25")  # of the equity: the bots' limit for one symbol, and what prices move
 PAUSES_S: Final = (1.0, 2.0, 4.0)  # between two deliveries of rows: what comes later is too late to trade on
 CALM_S: Final = 30.0  # what fills as the market stops is heard of by then
+# five minutes between two looks at the modes, a request that fails and its repetition, an entry on its way
+MISLED_MAX_US: Final = 345_000_000
 LOOK_S: Final = 30  # how often a person looks and resumes, once everything has healed
 
 
@@ -118,6 +120,11 @@ class RemoteWorld(World):
         if process is not None:  # a clock that is off keeps a signed request from ever being accepted
             process.clock.step(EPOCH_US + round(self._loop.now_s * 1e6) - process.clock.now_us())
 
+    def _resume(self) -> None:
+        """Set the account's modes back, as who resumes is asked to, before it is resumed."""
+        self.exchange.mishaps.switch_back()
+        super()._resume()
+
     async def _rest(self) -> None:
         """A person looks at what was halted, now that everything is well."""
         while True:
@@ -151,6 +158,9 @@ def check_manners(state: Path, exchange: Exchange) -> None:
         late_us = sent_us - decided.get(str(name), sent_us)
         if late_us > VALID_US + CLOCK_TOLERANCE_US:
             raise CheckFailed("S16.valid", f"{name} was sent {late_us} us after its row")
+    for entry, misled_us in truth.misled:
+        if misled_us > MISLED_MAX_US:
+            raise CheckFailed("E6.mode", f"{entry} was accepted {misled_us} us after the mode was changed")
     for instrument, peak in truth.own_peaks.items():
         worst = exchange.matching.instruments[instrument].money(peak * exchange.matching.top(instrument)[1])
         ceiling = EXPOSURE_MAX * exchange.account.start[exchange.matching.instruments[instrument].quote]

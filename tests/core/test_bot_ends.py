@@ -87,13 +87,14 @@ def test_flatten_order_that_ends_short_is_sent_again_without_a_row() -> None:
     assert (rest.qty, rest.key.leg) == (6, 1)
 
 
-def test_holding_without_a_row_is_impossible() -> None:
+def test_F7_position_of_an_instrument_without_rows_stays_at_a_stop_and_is_cried_out() -> None:  # noqa: N802 - the fault's id
     scene = Scene(strategy(on_stop="flatten"))
     scene.bot.desk.portfolio.apply_fill(
         "s", PERP, submitted(Scene(strategy()).row(101)).side, 5, 100, PERP.taker_fee, T0, 1, reducing=False
     )
-    with pytest.raises(InvariantBroken, match="has seen no row"):
-        scene.bot.stop(T0)
+    assert scene.bot.stop(T0) == []
+    assert [one.type for one in scene.bot.take_records() if isinstance(one, AlertRecord)] == ["not_closed"]
+    assert scene.held() == 5
 
 
 def test_books_closed_before_any_row_have_no_marks() -> None:

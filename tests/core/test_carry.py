@@ -213,3 +213,19 @@ def test_idle_strategy_with_another_stop_loss_asks_nothing() -> None:
     scene.row(99)
     _, commands = edited(scene, "stop_loss: 1%")
     assert commands == []
+
+
+def test_F7_position_whose_instrument_has_no_rows_any_more_keeps_its_last_price() -> None:  # noqa: N802
+    old, new = bot(), bot()
+    holding(old)
+    data = rows(*((second, 5_100) for second in range(3)))
+    block = old.load(np.zeros(3, np.int64), data)
+    old.advance(block, 0, 3)
+    marks = old.desk.marks_now()
+    assert marks
+    carry(old, new, 500)
+    assert new.desk.marks_now() == new.desk.marks(0) == marks
+    again = bot()
+    again.restore(new.state())
+    assert again.desk.marks_now() == marks
+    again.note_books(600 * 1_000_000)  # which needs a price of all that is held

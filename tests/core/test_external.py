@@ -16,6 +16,7 @@ from botd.core.events import (
     Section,
     Side,
     SubmitOrder,
+    TermsSeen,
     VenueBan,
     VenueNotice,
 )
@@ -259,3 +260,16 @@ def test_entry_against_another_strategy_is_denied_where_the_venue_nets() -> None
     assert submitted(scene.row(101)).key.strategy == "a"
     denied = [one for one in scene.of(RiskRecord) if not one.approved]
     assert [(one.strategy, one.reason) for one in denied] == [("b", DenyReason.OPPOSITE_SIDE)]
+
+
+def test_E6_terms_that_were_seen_first_are_kept() -> None:
+    scene = Scene(strategy())
+    scene.row(99)
+    for terms in ("cross 10x", "isolated 20x"):
+        assert scene.say(TermsSeen, instrument=PERP.id, terms=terms) == []
+    assert scene.bot.desk.terms == {PERP.id: "cross 10x"}
+    seen = TermsSeen(1, PERP.id, "cross 10x", 2)
+    assert answers_of(answers_text([seen])) == [seen]
+    kept, scene.bot.desk.terms = scene.bot.desk.state(), {}
+    scene.bot.desk.restore(kept)
+    assert scene.bot.desk.terms == {PERP.id: "cross 10x"}

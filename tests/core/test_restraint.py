@@ -11,6 +11,7 @@ from botd.core.restraint import (
     TradingState,
     Verb,
     gravest,
+    quarantine,
     trading_of,
     trading_text,
 )
@@ -60,3 +61,9 @@ def test_first_halt_outranks_every_hold_and_the_first_hold_stands_alone() -> Non
     assert gravest([]) is None
     assert gravest([hold, later]) is hold
     assert gravest([hold, halt, second]) is halt
+
+
+def test_F7_quarantine_halts_an_instrument_and_says_what_becomes_of_the_position() -> None:  # noqa: N802
+    halt = quarantine("BTC/USDT", "it is gone")
+    assert (halt.verb, halt.cause, halt.scope) == (Verb.HALT, Cause.QUARANTINED, "BTC/USDT")
+    assert halt.reason == "it is gone; what is held stays in the books at its last price"

@@ -25,7 +25,17 @@ from botd.core.updates import AlertRecord
 from botd.engine import layout as col
 from botd.engine.layout import N_INPUT, RowKind
 from botd.language.typed import Strategy
-from botd.ports import Batch, Chunk, Cursor, OrderReport, RemoteVenue, VenueEvent, VenueFill, VenueRules
+from botd.ports import (
+    AccountModes,
+    Batch,
+    Chunk,
+    Cursor,
+    OrderReport,
+    RemoteVenue,
+    VenueEvent,
+    VenueFill,
+    VenueRules,
+)
 from botd.runtime.brake import Brake
 from botd.runtime.gateway import Gateway
 from botd.runtime.live import LiveDriver
@@ -36,7 +46,7 @@ from botd.simulation.chance import Chance, Fired, Site
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.exchange.exchange import RULES, Exchange
 from botd.simulation.exchange.sites import SITES
-from botd.simulation.host import Host, Process
+from botd.simulation.host import Death, Host, Process
 from botd.simulation.loop import VirtualLoop, run_virtual
 from tests.core.scene import NO_LIMITS, strategy
 from tests.core.scene import PERP as PLAIN
@@ -158,6 +168,9 @@ class Way:
     async def fetch_balances(self) -> Mapping[str, Decimal]:
         return await self._ask("fetch_balances")
 
+    async def fetch_modes(self) -> AccountModes:
+        return await self._ask("fetch_modes")
+
     async def fetch_time_us(self) -> int:
         return await self._ask("fetch_time_us")
 
@@ -229,9 +242,9 @@ class Day:
 
     # ---- the process --------------------------------------------------------------------------------
 
-    def boot(self) -> Process:
+    def boot(self, death: Death | None = None) -> Process:
         """Start the daemon's part: the loop, its driver and its gateway, over what is on disk."""
-        return self.host.boot(self._main, skew_us=self._skew_us)
+        return self.host.boot(self._main, skew_us=self._skew_us, death=death)
 
     async def _main(self, process: Process) -> None:
         spec = LaneSpec(instrument=PERP, strategies=tuple(self.strategies))

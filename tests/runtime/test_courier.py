@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from botd.core.events import SubmitOrder
+from botd.core.restraint import TradingCommand
 from botd.ports import OrderReport, OrderState
 from botd.runtime.courier import VALID_US, Courier
 from botd.runtime.link import Link
@@ -45,6 +46,10 @@ class Venue:
         )
 
 
+def nobody() -> None:
+    """Wake nobody."""
+
+
 class Scene:
     """A courier between real books and the venue."""
 
@@ -53,10 +58,11 @@ class Scene:
         self.books = Books()
         self.venue = Venue()
         self.halted = False
+        self.asked: list[TradingCommand] = []
         venue: Any = self.venue  # a whole RemoteVenue has more than is asked for here
         link = Link(venue, VirtualClock(loop), loop.time, lambda until_us, why: None)
         tracker = self.books.tracker
-        self.courier = Courier(link, tracker, self.books.tell, lambda: self.halted, lambda: None)
+        self.courier = Courier(link, tracker, self.books.tell, lambda: self.halted, nobody, self.asked.append)
 
     def ticket(self, **terms: Any) -> Ticket:
         """Return an order that is committed and waits to be sent."""

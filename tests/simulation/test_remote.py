@@ -22,6 +22,7 @@ from botd.simulation.exchange.truth import Arrival, BannedCall
 from botd.simulation.loop import VirtualLoop, run_virtual
 from botd.simulation.remote import (
     CLOCK_TOLERANCE_US,
+    MISLED_MAX_US,
     REMOTE_SITES,
     ExchangeTruth,
     RemoteWorld,
@@ -177,6 +178,15 @@ def test_D5_stop_without_a_position_is_seen(remains: Remains, monkeypatch: pytes
     monkeypatch.setattr(remains.exchange.account, "positions", {})
     with pytest.raises(CheckFailed, match=r"^D5\.stop_left"):
         check_stops(remains.exchange)
+
+
+def test_E6_entry_long_after_a_switch_of_mode_is_seen(
+    remains: Remains, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remains.exchange.truth, "misled", [("in time", MISLED_MAX_US)])
+    remains.judge()
+    monkeypatch.setattr(remains.exchange.truth, "misled", [("late", MISLED_MAX_US + 1)])
+    assert remains.fails() == "E6.mode"
 
 
 # ---- what the venue must not see -------------------------------------------------------------------

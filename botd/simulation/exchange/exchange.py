@@ -13,7 +13,16 @@ from typing import Any, Final
 from botd.core.events import AmendOrder, Side, SubmitOrder
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
 from botd.core.money import ZERO
-from botd.ports import OrderReport, OrderState, RemoteVenue, VenueError, VenueEvent, VenueFill, VenueRules
+from botd.ports import (
+    AccountModes,
+    OrderReport,
+    OrderState,
+    RemoteVenue,
+    VenueError,
+    VenueEvent,
+    VenueFill,
+    VenueRules,
+)
 from botd.simulation.chance import Chance
 from botd.simulation.exchange import sites
 from botd.simulation.exchange.account import Account
@@ -122,6 +131,9 @@ class Exchange:
                 raise VenueError("InvalidOrder", "the order is refused", http=400, code="-1013")
             raise VenueError("InsufficientFunds", "insufficient balance", http=400, code="-2019")
         order = self.matching.accept(command)
+        misled_us = 0 if command.reduce_only else self.mishaps.misled_us(command.instrument)
+        if misled_us:
+            self.truth.misled.append((command.client_order_id, misled_us))
         if doubled is not None and self._taken(command.client_order_id):
             return _duplicate()  # it is an answer, and no refusal
         return order.report()
@@ -173,6 +185,10 @@ class Exchange:
         if fault is None:
             return dict(self.account.cash)
         return dict.fromkeys(self.account.cash, ZERO) if fault.below(2) else {}
+
+    def fetch_modes(self) -> AccountModes:
+        """Return how the account is set up."""
+        return self.mishaps.modes(self.rules.one_way)
 
     def fetch_time_us(self) -> int:
         """Return the venue's time."""
@@ -276,6 +292,10 @@ class Connection:
     async def fetch_balances(self) -> Mapping[str, Decimal]:
         found: dict[str, Decimal] = await self._read(self._exchange.fetch_balances)
         return found
+
+    async def fetch_modes(self) -> AccountModes:
+        modes: AccountModes = await self._read(self._exchange.fetch_modes)
+        return modes
 
     async def fetch_time_us(self) -> int:
         time_us: int = await self._ask(Kind.READ, self._exchange.fetch_time_us, signed=False)

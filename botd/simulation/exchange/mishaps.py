@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Final
 
 from botd.core.events import OrderType, Side
-from botd.core.instrument import Instrument, InstrumentKind
-from botd.ports import OrderState
+from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
+from botd.ports import AccountModes, OrderState
 from botd.simulation.chance import Chance, Stream
 from botd.simulation.exchange import sites
 from botd.simulation.exchange.matching import Matching
@@ -18,6 +18,9 @@ TURN_S: Final = 10.0
 MAINTENANCE_S: Final = (20.0, 900.0)
 FILTERS_S: Final = (60.0, 600.0)
 FILTER_FACTOR_MAX: Final = 1000  # by which the minimum size of an entry grows at most
+MODE_S: Final = (30.0, 1800.0)
+TERMS: Final = "cross 10x"
+OTHER_TERMS: Final = "isolated 20x"
 FLOW_PERCENT_MAX: Final = 20
 MANUAL_BITS: Final = 4  # a person trades at most 2**4 lots
 
@@ -30,6 +33,7 @@ class Mishaps:
     def __init__(self, chance: Chance, matching: Matching, streams: Streams) -> None:
         self.least_lots = 1  # of an entry, while the filters stand
         self._filters_until_us = 0
+        self._switched: tuple[InstrumentId | None, int, int] | None = None  # of what, since, until
         self._chance = chance
         self._matching = matching
         self._streams = streams
@@ -40,6 +44,37 @@ class Mishaps:
         stand = self._matching.now_us() < self._filters_until_us and not self._chance.healed
         return stand and qty < self.least_lots
 
+    def switch(self, instrument: InstrumentId | None, seconds: float) -> None:
+        """Have a person set hedge mode, or other margin and leverage of an instrument, for a while."""
+        now_us = self._matching.now_us()
+        self._switched = instrument, now_us, now_us + int(seconds * 1e6)
+
+    def switch_back(self) -> None:
+        """Have a person set everything as it was."""
+        self._switched = None
+
+    @property
+    def _switch(self) -> tuple[InstrumentId | None, int] | None:
+        """Return what is set to something else now, None for the account's mode, and since when."""
+        if self._switched is None or self._chance.healed:
+            return None
+        what, since_us, until_us = self._switched
+        return (what, since_us) if self._matching.now_us() < until_us else None
+
+    def modes(self, one_way: bool) -> AccountModes:
+        """Return how the account is set up now; `one_way` is what its position mode should be."""
+        switch, terms = self._switch, dict.fromkeys(self._matching.instruments, TERMS)
+        if switch is not None and switch[0] is not None:
+            terms[switch[0]] = OTHER_TERMS
+        changed = switch is not None and switch[0] is None
+        return AccountModes(one_way=one_way is not changed, terms=terms)
+
+    def misled_us(self, instrument: InstrumentId) -> int:
+        """Return for how long an instrument has been in a wrong mode, 0 where it is not."""
+        switch = self._switch
+        wrong = switch is not None and switch[0] in (None, instrument)
+        return self._matching.now_us() - switch[1] if switch is not None and wrong else 0
+
     def _turn(self) -> None:
         self._matching.after(TURN_S, self._turn)
         hit = self._chance.hit
@@ -47,6 +82,9 @@ class Mishaps:
         if self.own_first and not self._matching.truth.arrivals:
             manual = None
         maintenance, filters = hit(sites.MAINTENANCE.name), hit(sites.FILTERS.name)
+        mode = hit(sites.MODE.name)
+        if mode is not None:
+            self.switch(mode.one_of((None, *self._matching.instruments)), mode.span(*MODE_S))
         held = [name for name, lots in self._matching.account.positions.items() if lots]
         if held and not self._matching.paused:  # nothing but a position can be liquidated
             liquidation = hit(sites.LIQUIDATION.name)

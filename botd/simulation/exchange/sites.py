@@ -72,6 +72,7 @@ LIQUIDATION: Final = Site("account.liquidation", 0.001)
 MANUAL: Final = Site("account.manual", 0.002)  # a person trades, or leaves an order
 FLOW: Final = Site("account.flow", 0.001)  # a deposit or a withdrawal
 MAINTENANCE: Final = Site("venue.maintenance", 0.001)  # 503 for all; stops may be gone after it
+MODE: Final = Site("account.mode", 0.0005)  # a person changes position mode or leverage
 FILTERS: Final = Site("venue.filters", 0.002)  # entries are too small for a while
 
 SITES: Final = (
@@ -99,5 +100,6 @@ SITES: Final = (
     MANUAL,
     FLOW,
     MAINTENANCE,
+    MODE,
     FILTERS,
 )

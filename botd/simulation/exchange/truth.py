@@ -74,6 +74,8 @@ class Truth:
         self.banned_calls: list[BannedCall] = []
         self.limited_calls = 0  # made within a 429's time to wait, its first not counted
 
+        self.misled: list[tuple[str, int]] = []  # entries accepted in a wrong mode, and after how long; E6
+
     def add_fill(self, fill: VenueFill) -> None:
         """Take a fill into the record."""
         self.fills.append(fill)

@@ -12,7 +12,7 @@ from botd.ports import OrderReport, OrderState, RemoteVenue, VenueError
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.exchange import sites
 from botd.simulation.exchange.exchange import Exchange
-from botd.simulation.exchange.mishaps import TURN_S
+from botd.simulation.exchange.mishaps import MODE_S, TURN_S
 from tests.simulation.exchange.scene import BTC, CASH, ETH, Steps, error_of, limit, order, play, stop
 
 SEEDS = range(1, 25)
@@ -181,3 +181,41 @@ def test_person_sells_no_more_on_a_spot_market_than_is_held() -> None:
         turns = [(sites.MANUAL, n) for n in range(1, 8)]
         held.add(min(0, play(script, *turns, seed=seed).exchange.truth.positions[ETH]))
     assert held == {0}
+
+
+def test_E6_person_changes_a_mode_and_entries_in_it_are_on_record() -> None:
+    changed = set()
+    for seed in SEEDS:
+
+        async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
+            before = await venue.fetch_modes()
+            await asyncio.sleep(TURN_S + 1)
+            first = await venue.fetch_modes()
+            for name in (BTC, ETH):
+                await venue.submit(order(f"in {name}", instrument=name))
+            await asyncio.sleep(MODE_S[1])
+            return before, first, await venue.fetch_modes()
+
+        played = play(script, sites.MODE, seed=seed)
+        before, first, later = played.result
+        assert before == later
+        assert before.one_way
+        wrong = {name for name in before.terms if first.terms[name] != before.terms[name]}
+        changed.add((first.one_way, *sorted(wrong)))
+        misled = {name for name, misled_us in played.exchange.truth.misled if 0 < misled_us < 3_000_000}
+        expected = wrong if first.one_way else {BTC, ETH}
+        assert misled == {f"in {name}" for name in expected}
+    assert changed == {(False,), (True, BTC), (True, ETH)}
+
+
+def test_E6_mode_is_as_it_was_once_somebody_sets_it_back_or_all_heals() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
+        found = []
+        for mend in (exchange.mishaps.switch_back, lambda: setattr(exchange.chance, "healed", True)):
+            exchange.mishaps.switch(None, 60.0)
+            wrong = await venue.fetch_modes()
+            mend()
+            found.append((wrong.one_way, (await venue.fetch_modes()).one_way))
+        return found
+
+    assert play(script).result == [(False, True), (False, True)]
