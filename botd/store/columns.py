@@ -1,111 +1,79 @@
-"""What a table is made of, and how a value goes into a column so that it comes back exactly as it was."""
+"""Column types that bring a value back exactly as it was written, on any database."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from enum import Enum, StrEnum, auto
-from typing import Any, Final
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Dialect, Text, TypeDecorator
 
 Values = tuple[tuple[str, float], ...]
-Encode = Callable[[Any], Any]
 
-_NOT_A_NUMBER: Final = None  # JSON has no NaN; a value that is not ready reads as null
-_INFINITE: Final = {"inf": math.inf, "-inf": -math.inf}
-
-
-class Kind(Enum):
-    """What a column holds."""
-
-    TEXT = auto()
-    COUNT = auto()
-    NUMBER = auto()  # of 64 bits
-    FLAG = auto()
-    DECIMAL = auto()  # its own text: SQLite would keep a NUMERIC as a float, and lose the exponent
-    FLOAT = auto()  # its shortest exact text: SQLite turns NaN into NULL and -0.0 into 0
-    VALUES = auto()  # named floats as one JSON object, in order: null is NaN, "inf" and "-inf" are text
-    WORD = auto()  # a member of a closed set
+_NOT_A_NUMBER = None  # JSON has no NaN; a value that is not ready reads as null
+_INFINITE = {"inf": math.inf, "-inf": -math.inf}
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a table."""
+class DecimalText(TypeDecorator[Decimal]):
+    """A Decimal as its own text: SQLite would keep a NUMERIC as a float, and lose the exponent."""
 
-    name: str
-    kind: Kind
-    null: bool = False
-    words: type[StrEnum] | None = None  # the closed set that a WORD is of
-    references: str = ""  # `table.column`
+    impl = Text
+    cache_ok = True
 
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
+        return None if value is None else str(value)
 
-@dataclass(frozen=True, slots=True)
-class Unique:
-    """Columns that no two rows have alike; without a name the convention's."""
-
-    columns: tuple[str, ...]
-    name: str | None = None
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
-    """Columns that rows are looked up by."""
+class FloatText(TypeDecorator[float]):
+    """A float as its shortest exact text: SQLite turns NaN into NULL and -0.0 into 0."""
 
-    columns: tuple[str, ...]
+    impl = Text
+    cache_ok = True
 
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> str | None:
+        return None if value is None else repr(float(value))
 
-class Table:
-    """One table, as declared."""
-
-    def __init__(
-        self, name: str, key: Iterable[str], *parts: Column | Unique | Index, clustered: bool = False
-    ) -> None:
-        """A `clustered` table is kept in the order of its key."""
-        self.name = name
-        self.key = tuple(key)
-        self.clustered = clustered
-        self.columns = tuple(one for one in parts if isinstance(one, Column))
-        self.uniques = tuple(one for one in parts if isinstance(one, Unique))
-        self.indexes = tuple(one for one in parts if isinstance(one, Index))
-        self.column_names = tuple(one.name for one in self.columns)
+    def process_result_value(self, value: Any, dialect: Dialect) -> float | None:
+        return None if value is None else float(value)
 
 
-def encoder(column: Column) -> Encode | None:
-    """Return the conversion of a value to what the driver binds, None where there is none."""
-    return _ENCODERS.get(column.kind)
+class ValuesJson(TypeDecorator[Values]):
+    """Named floats as one JSON object, in order: null is NaN, "inf" and "-inf" are text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Values | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return json.dumps({name: _jsonable(x) for name, x in value}, ensure_ascii=False)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Values | None:
+        if value is None:
+            return None
+        return tuple((name, _float(x)) for name, x in json.loads(value).items())
 
 
-def decimal_text(value: Any) -> str | None:
-    return None if value is None else str(value)
+class Word(TypeDecorator[StrEnum]):
+    """A member of a closed set, as its word."""
 
+    impl = Text
+    cache_ok = True
 
-def float_text(value: float | None) -> str | None:
-    return None if value is None else repr(float(value))
+    def __init__(self, words: type[StrEnum]) -> None:
+        super().__init__()
+        self.words = words
 
+    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.value
 
-def values_text(value: Values | None) -> str | None:
-    if value is None:
-        return None
-    return json.dumps({name: _jsonable(x) for name, x in value}, ensure_ascii=False)
-
-
-def read_values(text: str) -> Values:
-    """Return what `values_text` wrote."""
-    return tuple((name, _float(x)) for name, x in json.loads(text).items())
-
-
-def word_text(value: StrEnum | None) -> str | None:
-    return None if value is None else value.value
-
-
-_ENCODERS: Final[dict[Kind, Encode]] = {
-    Kind.FLAG: int,
-    Kind.DECIMAL: decimal_text,
-    Kind.FLOAT: float_text,
-    Kind.VALUES: values_text,
-    Kind.WORD: word_text,
-}
+    def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:
+        return None if value is None else self.words(value)
 
 
 def _jsonable(value: float) -> float | str | None:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Boolean, Column, Integer, Table
 
 from botd.store import tables
-from botd.store.columns import Column, Kind, Table
+from botd.store.columns import DecimalText, ValuesJson, Word
 from botd.store.invariants import Check, words
 from botd.store.lineage import RECORD_TABLES
 
 
-def _fault(column: Column) -> str | None:
+def _fault(column: Column[Any]) -> str | None:
     """Return the condition under which a column's value cannot be read, None where any can."""
-    name = f't."{column.name}"'
-    if column.words is not None:
-        return f"{name} NOT IN {words(column.words)}"
-    match column.kind:
-        case Kind.DECIMAL:
-            return f"typeof({name}) <> 'text' OR {name} NOT GLOB '[-0-9]*' OR {name} GLOB '*[^-+.0-9E]*'"
-        case Kind.FLAG:
-            return f"{name} NOT IN (0, 1)"
-        case Kind.COUNT | Kind.NUMBER:
-            return f"typeof({name}) <> 'integer'"
-        case Kind.VALUES:
-            return f"NOT json_valid({name})"
-    return None
+    kind, name = column.type, f't."{column.name}"'
+    if isinstance(kind, DecimalText):
+        return f"typeof({name}) <> 'text' OR {name} NOT GLOB '[-0-9]*' OR {name} GLOB '*[^-+.0-9E]*'"
+    if isinstance(kind, Word):
+        return f"{name} NOT IN {words(kind.words)}"
+    if isinstance(kind, Boolean):
+        return f"{name} NOT IN (0, 1)"
+    if isinstance(kind, BigInteger | Integer):
+        return f"typeof({name}) <> 'integer'"
+    return f"NOT json_valid({name})" if isinstance(kind, ValuesJson) else None
 
 
 def _unreadable(table: Table) -> str:
@@ -34,9 +33,9 @@ def _unreadable(table: Table) -> str:
         f"WHEN t.\"{name}\" IS NOT NULL AND ({fault}) THEN '{name}'" for name, fault in faults.items()
     )
     values = " ".join(f"WHEN '{name}' THEN t.\"{name}\"" for name in faults)
-    key = " || '|' || ".join(f't."{name}"' for name in table.key)
+    key = " || '|' || ".join(f't."{column.name}"' for column in table.primary_key)
     owner = "id" if table is tables.sessions else "session_id"
-    newer = " AND t.seq > l.since" if "seq" in table.column_names else ""
+    newer = " AND t.seq > l.since" if "seq" in table.c else ""
     return (
         f"SELECT '{table.name}' AS table_name, {key} AS key, CASE {where} END AS column_name, "
         f"CASE CASE {where} END {values} END AS value FROM lineage l "
@@ -65,8 +64,8 @@ FILE: Final = (
         table="all tables",
         sql=" UNION ALL ".join(
             _unreadable(table)
-            for table in tables.ALL
-            if table is tables.sessions or "session_id" in table.column_names
+            for table in tables.metadata.sorted_tables
+            if table is tables.sessions or "session_id" in table.c
         ),
     ),
     Check(

@@ -12,8 +12,8 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, exc, text
 from sqlalchemy.pool import NullPool
 
-from botd.store.relational import metadata
 from botd.store.schema import Lineage, connect
+from botd.store.tables import metadata
 from botd.store.views import VIEWS
 
 # A big session, as the query planner should think of it: values of a column within those before it.

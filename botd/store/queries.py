@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from sqlalchemy import Connection, Label, Row, Select, and_, create_engine, exc, func, or_, select
+from sqlalchemy import Connection, Row, Select, and_, create_engine, exc, func, or_, select
 
 from botd.core.events import OrderType, Section, Side
 from botd.core.halts import standing
@@ -25,20 +25,19 @@ from botd.errors import InputInvalid
 from botd.ports import Cursor, SessionInfo
 from botd.store import rows
 from botd.store.reading import reading_uri
-from botd.store.relational import (
+from botd.store.rows import RecordTable
+from botd.store.schema import LINEAGE, read_revision, refusal
+from botd.store.tables import (
     intents,
     journal_cursor,
     orders,
     portfolio_snapshots,
     positions,
-    relation,
     risk_decisions,
     sessions,
     signals,
     trades,
 )
-from botd.store.rows import RecordTable
-from botd.store.schema import LINEAGE, read_revision, refusal
 
 _BUSY_TIMEOUT_S: Final = 5.0
 _COUNTED: Final = (*rows.DECISIONS, rows.PORTFOLIO_SNAPSHOTS, rows.ALERTS)
@@ -183,9 +182,7 @@ class StateReader:
         with self._connect() as connection:
             return {
                 kind.table.name: connection.execute(
-                    select(func.count())
-                    .select_from(relation(kind.table))
-                    .where(relation(kind.table).c.session_id == session_id)
+                    select(func.count()).select_from(kind.table).where(kind.table.c.session_id == session_id)
                 ).scalar_one()
                 for kind in _COUNTED
             }
@@ -278,7 +275,7 @@ class StateReader:
         s = portfolio_snapshots.c
         latest = select(func.max(s.seq)).where(s.session_id == session_id).group_by(s.currency)
         query = (
-            select(*_columns(rows.PORTFOLIO_SNAPSHOTS))
+            select(*rows.PORTFOLIO_SNAPSHOTS.columns)
             .where(s.session_id == session_id, s.seq.in_(latest))
             .order_by(s.currency)
         )
@@ -312,8 +309,12 @@ class StateReader:
                 connection.exec_driver_sql("ROLLBACK")
 
     def _newest(self, kind: RecordTable, session_id: str, limit: int | None) -> tuple[Row[Any], ...]:
-        c = relation(kind.table).c
-        query = select(*_columns(kind)).where(c.session_id == session_id).order_by(c.seq.desc()).limit(limit)
+        query = (
+            select(*kind.columns)
+            .where(kind.table.c.session_id == session_id)
+            .order_by(kind.table.c.seq.desc())
+            .limit(limit)
+        )
         with self._connect() as connection:
             return tuple(reversed(connection.execute(query).all()))
 
@@ -346,15 +347,8 @@ def _last_active(info: SessionInfo) -> tuple[bool, int]:
     return info.status == "running", info.started_us if info.ended_us is None else info.ended_us
 
 
-def _columns(kind: RecordTable) -> list[Label[Any]]:
-    """Return the columns of a record, by the names of its fields."""
-    c = relation(kind.table).c
-    return [c[column].label(name) for column, name in kind.names]
-
-
 def _stream(connection: Connection, kind: RecordTable, session_id: str) -> Iterator[tuple[Any, Any]]:
-    c = relation(kind.table).c
-    query = select(*_columns(kind)).where(c.session_id == session_id).order_by(c.seq)
+    query = select(*kind.columns).where(kind.table.c.session_id == session_id).order_by(kind.table.c.seq)
     for row in connection.execute(query):
         yield kind.record, row
 

@@ -1,7 +1,7 @@
 """Which table a record lives in, and the way there and back.
 
-Writing goes past SQLAlchemy to the driver, with the conversions of the columns: what is read through its
-tables is what was written.
+Writing goes past SQLAlchemy to the driver, so the column types' own conversions are taken from the
+table once and applied here: what is read through the table is what was written.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any, Final
+
+from sqlalchemy import Boolean, Column, Table
+from sqlalchemy.dialects import sqlite
 
 from botd.core.outcomes import OrderStatus
 from botd.core.records import (
@@ -23,9 +26,9 @@ from botd.core.records import (
 )
 from botd.core.updates import AlertRecord, OrderUpdate, PortfolioSnapshot, PositionUpdate, TradingStateRecord
 from botd.store import tables
-from botd.store.columns import Table, encoder
 
 Row = tuple[Any, ...]
+Encode = Callable[[Any], Any] | None
 
 # Fields whose name is a reserved word of SQL get another one in the table.
 COLUMN_OF: Final = {
@@ -36,6 +39,16 @@ COLUMN_OF: Final = {
 }
 _NAME_OF: Final = {column: name for name, column in COLUMN_OF.items()}
 
+_DIALECT: Final = sqlite.dialect()
+
+
+def encoder(column: Column[Any]) -> Encode:
+    """Return the conversion of a value to what the driver binds, None where there is none."""
+    if isinstance(column.type, Boolean):
+        return int
+    bind: Encode = column.type.dialect_impl(_DIALECT).bind_processor(_DIALECT)
+    return bind
+
 
 def insert_sql(table: Table, names: Sequence[str]) -> str:
     """Return the INSERT that leaves a row alone whose key is already there."""
@@ -45,10 +58,11 @@ def insert_sql(table: Table, names: Sequence[str]) -> str:
 
 def upsert_sql(table: Table, names: Sequence[str], *, keep: Sequence[str] = (), where: str = "") -> str:
     """Return the INSERT that otherwise sets all columns of the row but its key and those to keep."""
-    changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in {*table.key, *keep})
+    key = [column.name for column in table.primary_key]
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in {*key, *keep})
     return (
         f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' for _ in names)}) "
-        f"ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {changes}{f' WHERE {where}' if where else ''}"
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}{f' WHERE {where}' if where else ''}"
     )
 
 
@@ -61,7 +75,7 @@ class RecordTable:
         found = [(column, _NAME_OF.get(column.name, column.name)) for column in table.columns]
         kept = [(column, name) for column, name in found if hasattr(record, name)]
         self.field_names = tuple(name for _, name in kept)
-        self.names = tuple((column.name, name) for column, name in kept)  # of each column and its field
+        self.columns = tuple(column.label(name) for column, name in kept)
         self.column_names = ("session_id", *(column.name for column, _ in kept))
         self._values = attrgetter(*self.field_names)
         encoders = [encoder(column) for column, _ in kept]
@@ -75,7 +89,7 @@ class RecordTable:
         return row
 
     def decode(self, row: Sequence[Any]) -> Any:
-        """Return the record of a row of `field_names`, for a record that is made of what it says."""
+        """Return the record of a row read through `columns`, for a record that is made of what it says."""
         terms = dict(zip(self.field_names, row, strict=True))
         return self.record(**{field.name: terms[field.name] for field in fields(self.record)})
 
@@ -176,7 +190,7 @@ def _update_order() -> Statement:
 
 
 def _upsert_position() -> Statement:
-    names = tables.positions.column_names
+    names = tuple(column.name for column in tables.positions.columns)
     sql = upsert_sql(tables.positions, names, where="excluded.seq >= positions.seq")
 
     def encode(session_id: str, u: PositionUpdate) -> Row:

@@ -6,54 +6,86 @@ session, whichever table they land in. What the decision key of a record is, is 
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Final
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.sql.schema import SchemaItem
 
 from botd.core.events import OrderType, Section, Side, TimeInForce
 from botd.core.outcomes import DenyReason, OrderStatus
 from botd.core.restraint import Cause, TradingState, Verb
-from botd.store.columns import Column, Index, Kind, Table, Unique
+from botd.store.columns import DecimalText, FloatText, ValuesJson, Word
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
 
 DECISION_KEY = ("session_id", "strategy", "instrument", "cycle", "section", "rule", "leg")
 
 
-def _text(name: str, *, null: bool = False) -> Column:
-    return Column(name, Kind.TEXT, null)
+def _text(name: str, *, null: bool = False) -> Column[Any]:
+    return Column(name, Text, nullable=null)
 
 
-def _int(name: str, *, null: bool = False) -> Column:
-    return Column(name, Kind.NUMBER, null)
+def _int(name: str, *, null: bool = False) -> Column[Any]:
+    return Column(name, BigInteger, nullable=null)
 
 
-def _money(name: str, *, null: bool = False) -> Column:
-    return Column(name, Kind.DECIMAL, null)
+def _money(name: str, *, null: bool = False) -> Column[Any]:
+    return Column(name, DecimalText, nullable=null)
 
 
-def _flag(name: str) -> Column:
-    return Column(name, Kind.FLAG)
+def _flag(name: str) -> Column[Any]:
+    return Column(name, Boolean, nullable=False)
 
 
-def _word(name: str, words: type[StrEnum], *, null: bool = False) -> Column:
-    return Column(name, Kind.WORD, null, words)
+def _word(name: str, words: Any, *, null: bool = False) -> Column[Any]:
+    return Column(name, Word(words), nullable=null)
 
 
-def _session() -> Column:
-    return Column("session_id", Kind.TEXT, references="sessions.id")
+def _session() -> Column[Any]:
+    return Column("session_id", Text, ForeignKey("sessions.id"), nullable=False)
 
 
-def _who() -> list[Column]:
+def _who() -> list[Column[Any]]:
     return [_text("strategy"), _text("instrument")]
 
 
-def _record(name: str, *parts: Column | Unique | Index) -> Table:
+def _record(name: str, *items: SchemaItem) -> Table:
     """Declare a table of records, clustered in the order they happened."""
-    return Table(name, ("session_id", "seq"), _session(), _int("seq"), *parts, clustered=True)
+    return Table(
+        name,
+        metadata,
+        _session(),
+        _int("seq"),
+        *items,
+        PrimaryKeyConstraint("session_id", "seq"),
+        sqlite_with_rowid=False,
+    )
 
 
 sessions = Table(
     "sessions",
-    ("id",),
-    _text("id"),
+    metadata,
+    Column("id", Text, primary_key=True, nullable=False),
     _text("mode"),
     _text("feed"),
     _text("config_hash"),
@@ -61,15 +93,16 @@ sessions = Table(
     _int("ended_us", null=True),
     _text("status"),
     _text("account"),
-    Index(("mode", "feed", "started_us")),
+    Index(None, "mode", "feed", "started_us"),
 )
 
 config_revisions = Table(
     "config_revisions",
-    ("applied_us", "config_hash"),
+    metadata,
     _int("applied_us"),
     _text("config_hash"),
     _text("files"),  # JSON: name -> text
+    PrimaryKeyConstraint("applied_us", "config_hash"),
 )
 
 signals = _record(
@@ -82,12 +115,12 @@ signals = _record(
     _int("ts_us"),
     _word("side", Side),
     _money("price"),
-    Column("confidence", Kind.FLOAT, null=True),
-    Column("indicator_values", Kind.VALUES),
+    Column("confidence", FloatText, nullable=True),
+    Column("indicator_values", ValuesJson, nullable=False),
     _flag("acted"),
     _text("reason"),
     # A signal has no leg, and one that is recorded only does not use up its cycle: the row tells.
-    Unique((*DECISION_KEY[:-1], "row_number"), "uq_signals_decision_key"),
+    UniqueConstraint(*DECISION_KEY[:-1], "row_number", name="uq_signals_decision_key"),
 )
 
 intents = _record(
@@ -96,14 +129,14 @@ intents = _record(
     _word("section", Section),
     _text("rule"),
     _int("cycle"),
-    Column("leg", Kind.COUNT),
+    Column("leg", Integer, nullable=False),
     _int("row_number"),
     _int("ts_us"),
     _word("side", Side),
     _money("qty"),
     _money("price"),
     _text("sizing"),
-    Unique(DECISION_KEY, "uq_intents_decision_key"),
+    UniqueConstraint(*DECISION_KEY, name="uq_intents_decision_key"),
 )
 
 risk_decisions = _record(
@@ -118,7 +151,7 @@ risk_decisions = _record(
     _money("actual_value", null=True),
     _word("cause", Cause, null=True),
     _int("since_us", null=True),
-    Unique(("session_id", "intent_seq")),
+    UniqueConstraint("session_id", "intent_seq"),
 )
 
 orders = _record(
@@ -129,7 +162,7 @@ orders = _record(
     _word("section", Section),
     _text("rule"),
     _int("cycle"),
-    Column("leg", Kind.COUNT),
+    Column("leg", Integer, nullable=False),
     _int("row_number"),
     _int("ts_us"),
     _word("side", Side),
@@ -151,10 +184,10 @@ orders = _record(
     _int("updated_us"),
     _int("updated_seq"),
     _int("filled_us", null=True),
-    Unique(("session_id", "client_order_id")),
-    Unique(DECISION_KEY, "uq_orders_decision_key"),
+    UniqueConstraint("session_id", "client_order_id"),
+    UniqueConstraint(*DECISION_KEY, name="uq_orders_decision_key"),
     _flag("needs_human"),
-    Index(("session_id", "intent_seq")),
+    Index(None, "session_id", "intent_seq"),
 )
 
 fills = _record(
@@ -165,7 +198,7 @@ fills = _record(
     _word("section", Section),
     _text("rule"),
     _int("cycle"),
-    Column("leg", Kind.COUNT),
+    Column("leg", Integer, nullable=False),
     _int("ts_us"),
     _word("side", Side),
     _money("qty"),
@@ -174,8 +207,8 @@ fills = _record(
     _flag("maker"),
     _money("realized_pnl"),
     # unique at a venue per instrument, and both sides of a trade may be ours
-    Unique(("session_id", "instrument", "client_order_id", "trade_id")),
-    Index(("session_id", "client_order_id")),
+    UniqueConstraint("session_id", "instrument", "client_order_id", "trade_id"),
+    Index(None, "session_id", "client_order_id"),
 )
 
 trades = _record(
@@ -192,13 +225,13 @@ trades = _record(
     _money("fees"),
     _word("exit_section", Section),
     _text("exit_rule"),
-    Column("confidence", Kind.FLOAT, null=True),
-    Unique(("session_id", "strategy", "instrument", "cycle"), "uq_trades_decision_key"),
+    Column("confidence", FloatText, nullable=True),
+    UniqueConstraint("session_id", "strategy", "instrument", "cycle", name="uq_trades_decision_key"),
 )
 
 positions = Table(
     "positions",
-    ("session_id", "strategy", "instrument", "cycle"),
+    metadata,
     _session(),
     *_who(),
     _int("cycle"),
@@ -211,7 +244,8 @@ positions = Table(
     _int("updated_us"),
     _int("closed_us", null=True),
     _int("seq"),  # of the latest change
-    clustered=True,
+    PrimaryKeyConstraint("session_id", "strategy", "instrument", "cycle"),
+    sqlite_with_rowid=False,
 )
 
 portfolio_snapshots = _record(
@@ -224,7 +258,7 @@ portfolio_snapshots = _record(
     _money("exposure_gross"),
     _money("peak_equity"),
     _money("drawdown"),
-    Column("positions_count", Kind.COUNT),
+    Column("positions_count", Integer, nullable=False),
 )
 
 alerts = _record(
@@ -254,46 +288,31 @@ _CURSOR = ("feed_position", "position", "ts_us", "seq", "venue_seq")
 
 journal_cursor = Table(
     "journal_cursor",
-    ("session_id",),
+    metadata,
     _session(),
     *(_int(name) for name in _CURSOR),
+    PrimaryKeyConstraint("session_id"),
 )
 
 journal_events = Table(
     "journal_events",
-    ("session_id", "position", "ordinal"),
+    metadata,
     _session(),
     _int("position"),
     _int("ordinal"),
     _text("kind"),
     _text("payload"),  # JSON
-    clustered=True,
+    PrimaryKeyConstraint("session_id", "position", "ordinal"),
+    sqlite_with_rowid=False,
 )
 
 engine_snapshots = Table(
     "engine_snapshots",
-    ("session_id", "position"),
+    metadata,
     _session(),
     *(_int(name) for name in _CURSOR),
     _text("sha256"),
     _text("file_name"),  # in the folder `snapshots` beside the state file
     _int("size_bytes"),
-)
-
-ALL: Final = (
-    sessions,
-    config_revisions,
-    signals,
-    intents,
-    risk_decisions,
-    orders,
-    fills,
-    trades,
-    positions,
-    portfolio_snapshots,
-    alerts,
-    trading_states,
-    journal_cursor,
-    journal_events,
-    engine_snapshots,
+    PrimaryKeyConstraint("session_id", "position"),
 )

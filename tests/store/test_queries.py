@@ -18,7 +18,7 @@ from botd.errors import InputInvalid
 from botd.ports import Batch
 from botd.store.journal import open_state
 from botd.store.queries import StateReader
-from botd.store.relational import signals
+from botd.store.tables import signals
 from tests.store import samples
 
 

@@ -27,8 +27,8 @@ from botd.store import migrate
 from botd.store.fsck import examine
 from botd.store.journal import open_state
 from botd.store.queries import StateReader
-from botd.store.relational import metadata
 from botd.store.schema import LINEAGE, Lineage, open_checked
+from botd.store.tables import metadata
 from tests.store import samples
 
 NEXT = """

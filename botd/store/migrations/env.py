@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from botd.store.relational import metadata
+from botd.store.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
