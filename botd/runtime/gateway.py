@@ -77,7 +77,7 @@ class Gateway:
         return self._served().bot.desk.orders.get(client_order_id)
 
     def _nets(self) -> Mapping[InstrumentId, int]:
-        return self._served().bot.desk.portfolio.net_quantities()
+        return self._served().bot.desk.holdings()
 
     def _balances(self) -> Mapping[str, Decimal]:
         portfolio = self._served().bot.desk.portfolio
@@ -309,7 +309,7 @@ class Gateway:
         return [(one.command, (one.filled, one.qty)) for one in shown]
 
     def positions(self) -> Mapping[InstrumentId, int]:
-        return self._nets()
+        return self._served().bot.desk.portfolio.net_quantities()
 
 
 def id_prefix(started_us: int) -> str:
