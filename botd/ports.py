@@ -304,10 +304,12 @@ class VenueFill:
     side: Side
     price: int  # ticks
     qty: int  # lots
-    fee: Decimal  # quote currency, positive is a cost
+    fee: Decimal  # positive is a cost
     maker: bool
     ts_us: int  # venue time
     liquidation: bool = False
+    fee_currency: str = ""  # what the fee was taken in; empty for the instrument's quote currency
+    fee_value: Decimal | None = None  # what the venue says it is worth in the quote currency
 
 
 @value(frozen=True, slots=True, kw_only=True)

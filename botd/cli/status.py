@@ -34,6 +34,7 @@ def status(state: StateOption = None, config: ConfigOption = None, session: Sess
         _trading(console, reader, shown.id)
         _account(console, reader, shown)
         _positions(console, reader, shown.id)
+        _dust(console, reader, shown.id)
         _signals(console, reader, shown.id)
         _alerts(console, reader, shown.id)
         _sessions(console, reader)
@@ -158,6 +159,12 @@ def _positions(console: Console, reader: StateReader, session_id: str) -> None:
         Column(header="opened", drop=5),
     )
     _table(console, "open positions", columns, rows)
+
+
+def _dust(console: Console, reader: StateReader, session_id: str) -> None:
+    """Show what is held beside the positions: too little to sell."""
+    for instrument, amount in reader.dust(session_id).items():
+        _print(console, f"dust     {plain(amount)} {instrument.partition('/')[0]} of {instrument}")
 
 
 def _signals(console: Console, reader: StateReader, session_id: str) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from botd.core import excess, exit, halts
 from botd.core.desk import Desk
 from botd.core.events import Answer, OrderAmended, OrderFilled, OrderType, RequestRefused, Section
+from botd.core.instrument import InstrumentKind
 from botd.core.orders import Order
 from botd.core.portfolio import Position
 from botd.core.runner import Runner
@@ -145,10 +146,21 @@ def rejected(desk: Desk, runner: Runner, order: Order, ts_us: int, *, exposed: b
         halts.count_reject(desk, ts_us)
     elif not exposed:
         return  # another exit was faster: there was nothing left to reduce
+    elif _too_small(desk, runner, order):
+        desk.unsellable.append((runner, order.decision_price))
+        return
     text = f"the venue rejected {order.side} {order.client_order_id}: {order.reason}"
     desk.alert("high" if is_entry else "critical", "order_rejected", text, ts_us, runner)
     if is_entry:
         halts.after_reject(desk, runner, ts_us)
+
+
+def _too_small(desk: Desk, runner: Runner, order: Order) -> bool:
+    """Say whether all that is held of a spot is less than the venue sells."""
+    instrument, position = runner.lane.instrument, desk.portfolio.held(runner.key)
+    if instrument.kind is not InstrumentKind.SPOT or position is None:
+        return False
+    return instrument.money(position.qty * order.decision_price) < instrument.min_notional
 
 
 def stop_heard(desk: Desk, runner: Runner, order: Order, answer: Answer) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from botd.core import answers, entry, exit, external, halts
+from botd.core import answers, dust, entry, exit, external, halts
 from botd.core.changes import Change
 from botd.core.desk import Desk
 from botd.core.events import AccountAnswer, Answer, Command, OrderAnswer, OrderFilled, OrderType, Section
@@ -188,6 +188,8 @@ class Bot:
             change = desk.orders.book(order, answer)
             if change is not _DUPLICATE:
                 self._follow(order, answer, change)
+        if desk.taken or desk.unsellable or desk.portfolio.dust:
+            dust.settle(desk, self._runner_of, heard[-1].ts_us, heard[-1].seq)
         if self._one_way and heard:
             external.net_out(desk, self._runner_of, heard[-1].ts_us, heard[-1].seq)
         if desk.entered:

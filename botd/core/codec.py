@@ -10,7 +10,7 @@ from json.encoder import encode_basestring_ascii
 from operator import attrgetter
 from typing import Any, Final, cast, get_args
 
-from botd.core.events import Answer, Command, DecisionKey, OrderType, Section, Side, TimeInForce
+from botd.core.events import Answer, Command, DecisionKey, FeeTaken, OrderType, Section, Side, TimeInForce
 from botd.core.instrument import InstrumentId
 from botd.errors import StateCorrupt
 
@@ -20,10 +20,15 @@ def _key(parts: Mapping[str, Any]) -> DecisionKey:
     return DecisionKey(strategy, InstrumentId(instrument), cycle, Section(section), rule, leg)
 
 
+def _taken(parts: Mapping[str, Any] | None) -> FeeTaken | None:
+    return None if parts is None else FeeTaken(Decimal(parts["amount"]), parts["currency"])
+
+
 # Fields that are read as more than the JSON value they are written as.
 _READ: Final[Mapping[str, Callable[[Any], object]]] = {
     "fee": Decimal,
     "key": _key,
+    "taken": _taken,
     "side": Side,
     "type": OrderType,
     "tif": TimeInForce,
@@ -39,7 +44,7 @@ def _names(kind: type[Any]) -> tuple[str, ...]:
 # by type: a getter of all fields, and the text before each
 _FORMS: Final = {
     kind: (attrgetter(*_names(kind)), tuple(f'"{name}":' for name in _names(kind)))
-    for kind in (*_KINDS.values(), DecisionKey)
+    for kind in (*_KINDS.values(), DecisionKey, FeeTaken)
 }
 # by type: how a field's value is written; enums are text
 _WRITE: Final[dict[type[Any], Callable[[Any], str]]] = {
@@ -48,6 +53,7 @@ _WRITE: Final[dict[type[Any], Callable[[Any], str]]] = {
     type(None): lambda _: "null",
     Decimal: lambda amount: f'"{amount}"',
     DecisionKey: lambda key: _body(key),
+    FeeTaken: lambda taken: _body(taken),
     **dict.fromkeys((str, Section, Side, OrderType, TimeInForce), encode_basestring_ascii),
 }
 
@@ -77,7 +83,7 @@ def _text(value: Command | Answer) -> str:
     return f'["{type(value).__name__}",{_body(value)}]'
 
 
-def _body(value: Command | Answer | DecisionKey) -> str:
+def _body(value: Command | Answer | DecisionKey | FeeTaken) -> str:
     values, heads = _FORMS[type(value)]
     parts = [head + _WRITE[type(one)](one) for head, one in zip(heads, values(value), strict=True)]
     return f"{{{','.join(parts)}}}"

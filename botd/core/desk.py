@@ -21,6 +21,7 @@ from botd.core.events import (
 )
 from botd.core.instrument import InstrumentId
 from botd.core.lanes import Lane
+from botd.core.money import floor_to_lots
 from botd.core.orders import Order, OrderTable
 from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import Portfolio
@@ -71,6 +72,7 @@ class Desk(Recorder):
         "terms",
         "turnover",
         "turnover_until_us",
+        "unsellable",
         "working",
         "worst_prices",
     )
@@ -110,6 +112,8 @@ class Desk(Recorder):
         self.worst_prices = {r.strategy.id: _worst_price(settings, r.strategy, r.sign) for r in runners}
         self.working: list[Runner] = []  # those with a live entry order, in the order of entry
         self.commands: list[Command] = []
+        # whose position the venue would not sell as too small, and at which price; until it is settled
+        self.unsellable: list[tuple[Runner, int]] = []
 
     # ---- what others ask ------------------------------------------------------------------------
 
@@ -132,6 +136,14 @@ class Desk(Recorder):
     def _lanes_held(self) -> list[Lane]:
         held = {position.instrument for position in self.portfolio.positions()}
         return [lane for lane in self.lanes if lane.instrument.id in held]
+
+    def holdings(self) -> dict[InstrumentId, int]:
+        """Return the signed whole lots that the venue holds for us, by instrument: dust may make some."""
+        held = self.portfolio.net_quantities()
+        for name, amount in self.portfolio.dust.items():
+            if name in self.instruments:
+                held[name] = held.get(name, 0) + floor_to_lots(amount, self.instruments[name].lot_size)
+        return held
 
     def restrain(self, standing: Sequence[Restraint]) -> None:
         """Have these stand, and no others."""

@@ -118,6 +118,14 @@ class OrderRejected:
 
 
 @value(frozen=True, slots=True)
+class FeeTaken:
+    """A fee that was not taken in the quote currency, as the venue took it."""
+
+    amount: Decimal  # of the currency, positive is a cost
+    currency: str
+
+
+@value(frozen=True, slots=True)
 class OrderFilled:
     """One execution. `trade_id` is unique at the venue; a second copy is dropped."""
 
@@ -129,6 +137,7 @@ class OrderFilled:
     fee: Decimal  # quote currency, positive is a cost
     maker: bool
     ts_us: int
+    taken: FeeTaken | None = None  # `fee` is what it is worth, 0 where nobody has said so
 
 
 @value(frozen=True, slots=True)
@@ -218,6 +227,7 @@ class ExternalFill:
     fee: Decimal  # quote currency, positive is a cost
     liquidation: bool  # by the venue, not by a person
     ts_us: int
+    taken: FeeTaken | None = None  # as of an order's fill
 
 
 @value(frozen=True, slots=True)

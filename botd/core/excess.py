@@ -34,15 +34,15 @@ def split_exit(
     held = 0 if position is None else position.qty
     instrument = runner.lane.instrument
     beyond = fill.qty - held
-    fee = fill.fee if held == 0 else ZERO
+    fee, taken = (fill.fee, fill.taken) if held == 0 else (ZERO, None)
     key = replace(order.key, strategy=UNOWNED)
     effects = desk.portfolio.apply_unowned(
         instrument, order.side, beyond, fill.price, fee, fill.ts_us, fill.seq
     )
     for number, (lots, effect) in enumerate(effects, start=1):
-        part = replace(fill, trade_id=f"{fill.trade_id}{PART}{number}", qty=lots, fee=fee)
+        part = replace(fill, trade_id=f"{fill.trade_id}{PART}{number}", qty=lots, fee=fee, taken=taken)
         desk.fill(order, key, part, effect)
-        fee = ZERO
+        fee, taken = ZERO, None
     text = f"{order.side} {order.client_order_id} filled {beyond} lots beyond what was held"
     desk.alert("critical", "unowned_position", text, fill.ts_us, runner)
     return None if held == 0 else replace(fill, qty=held)

@@ -18,6 +18,7 @@ from botd.core.events import (
     ClientOrderId,
     DecisionKey,
     ExternalFill,
+    FeeTaken,
     OrderFilled,
     OrderType,
     Section,
@@ -50,10 +51,10 @@ def external_fill(desk: Desk, runners: Runners, fill: ExternalFill) -> None:
     desk.external[name] = fill.ts_us
     known = fill.instrument in desk.instruments
     if known:
-        rule, fee = "liquidation" if fill.liquidation else "trade", fill.fee
+        rule, fee, taken = "liquidation" if fill.liquidation else "trade", fill.fee, fill.taken
         for index, (strategy, lots) in enumerate(_parts(desk, fill)):
-            _book(desk, runners, fill, rule, index, strategy, lots, fee)
-            fee = ZERO
+            book(desk, runners, fill, rule, index, strategy, lots, fee, taken)
+            fee, taken = ZERO, None
     what = "the venue liquidated" if fill.liquidation else "somebody traded past botd:"
     text = f"{what} {fill.side} {fill.qty} lots of {fill.instrument} at {fill.price} ticks"
     kind = "liquidation" if fill.liquidation else "external_fill"
@@ -106,12 +107,12 @@ def net_out(desk: Desk, runners: Runners, ts_us: int, seq: int) -> None:
         own, other = (ExternalFill(*terms, side, price, lots, ZERO, False, ts_us) for side in sides)
         text = f"{lots} lots of {position.instrument} that nobody asked for have closed what was held"
         desk.alert("critical", "netted", text, ts_us)
-        _book(desk, runners, own, "net", 0, UNOWNED, lots, ZERO)
+        book(desk, runners, own, "net", 0, UNOWNED, lots, ZERO)
         for index, (strategy, part) in enumerate(_parts(desk, other), start=1):
-            _book(desk, runners, other, "net", index, strategy, part, ZERO)
+            book(desk, runners, other, "net", index, strategy, part, ZERO)
 
 
-def _book(
+def book(
     desk: Desk,
     runners: Runners,
     fill: ExternalFill,
@@ -120,6 +121,7 @@ def _book(
     strategy: str,
     lots: int,
     fee: Decimal,
+    taken: FeeTaken | None = None,
 ) -> None:
     """Book one owner's part: its order, its execution, what it holds afterwards."""
     runner = runners.get((strategy, fill.instrument))
@@ -130,7 +132,7 @@ def _book(
     order = _order(desk, fill, key, lots, index)
     desk.submitted(order)
     part = OrderFilled(
-        fill.seq, order.client_order_id, fill.trade_id, fill.price, lots, fee, False, fill.ts_us
+        fill.seq, order.client_order_id, fill.trade_id, fill.price, lots, fee, False, fill.ts_us, taken
     )
     desk.orders.book(order, part)
     instrument = desk.instruments[fill.instrument]

@@ -31,6 +31,10 @@ class Instrument:
     maker_fee: Decimal
     leverage: Decimal = Decimal(1)
 
+    def holds(self, currency: str) -> bool:
+        """Say whether a fee in this currency leaves less of what was bought: that of a spot's base does."""
+        return self.kind is InstrumentKind.SPOT and currency == self.base
+
     def price(self, ticks: int) -> Decimal:
         """Return the exact price of so many ticks."""
         return ticks * self.tick_size

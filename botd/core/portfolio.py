@@ -101,7 +101,7 @@ _fill_effect = maker(FillEffect)
 class Portfolio:
     """The books of one account. Prices in ticks, quantities in lots, times in microseconds UTC."""
 
-    __slots__ = ("_accounts", "_instruments", "_positions", "_streaks", "held")
+    __slots__ = ("_accounts", "_instruments", "_positions", "_streaks", "dust", "held")
 
     def __init__(self, equity: Mapping[str, Decimal]) -> None:
         self._accounts = {ccy: Account(-1, a, a, ZERO, ZERO, a, a) for ccy, a in equity.items()}
@@ -110,6 +110,7 @@ class Portfolio:
         # what an owner - strategy and instrument - holds, None when flat
         self.held: Callable[[tuple[str, InstrumentId]], Position | None] = self._positions.get
         self._streaks: dict[str, tuple[int, int]] = {}  # strategy -> (day, losses in a row)
+        self.dust: dict[InstrumentId, Decimal] = {}  # base currency held beside all positions, worth nothing
 
     def apply_fill(
         self,
@@ -171,6 +172,18 @@ class Portfolio:
     def unexplained(self, instrument: InstrumentId) -> bool:
         """Say whether anything held of an instrument is not what was asked for."""
         return any(p.unexplained for p in self._positions.values() if p.instrument == instrument)
+
+    def add_dust(self, instrument: InstrumentId, amount: Decimal) -> None:
+        """Keep more of a spot's base currency beside the positions; less than nothing is owed."""
+        left = self.dust.pop(instrument, ZERO) + amount
+        if left:
+            self.dust[instrument] = left
+
+    def pay(self, currency: str, amount: Decimal) -> None:
+        """Book a fee that belongs to no position."""
+        account = self.account(currency)
+        account.balance -= amount
+        account.fees += amount
 
     def _charge(self, position: Position, instrument: Instrument, fee: Decimal) -> Account:
         account = self._accounts.get(instrument.quote) or self.account(instrument.quote)
@@ -321,6 +334,7 @@ class Portfolio:
                 for p in self._positions.values()
             ],
             "streaks": {strategy: list(pair) for strategy, pair in self._streaks.items()},
+            "dust": {instrument: str(amount) for instrument, amount in self.dust.items()},
         }
 
     @classmethod
@@ -337,6 +351,7 @@ class Portfolio:
             portfolio._instruments[position.instrument] = known[position.instrument]
             portfolio._positions[position.strategy, position.instrument] = position
         portfolio._streaks = {strategy: (day, n) for strategy, (day, n) in state["streaks"].items()}
+        portfolio.dust = {name: Decimal(amount) for name, amount in state.get("dust", {}).items()}
         return portfolio
 
     def account(self, currency: str) -> Account:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from botd.core.events import ClientOrderId, DecisionKey, OrderFilled, Section, Side
+from botd.core.events import ClientOrderId, DecisionKey, FeeTaken, OrderFilled, Section, Side
 from botd.core.instrument import Instrument, InstrumentId
 from botd.core.money import ZERO
 from botd.core.orders import Order
@@ -45,13 +45,15 @@ class Recorder:
     Fields are given in their order, without names: a call with keywords costs half as much again.
     """
 
-    __slots__ = ("_moved", "changed", "instruments", "records", "seq")
+    __slots__ = ("_moved", "changed", "instruments", "records", "seq", "taken")
 
     def __init__(self, instruments: Iterable[Instrument]) -> None:
         self.instruments: dict[InstrumentId, Instrument] = {one.id: one for one in instruments}
         self.records: list[Record] = []
         self.seq = 0
         self.changed: dict[ClientOrderId, Order] = {}
+        # fees that were not taken in the quote currency, until they are settled: of whose fill, and which
+        self.taken: list[tuple[str, Instrument, OrderFilled, FeeTaken]] = []
         self._moved: dict[Position, int] = {}  # positions, each an object of its own, and when
 
     # ---- decisions ------------------------------------------------------------------------------
@@ -206,6 +208,8 @@ class Recorder:
         instrument = self.instruments[order.instrument]
         self.seq += 1
         self.records.append(_fill_record(self.seq, key, order.side, fill, effect.realized, instrument))
+        if fill.taken is not None:
+            self.taken.append((key.strategy, instrument, fill, fill.taken))
         self._moved[effect.position] = fill.ts_us
         if effect.position.qty == 0:
             self.seq += 1

@@ -216,6 +216,15 @@ class FillRecord(Keyed):
     def maker(self) -> bool:
         return self.fill.maker
 
+    @property
+    def fee_paid(self) -> Decimal | None:
+        """Return the fee as the venue took it, None where that was in the quote currency."""
+        return self.fill.taken.amount if self.fill.taken is not None else None
+
+    @property
+    def fee_currency(self) -> str | None:
+        return self.fill.taken.currency if self.fill.taken is not None else None
+
 
 @value(frozen=True, slots=True)
 class TradeRecord:

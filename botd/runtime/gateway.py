@@ -81,7 +81,7 @@ class Gateway:
         return self._served().bot.desk.orders.get(client_order_id)
 
     def _nets(self) -> Mapping[InstrumentId, int]:
-        return self._served().bot.desk.portfolio.net_quantities()
+        return self._served().bot.desk.holdings()
 
     def _balances(self) -> Mapping[str, Decimal]:
         portfolio = self._served().bot.desk.portfolio

@@ -15,6 +15,7 @@ from botd.core.events import (
     AmendOrder,
     ClientOrderId,
     ExternalFill,
+    FeeTaken,
     OrderAccepted,
     OrderAmended,
     OrderEnded,
@@ -29,6 +30,7 @@ from botd.core.events import (
     VenueNotice,
 )
 from botd.core.excess import PART
+from botd.core.money import ZERO
 from botd.core.orders import Order
 from botd.core.outcomes import OrderStatus
 from botd.ports import OrderReport, OrderState, VenueFill, VenueRules
@@ -61,6 +63,13 @@ def seen_name(instrument: str, client_order_id: str, trade_id: str) -> tuple[str
     own = client_order_id.startswith(FAMILY)
     trade, _, _ = trade_id.partition(PART)  # nobody's part of it is booked under a name of its own
     return (client_order_id if own else instrument, trade)
+
+
+def _fees(fill: VenueFill) -> dict[str, Any]:
+    """Return what a fill cost: in the quote currency, and as it was taken where that is another one."""
+    if not fill.fee_currency:
+        return {"fee": fill.fee}
+    return {"fee": fill.fee_value or ZERO, "taken": FeeTaken(fill.fee, fill.fee_currency)}
 
 
 @dataclass(slots=True, eq=False)
@@ -292,7 +301,7 @@ class Tracker:
             side=fill.side,
             price=fill.price,
             qty=fill.qty,
-            fee=fill.fee,
+            **_fees(fill),
             liquidation=fill.liquidation,
         )
 
@@ -322,7 +331,7 @@ class Tracker:
             ticket.missing_s = ticket.absent_s = None
             if ticket.phase is not Phase.SIGHTED:
                 ticket.phase, ticket.doubted = Phase.SIGHTED, False
-        fields = {"trade_id": fill.trade_id, "price": fill.price, "qty": fill.qty, "fee": fill.fee}
+        fields = {"trade_id": fill.trade_id, "price": fill.price, "qty": fill.qty, **_fees(fill)}
         self._tell(OrderFilled, fill.ts_us, client_order_id=coid, maker=fill.maker, **fields)
         if ticket is not None:
             if ticket.filled >= ticket.qty:

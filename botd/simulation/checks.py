@@ -15,6 +15,7 @@ from botd.app import build_loop
 from botd.config.plan import Plan
 from botd.core.decisions import canonical_line
 from botd.core.instrument import Instrument
+from botd.core.money import ZERO
 from botd.core.records import Record
 from botd.ports import SessionInfo
 from botd.runtime.batch import run_batch
@@ -50,8 +51,8 @@ class VenueTruth(Protocol):
         """Return what happened twice that must happen once, in words."""
         ...
 
-    def positions(self) -> Mapping[str, int]:
-        """Return the signed lots held, without what is flat."""
+    def holdings(self) -> Mapping[str, Decimal]:
+        """Return the signed quantities held to the last digit, without what is flat."""
         ...
 
     def worth(self) -> Mapping[str, Decimal]:
@@ -104,8 +105,9 @@ class PaperTruth:
             *(f"fill {trade} of {order}: {n} times" for (order, trade), n in fills.items() if n > 1),
         )
 
-    def positions(self) -> Mapping[str, int]:
-        return {name: lots for name, (lots, _) in self._nets().items() if lots}
+    def holdings(self) -> Mapping[str, Decimal]:
+        nets = self._nets().items()
+        return {name: self._instruments[name].qty(lots) for name, (lots, _) in nets if lots}
 
     def worth(self) -> Mapping[str, Decimal]:
         account = self._states[-1][1]["account"] if self._states else {"cash": {}}
@@ -145,17 +147,17 @@ def check_equal_books(state: Path, truth: VenueTruth, instruments: Iterable[Inst
     session = newest_session(state)
     with StateReader(state) as reader:
         held = reader.positions(session.id)
+        amounts = dict(reader.dust(session.id))
         worth = {one.currency: one.balance for one in reader.equity(session.id)}
     if session.status != "stopped":
         raise CheckFailed("stop.status", f"session {session.id} was stopped and is {session.status}")
-    lots: Counter[str] = Counter()
     for one in held:
         instrument = by_name[str(one.instrument)]
-        lots[str(instrument.id)] += int(one.qty / instrument.lot_size)
+        amounts[str(instrument.id)] = amounts.get(str(instrument.id), ZERO) + one.qty
         worth[instrument.quote] -= one.qty * one.entry_price
-    booked = {name: qty for name, qty in lots.items() if qty}
-    if booked != dict(truth.positions()):
-        raise CheckFailed("books.positions", f"booked {booked}, the venue holds {dict(truth.positions())}")
+    booked = {name: amount for name, amount in amounts.items() if amount}
+    if booked != dict(truth.holdings()):
+        raise CheckFailed("books.positions", f"booked {booked}, the venue holds {dict(truth.holdings())}")
     for currency, at_venue in truth.worth().items():
         # an average entry price is rounded to 1e-12, and a share of a cost to a tick-lot
         step = max(one.money(1) for one in by_name.values() if one.quote == currency)

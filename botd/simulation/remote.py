@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from botd.config.plan import Plan
+from botd.core.dust import DUST
 from botd.core.events import Side
 from botd.core.external import NET
 from botd.core.money import ZERO
@@ -56,8 +57,8 @@ class ExchangeTruth:
         sent = [f"{name} was sent {count} times" for name, count in truth.sent.items() if count > 1]
         return (*(f"two orders of {name}" for name in truth.doubled()), *sent)
 
-    def positions(self) -> Mapping[str, int]:
-        return {str(name): lots for name, lots in self._exchange.account.positions.items() if lots}
+    def holdings(self) -> Mapping[str, Decimal]:
+        return {str(name): amount for name, amount in self._exchange.account.amounts.items() if amount}
 
     def worth(self) -> Mapping[str, Decimal]:
         """Return what is left of the start after all fills; what somebody paid in or out is not ours."""
@@ -67,7 +68,9 @@ class ExchangeTruth:
             instrument = self._by_name[str(fill.instrument)]
             amount = instrument.money(fill.price * fill.qty)
             signed = -amount if fill.side is Side.BUY else amount
-            worth[instrument.quote] = worth.get(instrument.quote, ZERO) + signed - fill.fee
+            worth[instrument.quote] = (
+                worth.get(instrument.quote, ZERO) + signed - (ZERO if fill.fee_currency else fill.fee)
+            )
         return worth
 
 
@@ -89,6 +92,7 @@ class RemoteWorld(World):
         )
 
         self.exchange.mishaps.own_first = True
+        self.exchange.matching.fees_in_base = chance.stream("fees").below(2) == 1
 
     def _connect(self, process: Process) -> RemoteVenue:
         return self.exchange.connect(process)
@@ -225,8 +229,8 @@ def check_fills(state: Path, exchange: Exchange) -> None:
     lots = {str(one.id): one.lot_size for one in exchange.matching.instruments.values()}
     booked: Counter[tuple[str, str]] = Counter()
     with closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True)) as connection:
-        sql = "SELECT instrument, trade_id, qty FROM fills WHERE trade_id NOT LIKE ?"
-        for instrument, trade, qty in connection.execute(sql, (f"{NET}%",)):
+        sql = "SELECT instrument, trade_id, qty FROM fills WHERE trade_id NOT LIKE ? AND trade_id NOT LIKE ?"
+        for instrument, trade, qty in connection.execute(sql, (f"{NET}%", f"{DUST}%")):
             booked[instrument, trade.partition("#")[0]] += int(Decimal(qty) / lots[instrument])
     if truth != booked:
         missing, extra = truth - booked, booked - truth

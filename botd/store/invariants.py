@@ -49,6 +49,17 @@ LIVE: Final = words(set(OrderStatus) - TERMINAL)
 SIGNED_QTY: Final = "CASE f.side WHEN 'buy' THEN f.qty ELSE '-' || f.qty END"
 _QUOTE: Final = "substr(f.instrument, instr(f.instrument, '/') + 1)"
 CURRENCY: Final = f"substr({_QUOTE}, 1, instr({_QUOTE} || ':', ':') - 1)"
+# A fee in the base currency of a spot leaves less of it; one in any other is a flow of that currency, where
+# nobody has said what it is worth.
+BASE_FEE: Final = (
+    "(f.fee_currency = substr(f.instrument, 1, instr(f.instrument, '/') - 1) AND f.instrument NOT LIKE '%:%')"
+)
+OWN_FLOW: Final = f"(f.fee_currency IS NOT NULL AND f.fee = '0' AND NOT {BASE_FEE})"
+DUST: Final = (
+    f"CASE WHEN {BASE_FEE} THEN '-1*' || f.fee_paid "
+    f"WHEN f.section = '{Section.EXTERNAL}' AND f.rule = 'dust' "
+    "THEN CASE f.side WHEN 'sell' THEN f.qty ELSE '-' || f.qty END END"
+)
 _RESTING_STOP: Final = (
     f"(o.intent_seq IS NULL AND o.type = '{OrderType.STOP_MARKET}' AND o.section = '{Section.PROTECT}' "
     "AND o.reduce_only)"
@@ -190,6 +201,17 @@ WITH pieces AS (
     FROM lineage l CROSS JOIN positions p ON p.session_id = l.session_id AND p.closed_us IS NULL)
 SELECT session_id, strategy, instrument, {total("stated")} AS position_qty, {total("booked")} AS fills_qty
 FROM pieces GROUP BY session_id, strategy, instrument HAVING decimal_differs(position_qty, fills_qty)""",
+    ),
+    Check(
+        id="S5.dust",
+        statement="fees in the base currency came out of what is held: what left positions covers them",
+        table="fills",
+        refuses=False,
+        sql=f"""
+SELECT l.root AS session_id, f.instrument, {total(DUST)} AS dust
+FROM lineage l CROSS JOIN fills f ON f.session_id = l.session_id
+WHERE f.fee_currency IS NOT NULL OR f.section = '{Section.EXTERNAL}'
+GROUP BY l.root, f.instrument HAVING decimal_above('0', dust)""",
     ),
     Check(
         id="S5.flat",

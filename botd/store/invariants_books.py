@@ -11,6 +11,7 @@ from botd.core.restraint import ACCOUNT, TradingState
 from botd.store.invariants import (
     CURRENCY,
     LIVE,
+    OWN_FLOW,
     SIGNED_QTY,
     Check,
     total,
@@ -23,6 +24,10 @@ VALID_US: Final = 5_000_000
 MINUTE_US: Final = 60_000_000
 
 _PAID_QTY: Final = "CASE f.side WHEN 'sell' THEN f.qty ELSE '-' || f.qty END"
+_FLOWS: Final = (
+    f"nullif(trim(CASE WHEN {CURRENCY} = t.currency THEN f.realized_pnl || ' -1*' || f.fee ELSE '' END || "
+    f"CASE WHEN {OWN_FLOW} AND f.fee_currency = t.currency THEN ' -1*' || f.fee_paid ELSE '' END), '')"
+)
 _SENT: Final = words({OrderStatus.SUBMITTED, OrderStatus.PENDING_CANCEL})
 _UNFILLED: Final = words(
     {OrderStatus.INTENT, OrderStatus.DENIED, OrderStatus.SUBMITTED, OrderStatus.ACCEPTED}
@@ -31,7 +36,7 @@ _UNFILLED: Final = words(
 _S7: Final = (
     Check(
         id="S7.balance",
-        statement="a balance changes by what fills realized, minus their fees, to the last digit",
+        statement="a balance changes by what fills realized, minus fees in its currency, to the last digit",
         table="portfolio_snapshots",
         sql=f"""
 WITH stated AS (
@@ -41,9 +46,9 @@ WITH stated AS (
     WINDOW account AS (PARTITION BY l.root, s.currency ORDER BY s.seq)),
 earned AS (
     SELECT t.session_id, t.seq, t.ts_us, t.currency, t.balance, t.seq_before, t.balance_before, (
-        SELECT {total("f.realized_pnl || ' -1*' || f.fee")} FROM lineage e JOIN fills f
+        SELECT {total(_FLOWS)} FROM lineage e JOIN fills f
             ON f.session_id = e.session_id AND f.seq > t.seq_before AND f.seq < t.seq
-        WHERE e.root = t.root AND {CURRENCY} = t.currency) AS fills_result
+        WHERE e.root = t.root) AS fills_result
     FROM stated t WHERE t.seq > t.since AND t.seq_before IS NOT NULL)
 SELECT * FROM earned WHERE decimal_differs(decimal_minus(balance, balance_before), fills_result)""",
     ),

@@ -59,6 +59,11 @@ def prepare(connection: sqlite3.Connection, session_id: str | None, newest: int 
     return len(sessions)
 
 
+def line_of(connection: sqlite3.Connection, session_id: str) -> tuple[str, ...]:
+    """Return a session and those whose account it has taken over, oldest first."""
+    return tuple(one.id for one in _up_to(session_id, _follow(_read(connection))))
+
+
 def _read(connection: sqlite3.Connection) -> Iterator[_Session]:
     """Yield every session, in the order they were begun."""
     firsts = " UNION ALL ".join(

@@ -23,7 +23,9 @@ from botd.core.restraint import Restraint
 from botd.core.updates import AlertRecord, PortfolioSnapshot, TradingStateRecord
 from botd.errors import InputInvalid
 from botd.ports import Cursor, SessionInfo
-from botd.store import rows
+from botd.store import exact, rows
+from botd.store.invariants import DUST, total
+from botd.store.lineage import line_of
 from botd.store.reading import reading_uri
 from botd.store.rows import RecordTable
 from botd.store.schema import LINEAGE, read_revision, refusal
@@ -198,6 +200,19 @@ class StateReader:
             query = query.where(positions.c.closed_us.is_(None))
         with self._connect() as connection:
             return tuple(PositionView(**row) for row in connection.execute(query).mappings())
+
+    def dust(self, session_id: str) -> Mapping[str, Decimal]:
+        """Return what is held of spots' base currencies beside the positions, by instrument; < 0 is owed."""
+        with self._connect() as connection:
+            raw: Any = connection.connection.driver_connection
+            exact.register(raw)
+            line = line_of(raw, session_id)
+            found = raw.execute(
+                f"SELECT f.instrument, {total(DUST)} FROM fills f "
+                f"WHERE f.session_id IN ({', '.join('?' * len(line))}) GROUP BY f.instrument",
+                line,
+            ).fetchall()
+        return {instrument: Decimal(amount) for instrument, amount in found if Decimal(amount)}
 
     def recent_orders(
         self, session_id: str, *, limit: int = 50, instrument: str | None = None

@@ -25,7 +25,9 @@ class Lineage:
         return self.revisions[-1]
 
 
-LINEAGE: Final = Lineage(revisions=("0001", "0002", "0003"), migrations=Path(__file__).parent / "migrations")
+LINEAGE: Final = Lineage(
+    revisions=("0001", "0002", "0003", "0004"), migrations=Path(__file__).parent / "migrations"
+)
 
 _MAGIC: Final = b"SQLite format 3\x00"
 _BUSY_TIMEOUT_S: Final = 5.0

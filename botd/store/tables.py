@@ -208,6 +208,9 @@ fills = _record(
     _money("realized_pnl"),
     # unique at a venue per instrument, and both sides of a trade may be ours
     UniqueConstraint("session_id", "instrument", "client_order_id", "trade_id"),
+    _money("fee_paid", null=True),  # as the venue took it, where that was not in the quote currency
+    _text("fee_currency", null=True),
+    _text("reverses", null=True),  # trade id of the fill that the venue took back
     Index(None, "session_id", "client_order_id"),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from botd.cli.decisions import decisions
 from botd.cli.status import plain, status, when
+from botd.core.events import Section, Side
 from botd.core.restraint import Cause, Verb
 from botd.errors import BotdError, InputInvalid, StateCorrupt
 from botd.ports import Batch
@@ -117,6 +119,26 @@ def test_status_of_an_active_bot_says_so_and_that_a_halt_is_asked_for(path: Path
     halt.touch()
     assert f"a halt is asked for and not taken up yet ({halt})" in run("status", "--state", str(path))
     halt.unlink()
+
+
+def test_C6_status_shows_the_dust_of_all_sessions_of_the_account(tmp_path: Path) -> None:  # noqa: N802
+    state = tmp_path / "botd.sqlite3"
+    journal = open_state(state)
+    spot = {"instrument": "BTC/USDT", "strategy": "~unowned"}
+    moved = {"section": Section.EXTERNAL, "rule": "dust", "side": Side.SELL, "qty": Decimal("0.001")}
+    paid = {"fee_paid": Decimal("0.00005"), "fee_currency": "BTC", "fee": Decimal(0)}
+    journal.start_session(samples.started())
+    first = (samples.fill(1, **spot, **paid), samples.fill(2, trade_id="d", **spot, **moved))
+    journal.commit(Batch(session_id="s1", records=first, cursor=samples.cursor(3, seq=2)))
+    journal.end_session("s1", status="finished", ended_us=samples.T0 + 1)
+    journal.start_session(samples.started("s2", started_us=samples.T0 + 2))
+    more = samples.fill(3, trade_id="e", **spot, **paid)
+    journal.commit(Batch(session_id="s2", records=(more,), cursor=samples.cursor(3, seq=3)))
+    journal.start_session(samples.started("s3", started_us=samples.T0 + 3))
+    journal.close()
+    lines = run("status", "--state", str(state), "--session", "s2").splitlines()
+    assert "dust     0.0009 BTC of BTC/USDT" in lines
+    assert "\ndust" not in run("status", "--state", str(state), "--session", "s3")
 
 
 def test_status_of_a_named_session(path: Path) -> None:

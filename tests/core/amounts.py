@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from botd.core.events import DecisionKey, OrderFilled, SubmitOrder
+from botd.core.events import DecisionKey, FeeTaken, OrderFilled, SubmitOrder
 from botd.core.instrument import Instrument
 from botd.core.portfolio import Position
 from botd.core.records import FillRecord, IntentRecord, OrderRecord, TradeRecord
@@ -52,6 +52,7 @@ def order_of(traded: Instrument, **terms: Any) -> OrderRecord:
 
 def fill_of(traded: Instrument, **terms: Any) -> FillRecord:
     """Make an execution; everything that its row says is given by its own name."""
+    paid, currency = terms.pop("fee_paid", None), terms.pop("fee_currency", None)
     fill = OrderFilled(
         seq=1,
         client_order_id=terms.pop("client_order_id"),
@@ -61,6 +62,7 @@ def fill_of(traded: Instrument, **terms: Any) -> FillRecord:
         fee=terms.pop("fee"),
         maker=terms.pop("maker"),
         ts_us=terms.pop("ts_us"),
+        taken=None if paid is None and currency is None else FeeTaken(paid or Decimal(0), currency or ""),
     )
     return FillRecord(key=_key(terms), fill=fill, traded=traded, **terms)
 

@@ -233,6 +233,7 @@ class Day:
         self.settings = CoreSettings(equity=cash, limits=limits, outlier_sigma=0.0)
         self.strategies = strategies
         self.hooks = dict(hooks or {})
+        self.instrument = instrument
         self.disk = Disk()
         self.host = Host(loop, "bot")
         self._skew_us = skew_us
@@ -247,7 +248,7 @@ class Day:
         return self.host.boot(self._main, skew_us=self._skew_us, death=death)
 
     async def _main(self, process: Process) -> None:
-        spec = LaneSpec(instrument=PERP, strategies=tuple(self.strategies))
+        spec = LaneSpec(instrument=self.instrument, strategies=tuple(self.strategies))
         settings = replace(self.settings, one_way=self.exchange.rules.one_way)
         bot = Bot(settings, [spec], id_prefix="session", block_max=64)
         recovery = self.disk.recovery()

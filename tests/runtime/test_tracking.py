@@ -3,11 +3,14 @@
 # ruff: noqa: N802 - tests of a catalogued fault carry its id
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from botd.core.changes import Change
 from botd.core.events import (
     ExternalFill,
+    FeeTaken,
     OrderAccepted,
     OrderEnded,
     OrderFilled,
@@ -20,6 +23,31 @@ from botd.core.outcomes import OrderStatus
 from botd.ports import OrderState
 from botd.runtime.tracking import ABSENT_S, MISSING_S, Phase
 from tests.runtime.tracked import OVER_S, STOP, Books, execution, report
+
+D = Decimal
+
+# ---- fees ------------------------------------------------------------------------------------------
+
+
+def test_C6_fee_in_another_currency_is_told_as_it_was_taken_and_as_what_it_is_worth() -> None:
+    cases = [
+        ({"fee": D("0.5")}, D("0.5"), None),
+        ({"fee": D("0.002"), "fee_currency": "BTC"}, D(0), FeeTaken(D("0.002"), "BTC")),
+        (
+            {"fee": D("0.01"), "fee_currency": "BNB", "fee_value": D("3.5")},
+            D("3.5"),
+            FeeTaken(D("0.01"), "BNB"),
+        ),
+    ]
+    for terms, fee, taken in cases:
+        for name in ("botd-1", ""):
+            books = Books()
+            books.track()
+            books.tracker.fill(execution(name, 3, **terms))
+            told = books.told[-1]
+            assert isinstance(told, OrderFilled | ExternalFill)
+            assert (told.fee, told.taken) == (fee, taken)
+
 
 # ---- in doubt --------------------------------------------------------------------------------------
 

@@ -112,7 +112,7 @@ def test_seed_has_one_digest_and_three_seeds_in_four_are_lived_at_the_venue() ->
 def test_books_of_a_run_in_which_nothing_went_wrong_pass(remains: Remains) -> None:
     assert remains.exchange.truth.fills
     assert remains.exchange.open_orders
-    assert remains.truth.positions()
+    assert remains.truth.holdings()
     remains.judge()
 
 
@@ -244,8 +244,8 @@ def test_G1_order_without_a_row_is_seen(remains: Remains, monkeypatch: pytest.Mo
 
 
 def test_position_that_is_not_the_venues_is_seen(remains: Remains, monkeypatch: pytest.MonkeyPatch) -> None:
-    held = {name: lots + 1 if lots else 0 for name, lots in remains.exchange.account.positions.items()}
-    monkeypatch.setattr(remains.exchange.account, "positions", held)
+    held = {name: amount and amount + Decimal("1e-8") for name, amount in remains.truth.holdings().items()}
+    monkeypatch.setattr(remains.exchange.account, "amounts", held)
     assert remains.fails() == "books.positions"
 
 
@@ -272,3 +272,13 @@ def test_worth_is_the_start_less_what_was_bought_and_its_fees(remains: Remains) 
             Decimal(0),
         )
         assert abs(account.cash[currency] - cost - worth) < Decimal("1e-6")
+
+
+def test_C6_day_with_fees_in_base_ends_with_books_of_the_last_digit(remains: Remains) -> None:
+    assert remains.exchange.matching.fees_in_base
+    amounts = remains.truth.holdings()
+    assert any(amount % 1 for name, amount in amounts.items() if name == "EVX/BTC"), amounts
+    assert remains.sql("SELECT 1 FROM fills WHERE fee_currency = 'EVX'")
+    remains.judge()
+    remains.sql("UPDATE fills SET fee_paid = '0.5' WHERE fee_currency = 'EVX'")
+    assert remains.fails() == "books.positions"

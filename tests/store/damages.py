@@ -136,6 +136,12 @@ def position_that_was_not_taken_over(c: sqlite3.Connection) -> Row:
     return {**only(row, "session_id", "strategy", "instrument"), "position_qty": "0"}
 
 
+def dust_that_never_left_a_position(c: sqlite3.Connection) -> Row:
+    row = first(c, FILL)
+    change(c, "fills", row, section="external", rule="dust")
+    return {**only(row, "instrument"), "dust": f"-{row['qty']}"}
+
+
 def position_on_the_other_side(c: sqlite3.Connection) -> Row:
     row = first(c, HELD)
     c.execute(

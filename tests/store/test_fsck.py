@@ -113,6 +113,7 @@ DAMAGES: list[tuple[str, Harm, set[str]]] = [
     ("S3.reason", damages.approval_with_a_reason, set()),
     ("S5.position", damages.position_of_another_size, set()),
     ("S5.position", damages.position_that_was_not_taken_over, {"S7.positions"}),
+    ("S5.dust", damages.dust_that_never_left_a_position, {"S6.order", "S13.reduces"}),
     ("S5.flat", damages.position_on_the_other_side, set()),
     ("S5.one_open", damages.position_opened_twice, {"S5.position"}),
     (

@@ -176,7 +176,8 @@ class Exchange:
 
     def fetch_positions(self) -> dict[InstrumentId, int]:
         """Return what is shown as held."""
-        found = self._shown.positions(self.account.positions, self.matching.seen_us)
+        shown = self.account.without(self._shown.hidden(self.matching.seen_us))
+        found = {instrument: lots for instrument, lots in shown.items() if lots}
         return {} if found and self._comes_empty() else found
 
     def fetch_balances(self) -> dict[str, Decimal]:
@@ -226,16 +227,22 @@ class Exchange:
         if command.qty < 1 or (instrument.qty_max_lots is not None and command.qty > instrument.qty_max_lots):
             raise VenueError("InvalidOrder", "the quantity is out of range", http=400, code="-4003")
         reducible = self.account.reducible(command.instrument, command.side)
+        price = command.limit or command.stop or self.matching.top(command.instrument)[1]
+        too_small = instrument.money(command.qty * price) < instrument.min_notional
         if command.reduce_only:
             if not reducible:
                 raise VenueError("InvalidOrder", NOTHING_TO_REDUCE, http=400, code="-2022")
+            if too_small and instrument.kind is InstrumentKind.SPOT:  # to it an exit is an order as any other
+                raise _too_small()
             return
         if instrument.kind is InstrumentKind.SPOT and command.side is Side.SELL and command.qty > reducible:
             raise VenueError("InsufficientFunds", "insufficient balance", http=400, code="-2010")
-        price = command.limit or command.stop or self.matching.top(command.instrument)[1]
-        notional = instrument.money(command.qty * price)
-        if notional < instrument.min_notional or self.mishaps.too_small(command.qty):
-            raise VenueError("InvalidOrder", "the notional is too small", http=400, code="-4164")
+        if too_small or self.mishaps.too_small(command.qty):
+            raise _too_small()
+
+
+def _too_small() -> VenueError:
+    return VenueError("InvalidOrder", "the notional is too small", http=400, code="-4164")
 
 
 def _duplicate() -> VenueError:

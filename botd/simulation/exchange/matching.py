@@ -12,8 +12,8 @@ from contextvars import Context
 from typing import Final, Protocol
 
 from botd.core.events import OrderType, Side, SubmitOrder, TimeInForce
-from botd.core.instrument import Instrument, InstrumentId
-from botd.core.money import fee
+from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
+from botd.core.money import ZERO, fee
 from botd.core.values import maker
 from botd.ports import OrderState, VenueEvent, VenueFill
 from botd.simulation.chance import Chance, Stream
@@ -66,6 +66,7 @@ class Matching:
         self.instruments = {instrument.id: instrument for instrument in instruments}
         self.outside = Context()  # of steps that belong to no process
         self.paused_until_us = 0  # nothing fills before
+        self.fees_in_base = False  # what is bought of a spot comes short by its fee
         self._loop = loop
         self._chance = chance
         self._prices = prices
@@ -309,6 +310,8 @@ class Matching:
         number = self._trades[instrument.id] = self._trades.get(instrument.id, 0) + 1
         now_us = self.now_us()
         rate = instrument.maker_fee if maker else instrument.taker_fee
+        in_base = self.fees_in_base and side is Side.BUY and instrument.kind is InstrumentKind.SPOT
+        cost = fee(instrument.qty(qty) if in_base else instrument.money(price * qty), rate)
         fill = _make_fill(
             client_order_id=order.client_order_id if order is not None else "",
             instrument=instrument.id,
@@ -316,12 +319,13 @@ class Matching:
             side=side,
             price=price,
             qty=qty,
-            fee=fee(instrument.money(price * qty), rate),
+            fee=cost,
             maker=maker,
             ts_us=now_us,
             liquidation=liquidation,
+            fee_currency=instrument.base if in_base else "",
         )
-        self.account.book(instrument, side, price, qty, fill.fee)
+        self.account.book(instrument, side, price, qty, *((ZERO, cost) if in_base else (cost, ZERO)))
         self.truth.add_fill(fill)
         self.shown.add_fill(fill, now_us, order.fills_lag_us if order is not None else 0)
         self._tell(fill)

@@ -151,10 +151,7 @@ class Shown:
         first = bisect_left(self._times, since_us)
         return tuple(self._fills[i] for i in range(first, len(self._fills)) if self._from[i] <= seen_us)
 
-    def positions(self, held: dict[InstrumentId, int], seen_us: int) -> dict[InstrumentId, int]:
-        """Return the positions without the fills that are not shown yet, flat ones left out."""
-        shown = dict(held)
+    def hidden(self, seen_us: int) -> list[VenueFill]:
+        """Return the fills that are not shown yet."""
         self._hidden = [entry for entry in self._hidden if entry[0] > seen_us]
-        for _, fill in self._hidden:
-            shown[fill.instrument] -= fill.qty if fill.side is Side.BUY else -fill.qty
-        return {instrument: lots for instrument, lots in shown.items() if lots}
+        return [fill for _, fill in self._hidden]

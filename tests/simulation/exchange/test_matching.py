@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 from botd.core.events import AmendOrder, OrderType, Side, TimeInForce
 from botd.ports import OrderReport, OrderState, RemoteVenue
 from botd.simulation.clock import EPOCH_US
+from botd.simulation.exchange import sites
 from botd.simulation.exchange.exchange import Exchange
 from tests.simulation.exchange.scene import (
     BTC,
     CASH,
     ETH,
+    SPOT,
     Played,
     Steps,
     error_of,
@@ -312,3 +315,52 @@ def test_limit_order_immediate_or_cancel_does_not_rest() -> None:
         return await venue.submit(order("a", type=OrderType.LIMIT, tif=TimeInForce.IOC, limit=99_000))
 
     assert play(script).result.state is OrderState.EXPIRED
+
+
+def test_C6_purchase_of_a_spot_comes_short_by_its_fee_and_the_floor_of_it_can_be_sold() -> None:  # noqa: N802
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
+        exchange.matching.fees_in_base = True
+        await venue.submit(order("in", qty=105, instrument=ETH))
+        await venue.submit(order("perp", qty=100))
+        await asyncio.sleep(30)
+        held = await venue.fetch_positions()
+        await venue.submit(order("all", Side.SELL, 105, instrument=ETH, reduce_only=True))
+        await asyncio.sleep(30)
+        return held, await venue.fetch_positions()
+
+    played = play(script, (sites.LAG, 1))
+    before, after = played.result
+    assert (before[ETH], after.get(ETH)) == (104, None)  # 1.05 less 0.00105
+    assert played.exchange.account.amounts[ETH] == Decimal("0.00895")
+    assert played.exchange.truth.filled("all") == 104
+    fees = {(one.client_order_id, one.fee_currency) for one in played.exchange.truth.fills}
+    assert fees == {("in", "ETH"), ("perp", ""), ("all", "")}
+    assert sum(one.fee for one in played.exchange.truth.fills if one.fee_currency) == Decimal("0.00105")
+
+
+def test_C6_fills_that_are_not_shown_yet_are_not_among_the_positions() -> None:  # noqa: N802
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
+        exchange.matching.fees_in_base = True
+        await venue.submit(order("one", qty=105, instrument=ETH))
+        await asyncio.sleep(30)
+        shown = [
+            exchange.account.without(exchange.truth.fills[n:])[ETH] for n in (0, len(exchange.truth.fills))
+        ]
+        return shown, exchange.account.held(ETH)
+
+    assert play(script).result == ([0, 104], 104)
+
+
+def test_C6_exit_from_a_spot_under_the_minimum_notional_is_refused() -> None:  # noqa: N802
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
+        exchange.matching.instruments[ETH] = replace(SPOT, min_notional=Decimal(50))
+        await venue.submit(order("in", qty=105, instrument=ETH))
+        await asyncio.sleep(30)
+        error = await error_of(
+            venue.submit(order("out", Side.SELL, 4, instrument=ETH, reduce_only=True))
+        )  # 0.04 for 1000 each
+        await venue.submit(order("enough", Side.SELL, 6, instrument=ETH, reduce_only=True))
+        await asyncio.sleep(30)
+        return str(error), exchange.account.held(ETH)
+
+    assert play(script).result == ("the notional is too small", 99)
