@@ -13,6 +13,8 @@ from botd.failpoints import Point
 
 # An order begins as submitted, and a denied intent has none: these are of the table, not of a run.
 _NEVER_MOVES: Final = {OrderStatus.INTENT, OrderStatus.DENIED}
+# Neither venue tells of a cancel before it has told that the order was there.
+_NEVER_TOLD: Final = {(OrderStatus.SUBMITTED, OrderStatus.CANCELED)}
 _SHOWN_MAX: Final = 12
 
 
@@ -34,12 +36,13 @@ def watching_orders(seen: Counter[str]) -> Iterator[None]:
 
 
 def legal_moves() -> tuple[str, ...]:
-    """Return every move that the table allows."""
+    """Return every move that the table allows and a venue of ours can ask for."""
     return tuple(
         f"{before}>{after}"
         for before, allowed in TRANSITIONS.items()
         if before not in _NEVER_MOVES
         for after in sorted(allowed)
+        if (before, after) not in _NEVER_TOLD
     )
 
 

@@ -117,6 +117,10 @@ class Process:
         if standing:
             self._stack.leave()
 
+    def doom(self, death: Death) -> None:
+        """Let it die at a point that it has not come to yet, in place of what was drawn for it."""
+        self._death, self._death_step = death, None
+
     def spare(self) -> None:
         """Let it live: the death that was drawn for it does not come."""
         self._death, self._death_step = None, None

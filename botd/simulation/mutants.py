@@ -239,18 +239,14 @@ def _late_fill_dropped() -> Sequence[Patch]:
 
 
 def _overfill_clamped() -> Sequence[Patch]:
-    def filled(order: Order, answer: OrderFilled) -> Change:
-        return whole(order, replace(answer, qty=max(1, min(answer.qty, order.leaves))))
+    def own_fill(self: Tracker, name: ClientOrderId, fill: Any) -> None:
+        order = self._known(name)
+        left = fill.qty if order is None else order.qty - order.filled
+        if left > 0:
+            whole(self, name, replace(fill, qty=min(fill.qty, left)))
 
-    def clamped(desk: Desk, runner: Any, order: Order, fill: OrderFilled) -> None:
-        taken = sum(part for part in (fill.qty, order.qty - order.filled) if part < 0)
-        own(desk, runner, order, replace(fill, qty=max(1, fill.qty + taken)))
-
-    whole, own = changes._filled, answers.filled
-    return [
-        (orders, "BOOK", {**changes.BOOK, OrderFilled: filled}),
-        (answers, "filled", clamped),
-    ]
+    whole = Tracker._own_fill
+    return [(Tracker, "_own_fill", own_fill)]
 
 
 def _external_ignored() -> Sequence[Patch]:
@@ -296,7 +292,11 @@ def _exits_may_add() -> Sequence[Patch]:
 
 
 def _answers_not_met_again() -> Sequence[Patch]:
-    return [(Recovery, "events_at", lambda self, position: [])]
+    def events_at(self: Recovery, position: int) -> Any:
+        return [event for event in whole(self, position) if event.kind != "answers"]
+
+    whole = Recovery.events_at
+    return [(Recovery, "events_at", events_at)]
 
 
 def _halt_forgotten() -> Sequence[Patch]:

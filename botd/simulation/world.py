@@ -55,16 +55,18 @@ KILL: Final = Site("life.kill", 0.025)  # this and the next: of each half minute
 POWER: Final = Site("life.power", 0.01)
 STOP: Final = Site("life.stop", 0.015)
 AGAIN: Final = Site("life.stop_again", 0.25)  # of each stop: a second signal while it stops
+STOP_DEATH: Final = Site("life.stop_death", 0.3)  # of each stop: it dies at a point of it
 CLOCK: Final = Site("clock.step", 0.01)  # of each half minute
 SKEW: Final = Site("clock.skew", 0.2)  # of each start
 HALT: Final = Site("person.halt", 0.004)  # of each half minute
+LOOK: Final = Site("person.look", 0.15)  # of each half minute: somebody looks at what halted, and resumes
 EDIT: Final = Site("person.edit", 0.15)  # of each start: the strategies' numbers were changed meanwhile
 SITES: Final = (
     *(
         Site(one.name, one.share / 12) for one in disks.SITES
     ),  # a daemon makes thousands of statements an hour
     Site(DEATH.name, 0.3),
-    *(KILL, POWER, STOP, AGAIN, CLOCK, SKEW, HALT, EDIT),
+    *(KILL, POWER, STOP, AGAIN, STOP_DEATH, CLOCK, SKEW, HALT, LOOK, EDIT),
 )
 
 SETTLE_S: Final = 90.0  # what was under way when everything healed may still end
@@ -73,6 +75,7 @@ CEILING_S: Final = 60.0  # of the bots' shutdown.yaml
 STARTS_PER_WINDOW: Final = STARTS_MAX - 1  # more than these are a crash loop
 
 STATE: Final = "state/botd.sqlite3"
+_STOP_POINTS: Final = tuple(point for point in Point if point.startswith(("stop.", "stage.")))
 _NEVER_SAID: Final = ("reconcile", "fsck")  # by a daemon whose venue tells the truth
 _DISK_SITES: Final = frozenset(one.name for one in disks.SITES)
 _BEHIND_MAX_US: Final = 90_000_000
@@ -228,8 +231,12 @@ class World:
                 self._control.ask_halt(Cause.FILE, "somebody", "a look around")
                 await asyncio.sleep(draws.span(5.0, 200.0))
                 self._resume()
+            elif not self._compared and self._chance.hit(LOOK.name):
+                self._resume()
 
     async def _stop(self, process: Process, number: signal.Signals) -> None:
+        if dies := self._chance.hit(STOP_DEATH.name):
+            process.doom(Death(point=dies.one_of(_STOP_POINTS), power=dies.below(4) == 0))
         self._signal(process, number)
         again = self._chance.hit(AGAIN.name)
         if again is not None:

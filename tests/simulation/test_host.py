@@ -87,6 +87,24 @@ def test_failure_of_a_process_is_its_end_and_nobody_elses() -> None:
     assert isinstance(end.error, SystemExit)
 
 
+def test_doomed_process_dies_at_its_point_and_not_where_it_was_to_before() -> None:
+    async def program(process: Process) -> None:
+        while True:
+            await asyncio.sleep(1)
+            failpoint(Point.TX_MID)
+            failpoint(Point.STAGE_AFTER)
+
+    async def world(loop: VirtualLoop) -> tuple[EndCause, Point | None, float]:
+        process = Host(loop, "bot").boot(program, death=Death(step=40))
+        await asyncio.sleep(2.5)
+        process.doom(Death(point=Point.STAGE_AFTER, nth=5))
+        return (await process.ended).cause, process.died_at, loop.now_s
+
+    cause, point, seconds = run_virtual(world, seed=1).result
+    assert (cause, point) == (EndCause.KILLED, Point.STAGE_AFTER)
+    assert seconds == pytest.approx(5)
+
+
 def test_what_a_dying_process_scheduled_never_runs_in_the_next() -> None:
     ran: list[str] = []
 

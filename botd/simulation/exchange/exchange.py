@@ -143,17 +143,23 @@ class Exchange:
         order = self._open_order(client_order_id, instrument)
         wins = self.chance.hit(sites.FILL_WINS.name)
         part = self.chance.hit(sites.PART_FILLS.name)
+        after = self.chance.hit(sites.FILL_AFTER.name)
         if wins is not None:
             self.matching.force(order, order.rest)
         elif part is not None and order.rest > 1:
             self.matching.force(order, 1 + part.below(order.rest - 1))
         if order.state is not OrderState.OPEN:
             raise _not_found()
+        if after is not None and order.stop is None:  # what has not been triggered cannot fill
+            self.matching.fill_after(order, 1 + after.below(order.rest))
         self.matching.end(order, OrderState.CANCELED, "canceled on request")
 
     def amend(self, command: AmendOrder) -> None:
         """Change an open order."""
+        refused = self.chance.hit(sites.AMEND_REFUSED.name)
         order = self._open_order(command.client_order_id, command.instrument)
+        if refused is not None:
+            raise VenueError("InvalidOrder", "order would immediately trigger", http=400, code="-2021")
         if command.qty <= order.filled:
             raise VenueError(
                 "InvalidOrder", "the quantity is not above what is filled", http=400, code="-1013"

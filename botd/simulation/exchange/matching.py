@@ -30,6 +30,7 @@ LEVELS_MAX: Final = 50  # of the book that an order walks
 SPLIT_PERCENT: Final = 30  # of immediate orders fill in parts
 PART_S: Final = (0.05, 0.9)  # between two parts
 LATER_S: Final = (0.2, 5.0)  # until what was accepted is rejected
+AFTER_S: Final = (0.0, 1.5)  # from the end of an order to a fill of it
 
 NOTHING_TO_REDUCE: Final = "reduce-only order would not reduce the position"
 
@@ -177,6 +178,17 @@ class Matching:
         else:
             self._change(order)
 
+    def fill_after(self, order: Order, lots: int) -> None:
+        """Fill so much of an order in a moment, though it is over by then."""
+        self.after(self._parts.span(*AFTER_S), self._fill_late, order, lots)
+
+    def _fill_late(self, order: Order, lots: int) -> None:
+        lots = self._allowed(order, lots)
+        if lots > 0 and not self.paused:
+            price = order.limit or self.top(order.instrument.id)[order.side is Side.BUY]
+            self._fill_order(order, price, lots, maker=False)
+            self._change(order)
+
     def _next_number(self) -> int:
         self._numbers += 1
         return self._numbers
@@ -191,9 +203,11 @@ class Matching:
         cut = self._chance.hit(sites.CUT.name) if order.immediate else None
         if cut is not None:
             order.cut = cut.below(order.qty)
+            order.unfilled = cut.one_of((OrderState.EXPIRED, OrderState.CANCELED))
         over = self._chance.hit(sites.OVERFILL.name) if not order.reducing else None
         if over is not None:
             order.extra = 1 + over.below(1 + order.qty // 10)
+            order.extra_apart = bool(over.below(2))
         return self._chance.hit(sites.ASYNC_REJECT.name)
 
     # ---- execution ------------------------------------------------------------------------------
@@ -252,7 +266,7 @@ class Matching:
             self.end(order, OrderState.FILLED, "")
         elif not order.parts or order.filled - before < lots:
             nothing = order.reduce_only and not self._allowed(order, 1)
-            self.end(order, OrderState.EXPIRED, NOTHING_TO_REDUCE if nothing else "immediate or cancel")
+            self.end(order, order.unfilled, NOTHING_TO_REDUCE if nothing else "immediate or cancel")
         else:
             self._change(order)
             self.after(self._parts.span(*PART_S), self._next_part, order)
@@ -292,7 +306,10 @@ class Matching:
 
     def _fill_order(self, order: Order, price: int, lots: int, *, maker: bool) -> None:
         if order.extra and order.filled + lots == order.qty:
-            lots += order.extra
+            if order.extra_apart:
+                self.fill_after(order, order.extra)
+            else:
+                lots += order.extra
         order.filled += lots
         self._fill(order.instrument, order.side, price, lots, maker=maker, order=order)
 

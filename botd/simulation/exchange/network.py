@@ -122,7 +122,7 @@ class Network:
                 answer_s += late.span(*ACK_LATE_S)
         answer_s += done_s
         deadline_s = self._loop.now_s + self._rules.request_timeout_us / 1e6
-        broken = lost or unanswered
+        broken = lost or unanswered or (held if held is not None and held.below(2) else None)
         if broken is None and answer_s < deadline_s:
             request.answer_s = answer_s
         else:

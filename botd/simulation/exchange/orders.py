@@ -39,7 +39,9 @@ class Order:
     running: bool = False  # it is being executed part by part, and does not rest
     parts: int = 1  # in which it still executes
     cut: int | None = None  # it expires after so many lots
+    unfilled: OrderState = OrderState.EXPIRED  # what it is where not all of an immediate order fills
     extra: int = 0  # lots that are filled beyond what was asked
+    extra_apart: bool = False  # once it is over, by a fill of their own
     lag_us: int = 0  # how much later its changes show
     fills_lag_us: int = 0
     shown: list[tuple[int, OrderReport]] = field(default_factory=list)  # from when on, and what

@@ -55,12 +55,14 @@ DUPLICATE: Final = Site("submit.duplicate", 0.02)  # a box on the way repeats it
 LAG: Final = Site("order.lag", 0.1)  # reads show the order, or its fills, late
 ASYNC_REJECT: Final = Site("order.rejected_later", 0.02)  # accepted, then rejected or expired
 CUT: Final = Site("order.cut", 0.05)  # an immediate order expires with a remainder
-OVERFILL: Final = Site("order.overfill", 0.004)  # more is filled than was asked for
+OVERFILL: Final = Site("order.overfill", 0.01)  # more is filled than was asked for, at once or after the end
 FILL_WINS: Final = Site("cancel.fill_wins", 0.25)  # the order fills while its cancel is on the way
 PART_FILLS: Final = Site("cancel.part_fills", 0.1)  # a part of it does, the rest is canceled
+FILL_AFTER: Final = Site("cancel.fill_after", 0.1)  # it is canceled, and a fill of it is told of after that
+AMEND_REFUSED: Final = Site("amend.refused", 0.1)  # the stop would trigger at once
 
 DOUBLED: Final = Site("event.doubled", 0.02)
-DROPPED: Final = Site("event.dropped", 0.02)
+DROPPED: Final = Site("event.dropped", 0.04)
 LATE: Final = Site("event.late", 0.02)  # and so out of order
 STALL: Final = Site("stream.stall", 0.0015)  # of each heartbeat: nothing comes, with or without them
 DISCONNECT: Final = Site("stream.disconnect", 0.0015)  # drawn at each heartbeat
@@ -90,6 +92,8 @@ SITES: Final = (
     OVERFILL,
     FILL_WINS,
     PART_FILLS,
+    FILL_AFTER,
+    AMEND_REFUSED,
     DOUBLED,
     DROPPED,
     LATE,

@@ -71,6 +71,17 @@ def test_B3_held_request_is_processed_late_or_refused_by_its_validity() -> None:
     assert seen == {"accepted", "InvalidNonce"}
 
 
+def test_B3_request_comes_up_after_its_caller_has_been_told_that_the_connection_broke() -> None:
+    late = 0
+    for seed in range(1, 60):
+        played = play(submit_once, HELD, seed=seed)
+        (arrival,) = played.exchange.truth.arrivals
+        answer, seconds = played.result
+        broke = answer == "NetworkError" and arrival.decided_us - arrival.sent_us > seconds * 1e6
+        late += broke and arrival.outcome == "accepted"
+    assert late > 0
+
+
 def test_B3_slow_venue_accepts_after_the_caller_gave_up_but_within_its_promise() -> None:
     seen: set[tuple[str, str]] = set()
     rules = VenueRules(

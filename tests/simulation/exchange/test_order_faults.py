@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from botd.core.events import Side
-from botd.ports import OrderReport, OrderState, RemoteVenue, VenueError, VenueRules
+from botd.core.events import AmendOrder, ClientOrderId, Side
+from botd.ports import OrderReport, OrderState, RemoteVenue, VenueError, VenueFill, VenueRules
 from botd.simulation.chance import Site
+from botd.simulation.clock import EPOCH_US
 from botd.simulation.exchange import sites
 from botd.simulation.exchange.exchange import Exchange
 from botd.simulation.exchange.sites import PATHS, Kind
@@ -23,6 +24,7 @@ from tests.simulation.exchange.scene import (
     order,
     outcomes,
     play,
+    stop,
     submit_once,
 )
 
@@ -116,6 +118,47 @@ def test_C4_part_fills_before_the_cancel() -> None:
     assert played.exchange.truth.filled("a") == played.result.filled
 
 
+def test_D1_fill_is_told_of_after_the_cancel_that_it_was_faster_than() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> tuple[int, Any]:
+        await venue.submit(limit("a", 99_000))
+        await venue.cancel("a", BTC)
+        report = await venue.fetch_order("a", BTC)
+        assert report is not None
+        await asyncio.sleep(2)
+        return report.filled, await venue.fetch_order("a", BTC)
+
+    played = play(script, sites.FILL_AFTER)
+    at_first, later = played.result
+    assert (at_first, later.state) == (0, OrderState.CANCELED)
+    assert 0 < later.filled <= 100
+    assert [(fill.price, fill.qty) for fill in played.exchange.truth.fills] == [(99_000, later.filled)]
+
+
+def test_stop_that_was_not_triggered_does_not_fill_after_its_cancel() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
+        await venue.submit(order("in", qty=100))
+        await asyncio.sleep(3)
+        await venue.submit(stop("out", 90_000))
+        await venue.cancel("out", BTC)
+        await asyncio.sleep(2)
+
+    played = play(script, sites.FILL_AFTER)
+    assert len(played.fired) == 1
+    assert played.exchange.truth.filled("out") == 0
+
+
+def test_refused_amendment_leaves_the_stop_as_it_was() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> tuple[str, Any]:
+        await venue.submit(order("in", qty=100))
+        await asyncio.sleep(3)
+        await venue.submit(stop("out", 90_000))
+        error = await error_of(venue.amend(AmendOrder(ClientOrderId("out"), BTC, 50, EPOCH_US, 91_000)))
+        return error.name, await venue.fetch_order("out", BTC)
+
+    name, report = play(script, sites.AMEND_REFUSED).result
+    assert (name, report.qty, report.stop) == ("InvalidOrder", 100, 90_000)
+
+
 @pytest.mark.parametrize("site", [PATHS[Kind.CHANGE].unanswered, PATHS[Kind.CHANGE].error])
 def test_D2_cancel_is_done_though_its_answer_says_otherwise(site: Site) -> None:
     async def script(venue: RemoteVenue, exchange: Exchange) -> None:
@@ -128,16 +171,24 @@ def test_D2_cancel_is_done_though_its_answer_says_otherwise(site: Site) -> None:
     assert len(played.fired) == 1
 
 
-def test_cut_order_expires_with_a_remainder() -> None:
-    played = play(submit_once, sites.CUT, seed=4)
-    last = [event for event in played.events if hasattr(event, "state")][-1]
-    assert last.state is OrderState.EXPIRED
-    assert 0 <= played.exchange.truth.filled("a") < 100
+def test_cut_order_ends_with_a_remainder_by_the_name_that_the_venue_has_for_it() -> None:
+    states = set()
+    for seed in SEEDS:
+        played = play(submit_once, sites.CUT, seed=seed)
+        last = [event for event in played.events if hasattr(event, "state")][-1]
+        states.add(last.state)
+        assert 0 <= played.exchange.truth.filled("a") < 100
+    assert states == {OrderState.EXPIRED, OrderState.CANCELED}
 
 
-def test_C5_overfill_is_more_than_was_asked_for() -> None:
-    played = play(submit_once, sites.OVERFILL)
-    assert 100 < played.exchange.truth.filled("a") <= 111
+def test_C5_overfill_is_more_than_was_asked_for_at_once_or_after_the_end() -> None:
+    late = set()
+    for seed in SEEDS:
+        played = play(submit_once, sites.OVERFILL, seed=seed)
+        assert 100 < played.exchange.truth.filled("a") <= 111
+        ended = next(n for n, one in enumerate(played.events) if getattr(one, "state", "") == "filled")
+        late.add(any(isinstance(one, VenueFill) for one in played.events[ended:]))
+    assert late == {True, False}
 
 
 def test_B10_accepted_order_is_rejected_or_expires_later() -> None:
