@@ -384,3 +384,51 @@ def test_C6_rest_that_the_venue_refuses_to_sell_is_dust_to_both_and_is_not_asked
         assert day.statuses() == ["filled", "rejected"]
 
     play(script, out, instrument=instrument, prices=Prices((0, 59), (10, 61), (120, 50)))
+
+
+# ---- trades that are taken back --------------------------------------------------------------------
+
+
+def test_C11_trade_taken_back_is_reversed_once_halts_and_is_not_booked_again_after_a_restart() -> None:
+    async def script(day: Day) -> None:
+        await day.at(55)
+        await day.restart()
+        await day.at(day.loop.now_s + 60)
+        (bust,) = day.truth.busts
+        (reversal,) = [one for one in day.of(FillRecord) if one.reverses is not None]
+        assert (reversal.reverses, reversal.fill.qty) == (bust.trade_id, bust.qty)
+        assert [one.trade_id for one in day.of(FillRecord)].count(bust.trade_id) == 1
+        assert day.held() == day.really_held()
+        assert day.alerts().count("trade_busted") == 1
+        assert ("halted", "trade_busted") in day.restraints()
+        paid = sum(one.price * one.qty + one.fee for one in day.truth.fills)
+        paid -= sum(one.price * one.qty + one.fee for one in day.truth.busts)
+        cost = sum(one.cost for one in day.bot.desk.portfolio.positions())
+        assert day.bot.desk.portfolio.balance("USDT") - cost == 100_000 - paid
+
+    play(script, BUYER, faults=[(sites.BUST, 5)])
+
+
+def test_C11_bust_of_a_fill_that_was_never_told_books_nothing_and_never_will() -> None:
+    async def busts_alone(way_on: Way, *args: Any) -> Any:
+        return tuple(one for one in await way_on(*args) if one.busted)
+
+    async def script(day: Day) -> None:
+        await day.until(lambda: day.truth.fills and not day.exchange.open_orders)
+        day.kill()
+        for fill in list(day.truth.fills):
+            day.exchange.matching.take_back(fill)
+        day.hooks["fetch_fills"] = busts_alone
+        await asyncio.sleep(20)
+        day.boot()
+        await day.at(day.loop.now_s + 30)
+        assert day.statuses() == ["expired"]  # with a remainder of everything
+        day.hooks.clear()  # now the lists show the fills too
+        await day.restart()
+        await day.at(day.loop.now_s + 60)
+        assert (day.of(FillRecord), day.held(), day.really_held()) == ([], 0, 0)
+        assert day.bot.desk.portfolio.balance("USDT") == 100_000
+        assert day.alerts().count("trade_busted") == len(day.truth.busts) > 0
+        assert ("halted", "trade_busted") in day.restraints()
+
+    play(script, BUYER, prices=Prices((0, 100), (9, 101)))
