@@ -309,6 +309,7 @@ class VenueFill:
     ts_us: int  # venue time
     liquidation: bool = False
     fee_currency: str = ""  # what the fee was taken in; empty for the instrument's quote currency
+    busted: bool = False  # it is taken back, at `ts_us`: all else is as it was told before
     fee_value: Decimal | None = None  # what the venue says it is worth in the quote currency
 
 
@@ -373,7 +374,7 @@ class RemoteVenue(Protocol):
         ...
 
     async def fetch_fills(self, since_us: int) -> tuple[VenueFill, ...]:
-        """Return every fill of the account since a venue time, oldest first."""
+        """Return every fill of the account since a venue time, oldest first; a bust as of when it was."""
         ...
 
     async def fetch_positions(self) -> Mapping[InstrumentId, int]:

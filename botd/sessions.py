@@ -25,7 +25,7 @@ from botd.runtime.gateway import Gateway
 from botd.runtime.loop import Group, TradingLoop
 from botd.runtime.recovery import Recovery, event_place
 from botd.runtime.snapshot import decode, encode
-from botd.runtime.tracking import seen_name
+from botd.runtime.trades import seen_name
 from botd.store.journal import SqliteJournal
 from botd.venues.book import SqliteVenueBook
 

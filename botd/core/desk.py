@@ -49,6 +49,7 @@ class Desk(Recorder):
         "_limits",
         "banned_for_us",
         "banned_until_us",
+        "busted",
         "commands",
         "entered",
         "external",
@@ -98,6 +99,7 @@ class Desk(Recorder):
         self.turnover = 0.0  # notional of the entries of an hour, in multiples of the equity
         self.turnover_until_us = 0  # when it ends
         self.external: dict[str, int] = {}  # trades past us that are booked, and when
+        self.busted: dict[str, int] = {}  # trades that the venue took back, and when
         self.noticed: dict[str, int] = {}  # what a person was told about the venue, and when
         self.terms: dict[str, str] = {}  # margin mode and leverage of an instrument, as first seen
         self.fills_from_us = 0  # venue time since which what fills on the account is ours to book
@@ -254,6 +256,7 @@ class Desk(Recorder):
             "submitted_us": list(self.submitted_us),
             "turnover": [self.turnover, self.turnover_until_us],
             "external": dict(self.external),
+            "busted": dict(self.busted),
             "noticed": dict(self.noticed),
             "terms": dict(self.terms),
             "last_marks": dict(self.last_marks),
@@ -276,6 +279,7 @@ class Desk(Recorder):
         # a snapshot of an older botd knows none of these
         self.turnover, self.turnover_until_us = state.get("turnover", (0.0, 0))
         self.external = dict(state.get("external", {}))
+        self.busted = dict(state.get("busted", {}))
         self.noticed = dict(state.get("noticed", {}))
         self.terms = dict(state.get("terms", {}))
         self.last_marks = dict(state.get("last_marks", {}))

@@ -231,6 +231,23 @@ class ExternalFill:
 
 
 @value(frozen=True, slots=True)
+class TradeBusted:
+    """The venue has taken an execution on our account back; its terms are those of the fill."""
+
+    seq: int
+    client_order_id: ClientOrderId  # as of the fill, empty for nothing
+    instrument: InstrumentId
+    trade_id: str
+    side: Side
+    price: int  # ticks
+    qty: int  # lots, positive
+    fee: Decimal  # quote currency, which is given back
+    booked: bool  # the fill was told before
+    ts_us: int  # when it was taken back
+    taken: FeeTaken | None = None
+
+
+@value(frozen=True, slots=True)
 class VenueNotice:
     """What a person has to know about the venue or our standing with it."""
 
@@ -262,5 +279,5 @@ class TermsSeen:
     ts_us: int
 
 
-AccountAnswer = ExternalFill | VenueNotice | VenueBan | TermsSeen
+AccountAnswer = ExternalFill | TradeBusted | VenueNotice | VenueBan | TermsSeen
 Answer = OrderAnswer | AccountAnswer

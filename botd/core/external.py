@@ -1,13 +1,15 @@
-"""What happens on the account without us: a person's trades, a liquidation, a ban.
+"""What happens on the account without us: a person's trades, a liquidation, a trade taken back, a ban.
 
 An execution that nobody asked for first closes what nobody owns, then what strategies hold the other way,
 oldest first; the rest is a position in nobody's name. Each part has an order row of its own, without an
-intent, so that every fill has an order and every position is the sum of its fills.
+intent, so that every fill has an order and every position is the sum of its fills. A trade that the venue
+takes back stays, and another one that names it turns it round.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -26,6 +28,7 @@ from botd.core.events import (
     SubmitOrder,
     TermsSeen,
     TimeInForce,
+    TradeBusted,
     VenueBan,
     VenueNotice,
 )
@@ -33,6 +36,7 @@ from botd.core.instrument import InstrumentId
 from botd.core.money import ZERO
 from botd.core.orders import Order
 from botd.core.portfolio import UNOWNED
+from botd.core.records import BUST
 from botd.core.restraint import ACCOUNT, Cause, TradingCommand, Verb
 from botd.core.runner import Runner
 
@@ -51,10 +55,7 @@ def external_fill(desk: Desk, runners: Runners, fill: ExternalFill) -> None:
     desk.external[name] = fill.ts_us
     known = fill.instrument in desk.instruments
     if known:
-        rule, fee, taken = "liquidation" if fill.liquidation else "trade", fill.fee, fill.taken
-        for index, (strategy, lots) in enumerate(_parts(desk, fill)):
-            book(desk, runners, fill, rule, index, strategy, lots, fee, taken)
-            fee, taken = ZERO, None
+        book_parts(desk, runners, fill, "liquidation" if fill.liquidation else "trade")
     what = "the venue liquidated" if fill.liquidation else "somebody traded past botd:"
     text = f"{what} {fill.side} {fill.qty} lots of {fill.instrument} at {fill.price} ticks"
     kind = "liquidation" if fill.liquidation else "external_fill"
@@ -66,7 +67,60 @@ def external_fill(desk: Desk, runners: Runners, fill: ExternalFill) -> None:
         halts.obey(desk, halt, fill.ts_us)
 
 
-def _parts(desk: Desk, fill: ExternalFill) -> Iterator[tuple[str, int]]:
+def book_parts(desk: Desk, runners: Runners, fill: ExternalFill, rule: str, first: str = UNOWNED) -> None:
+    """Book an execution as that of everyone whose lots it closes, beginning with `first`."""
+    fee, taken = fill.fee, fill.taken
+    for index, (strategy, lots) in enumerate(_parts(desk, fill, first)):
+        book(desk, runners, fill, rule, index, strategy, lots, fee, taken)
+        fee, taken = ZERO, None
+
+
+def bust_name(instrument: str, client_order_id: str, trade_id: str) -> str:
+    """Return what a bust is known by."""
+    return f"{instrument}|{client_order_id}|{trade_id}"
+
+
+def take_back(desk: Desk, runners: Runners, bust: TradeBusted) -> None:
+    """Book the reversal of a trade, once, cry out and halt its instrument.
+
+    Of a trade that was never booked nothing is, nor will it be when it is told after all.
+    """
+    name = bust_name(bust.instrument, bust.client_order_id, bust.trade_id)
+    if name in desk.busted:
+        return
+    desk.busted[name] = bust.ts_us
+    order = desk.orders.get(bust.client_order_id)
+    text = f"the venue took trade {bust.trade_id} back: {bust.side} {bust.qty} lots of {bust.instrument} "
+    text += f"at {bust.price} ticks"
+    if not bust.booked or bust.instrument not in desk.instruments:
+        text += ", which was not booked"
+        desk.external.setdefault(f"{bust.instrument}|{bust.trade_id}", bust.ts_us)
+        if order is not None and bust.trade_id not in order.trade_ids:
+            order.trade_ids += (bust.trade_id,)
+    else:
+        reversal = ExternalFill(
+            bust.seq,
+            bust.client_order_id,
+            bust.instrument,
+            f"{BUST}{bust.client_order_id}:{bust.trade_id}",
+            Side.SELL if bust.side is Side.BUY else Side.BUY,
+            bust.price,
+            bust.qty,
+            -bust.fee,
+            False,
+            bust.ts_us,
+            bust.taken and replace(bust.taken, amount=-bust.taken.amount),
+        )
+        owner = UNOWNED if order is None else order.key.strategy
+        book_parts(desk, runners, reversal, "bust", first=owner)
+    desk.alert("critical", "trade_busted", text, bust.ts_us)
+    halt = TradingCommand(
+        verb=Verb.HALT, cause=Cause.TRADE_BUSTED, who="venue", reason=text, scope=str(bust.instrument)
+    )
+    halts.obey(desk, halt, bust.ts_us)
+
+
+def _parts(desk: Desk, fill: ExternalFill, first: str = UNOWNED) -> Iterator[tuple[str, int]]:
     """Yield whose lots it closes, and how many; what is left over is nobody's."""
     sign = 1 if fill.side is Side.BUY else -1
     held = [
@@ -75,7 +129,7 @@ def _parts(desk: Desk, fill: ExternalFill) -> Iterator[tuple[str, int]]:
         if position.instrument == fill.instrument and position.sign != sign
     ]
     left = fill.qty
-    for position in sorted(held, key=lambda one: one.strategy != UNOWNED):
+    for position in sorted(held, key=lambda one: one.strategy != first):
         if left:
             part = min(left, position.qty)
             left -= part
@@ -168,7 +222,7 @@ def _order(desk: Desk, fill: ExternalFill, key: DecisionKey, lots: int, index: i
 
 def forget(desk: Desk, before_us: int) -> None:
     """Forget the trade ids that no reader can bring up again, and what a person was told."""
-    for kept, age_us in ((desk.external, _KEPT_US), (desk.noticed, _AGAIN_US)):
+    for kept, age_us in ((desk.external, _KEPT_US), (desk.busted, _KEPT_US), (desk.noticed, _AGAIN_US)):
         for name in [name for name, ts_us in kept.items() if ts_us < before_us - age_us]:
             del kept[name]
 
@@ -197,6 +251,7 @@ def _terms(desk: Desk, _: Runners, seen: TermsSeen) -> None:
 
 _DO: Final[Mapping[type[AccountAnswer], Callable[[Desk, Runners, Any], None]]] = {
     ExternalFill: external_fill,
+    TradeBusted: take_back,
     VenueNotice: _notice,
     VenueBan: _banned,
     TermsSeen: _terms,

@@ -11,6 +11,7 @@ somebody reads them, which most are by the thread that writes.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 from botd.core.events import (
     ClientOrderId,
@@ -177,6 +178,9 @@ class OrderRecord(Keyed):
         return self.traded.price(self.ticks)
 
 
+BUST: Final = "bust-"  # how the trade id begins of a fill that takes another back
+
+
 @value(frozen=True, slots=True)
 class FillRecord(Keyed):
     """One execution of our order (decision)."""
@@ -224,6 +228,12 @@ class FillRecord(Keyed):
     @property
     def fee_currency(self) -> str | None:
         return self.fill.taken.currency if self.fill.taken is not None else None
+
+    @property
+    def reverses(self) -> str | None:
+        """Return the trade id of the fill that this one takes back, None for any other."""
+        is_bust = self.section is Section.EXTERNAL and self.rule == "bust"
+        return self.trade_id.partition(":")[2] if is_bust else None
 
 
 @value(frozen=True, slots=True)

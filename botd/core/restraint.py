@@ -31,6 +31,7 @@ class Cause(StrEnum):
     LOOP_STALLED = "loop_stalled"  # the event loop stood still: what is decided on late rows is late
     LIQUIDATION = "liquidation"  # the venue closed a position of ours
     EXTERNAL_TRADE = "external_trade"  # somebody traded on the account past botd
+    TRADE_BUSTED = "trade_busted"  # the venue took a trade back
     BANNED = "banned"  # the venue shut us out
     RATE_CAP = "rate_cap"  # more orders or more notional than botd ever sends
     VENUE_DOWN = "venue_down"  # what it says cannot be had, or is too old

@@ -35,7 +35,8 @@ from botd.runtime.courier import Courier
 from botd.runtime.link import Link
 from botd.runtime.loop import TradingLoop
 from botd.runtime.modes import ModeWatch
-from botd.runtime.tracking import FAMILY, Phase, Ticket, Tracker
+from botd.runtime.tracking import Phase, Ticket, Tracker
+from botd.runtime.trades import FAMILY
 from botd.runtime.watch import Watch
 
 RETRY_S: Final = (0.5, 1.0, 2.0, 5.0)  # between tries to read the venue at a start
@@ -181,6 +182,7 @@ class Gateway:
         # our clock may be wrong: a ban is over after as long as it was for, whatever the time is
         self.link.stay_away(min(desk.banned_until_us - self._clock.now_us(), desk.banned_for_us))
         amending = [r.memory.stop_id for r in bot.runners if r.memory.amending and r.memory.stop_id]
+        self.tracker.busts.names |= set(desk.busted)
         self.tracker.resume(desk.orders.live(), amending, self.link.now_s())
         self._queue += [one for one in self._again if one.client_order_id in self.tracker.tickets]
         self._again.clear()

@@ -15,7 +15,6 @@ from botd.core.events import (
     AmendOrder,
     ClientOrderId,
     ExternalFill,
-    FeeTaken,
     OrderAccepted,
     OrderAmended,
     OrderEnded,
@@ -29,13 +28,11 @@ from botd.core.events import (
     SubmitOrder,
     VenueNotice,
 )
-from botd.core.excess import PART
-from botd.core.money import ZERO
 from botd.core.orders import Order
 from botd.core.outcomes import OrderStatus
 from botd.ports import OrderReport, OrderState, VenueFill, VenueRules
+from botd.runtime.trades import FAMILY, Busts, fees_of, seen_name
 
-FAMILY: Final = "botd"  # every client order id of every botd at a remote venue begins with it
 LOOKS_S: Final = (1.0, 2.0, 4.0, 5.0)  # between lookups of an order in doubt; the last one stays
 CANCELS_S: Final = (2.0, 4.0, 8.0, 10.0)  # between cancels; they may be repeated, orders never
 POLL_S: Final = 5.0
@@ -56,20 +53,6 @@ class Phase(StrEnum):
     DOUBT = "doubt"  # it may have come, or still come
     SIGHTED = "sighted"  # the venue has shown it
     OVER = "over"
-
-
-def seen_name(instrument: str, client_order_id: str, trade_id: str) -> tuple[str, str]:
-    """Return what a fill is known by: its order where that is ours, else its instrument; and its trade id."""
-    own = client_order_id.startswith(FAMILY)
-    trade, _, _ = trade_id.partition(PART)  # nobody's part of it is booked under a name of its own
-    return (client_order_id if own else instrument, trade)
-
-
-def _fees(fill: VenueFill) -> dict[str, Any]:
-    """Return what a fill cost: in the quote currency, and as it was taken where that is another one."""
-    if not fill.fee_currency:
-        return {"fee": fill.fee}
-    return {"fee": fill.fee_value or ZERO, "taken": FeeTaken(fill.fee, fill.fee_currency)}
 
 
 @dataclass(slots=True, eq=False)
@@ -99,6 +82,7 @@ class Ticket:
     final_s: float | None = None  # the first read that did not show them
     doubted: bool = False  # the bot knows that its fate is open
     resumed: bool = False  # a process before this one sent it, and may have had it changed
+    busted: bool = False  # a trade of it was taken back before the bot was told of it
     compared: bool = False  # with the terms that were asked for
 
     @property
@@ -116,6 +100,7 @@ class Tracker:
         self._known = known
         self.tickets: dict[str, Ticket] = {}
         self.seen: dict[tuple[str, str], int] = {}  # fills that the bot has, by `seen_name`, and of when
+        self.busts = Busts(tell)
         self.orphans: dict[str, OrderReport] = {}  # open orders of our family that no table knows
         # open orders of no books: when each was first shown, and when last
         self._strangers: dict[str, tuple[float, float]] = {}
@@ -285,10 +270,13 @@ class Tracker:
         if fill.price <= 0 or fill.qty <= 0 or not fill.trade_id:
             self._cannot_be(name, fill)
             return
+        coid = ClientOrderId(fill.client_order_id)
+        if self.busts.cover(fill, booked=name in self.seen):
+            self._lose(coid, fill)
+            return
         if name in self.seen:
             return
         self.seen[name] = fill.ts_us
-        coid = ClientOrderId(fill.client_order_id)
         if self._known(coid) is not None:
             self._own_fill(coid, fill)
             return
@@ -301,7 +289,7 @@ class Tracker:
             side=fill.side,
             price=fill.price,
             qty=fill.qty,
-            **_fees(fill),
+            **fees_of(fill),
             liquidation=fill.liquidation,
         )
 
@@ -331,13 +319,29 @@ class Tracker:
             ticket.missing_s = ticket.absent_s = None
             if ticket.phase is not Phase.SIGHTED:
                 ticket.phase, ticket.doubted = Phase.SIGHTED, False
-        fields = {"trade_id": fill.trade_id, "price": fill.price, "qty": fill.qty, **_fees(fill)}
+        fields = {"trade_id": fill.trade_id, "price": fill.price, "qty": fill.qty, **fees_of(fill)}
         self._tell(OrderFilled, fill.ts_us, client_order_id=coid, maker=fill.maker, **fields)
         if ticket is not None:
-            if ticket.filled >= ticket.qty:
-                self._end(ticket)
-            else:
-                self._conclude(ticket)
+            self._finish(ticket)
+
+    def _lose(self, coid: ClientOrderId, fill: VenueFill) -> None:
+        """Count for an order's end what the bot is not told of as filled."""
+        ticket = self.tickets.get(coid)
+        if ticket is not None and fill.trade_id not in ticket.trades:
+            ticket.trades.add(fill.trade_id)
+            ticket.filled += fill.qty
+            ticket.busted = True
+            self._finish(ticket)
+
+    def _finish(self, ticket: Ticket) -> None:
+        """See whether an order is over by what has filled."""
+        if ticket.filled < ticket.qty:
+            self._conclude(ticket)
+            return
+        self._end(ticket)
+        if ticket.busted:
+            fields = {"canceled": False, "reason": "the venue took a trade of it back"}
+            self._tell(OrderEnded, 0, client_order_id=ticket.id, **fields)
 
     def _conclude(self, ticket: Ticket) -> None:
         """Tell of an order's end once all that it has filled is told."""

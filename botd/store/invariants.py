@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from botd.core.events import OrderType, Section
+from botd.core.excess import PART
 from botd.core.orders import TERMINAL
 from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import UNOWNED
@@ -266,6 +267,17 @@ WHERE o.seq IS NULL OR f.seq <= o.seq OR NOT decimal_above(f.qty, '0')
     OR f.strategy NOT IN (o.strategy, {UNOWNED!r})
     OR (f.instrument, f.section, f.rule, f.cycle, f.leg, f.side)
         <> (o.instrument, o.section, o.rule, o.cycle, o.leg, o.side)""",
+    ),
+    Check(
+        id="S6.reversal",
+        statement="a fill that takes another back names one that was booked, on the other side and before it",
+        table="fills",
+        sql=f"""
+SELECT f.session_id, f.seq, f.trade_id, f.instrument, f.side, f.reverses
+FROM lineage l CROSS JOIN fills f ON f.session_id = l.session_id AND f.seq > l.since
+WHERE f.reverses IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM fills g WHERE g.instrument = f.instrument AND g.side <> f.side AND g.ts_us <= f.ts_us
+        AND (g.trade_id = f.reverses OR g.trade_id LIKE f.reverses || '{PART}%'))""",
     ),
     Check(
         id="S6.filled",

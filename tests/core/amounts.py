@@ -53,6 +53,7 @@ def order_of(traded: Instrument, **terms: Any) -> OrderRecord:
 def fill_of(traded: Instrument, **terms: Any) -> FillRecord:
     """Make an execution; everything that its row says is given by its own name."""
     paid, currency = terms.pop("fee_paid", None), terms.pop("fee_currency", None)
+    terms.pop("reverses", None)  # is in the trade id
     fill = OrderFilled(
         seq=1,
         client_order_id=terms.pop("client_order_id"),

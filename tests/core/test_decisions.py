@@ -138,7 +138,7 @@ LINES = [
 
 # What a second run may write differently, what is text for people, and who halted it when.
 LEFT_OUT = {"seq", "intent_seq", "client_order_id", "trade_id", "sizing", "cause", "since_us"}
-LEFT_OUT |= {"fee_paid", "fee_currency"}  # how a venue took the fee
+LEFT_OUT |= {"fee_paid", "fee_currency", "reverses"}  # how a venue took the fee, or the trade back
 
 
 def other_than(value: Any) -> Any:

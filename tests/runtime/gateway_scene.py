@@ -41,7 +41,7 @@ from botd.runtime.gateway import Gateway
 from botd.runtime.live import LiveDriver
 from botd.runtime.loop import TradingLoop
 from botd.runtime.recovery import Recovery
-from botd.runtime.tracking import seen_name
+from botd.runtime.trades import seen_name
 from botd.simulation.chance import Chance, Fired, Site
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.exchange.exchange import RULES, Exchange

@@ -5,21 +5,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from botd.core.events import Side, SubmitOrder
-from botd.core.instrument import InstrumentId, InstrumentKind
+from botd.core.instrument import InstrumentId
 from botd.core.records import FillRecord, IntentRecord, OrderRecord, SignalRecord, TradeRecord
 from botd.core.updates import AlertRecord
 from botd.ports import OrderReport, VenueError
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.exchange import sites
 from botd.simulation.exchange.sites import PATHS, Kind
-from tests.core.scene import strategy
 from tests.runtime.gateway_scene import BUYER, PATIENT, PERP, STOPPED, Day, Prices, play
 from tests.simulation.exchange.scene import limit
 
@@ -337,50 +335,3 @@ def test_F6_size_that_the_venue_has_come_to_refuse_is_rejected_once_and_not_sent
         day.check()
 
     play(script, hooks={"submit": too_small})
-
-
-# ---- fees ------------------------------------------------------------------------------------------
-
-
-def test_C6_what_a_fee_in_base_has_left_is_held_compared_and_sold_over_a_restart() -> None:
-    instrument = replace(PERP, kind=InstrumentKind.SPOT)  # a fee of a thousandth of ten whole bitcoins
-    out = strategy(s1="when: price > 100, cooldown: 1h", e1="{ name: out, when: price < 90 }")
-
-    async def script(day: Day) -> None:
-        day.exchange.matching.fees_in_base = True
-        await day.at(40)
-        assert (day.held(), day.really_held()) == (9, 9)
-        assert day.bot.desk.portfolio.dust == {PERP.id: Decimal("0.99")}
-        assert day.exchange.account.amounts[PERP.id] == Decimal("9.99")
-        await day.restart()
-        await day.at(100)
-        assert day.bot.desk.portfolio.dust == {PERP.id: Decimal("0.99")}
-        assert day.restraints() == []  # nothing differs from what the venue says
-        await day.at(180)
-        assert (day.held(), day.really_held()) == (0, 0)
-        assert day.exchange.account.amounts[PERP.id] == Decimal("0.99")
-        paid = sum(one.price * one.qty * (1 if one.side is Side.BUY else -1) for one in day.truth.fills)
-        fees = sum(one.fee for one in day.truth.fills if not one.fee_currency)
-        assert day.bot.desk.portfolio.balance("USDT") == 100_000 - paid - fees
-        assert (day.alerts(), day.restraints()) == ([], [])
-
-    play(script, out, instrument=instrument, prices=Prices((0, 100), (10, 101), (120, 85)))
-
-
-def test_C6_rest_that_the_venue_refuses_to_sell_is_dust_to_both_and_is_not_asked_for_again() -> None:
-    instrument = replace(PERP, kind=InstrumentKind.SPOT, min_notional=Decimal(55))
-    out = strategy(
-        s1="when: price > 60, cooldown: 1h",
-        z1="when: always, order: { type: market, slippage_max: 10% }, size: { fixed: 1 BTC }",
-        e1="{ name: out, when: price < 55 }",
-    )
-
-    async def script(day: Day) -> None:
-        await day.at(600)
-        assert (day.held(), day.really_held()) == (0, 1)
-        assert day.bot.desk.portfolio.dust == {PERP.id: Decimal(1)}
-        assert day.alerts() == ["dust"]
-        assert day.restraints() == []
-        assert day.statuses() == ["filled", "rejected"]
-
-    play(script, out, instrument=instrument, prices=Prices((0, 59), (10, 61), (120, 50)))

@@ -18,11 +18,12 @@ from botd.core.events import (
     OrderNeedsHuman,
     OrderNeverArrived,
     Side,
+    TradeBusted,
 )
 from botd.core.outcomes import OrderStatus
 from botd.ports import OrderState
 from botd.runtime.tracking import ABSENT_S, MISSING_S, Phase
-from tests.runtime.tracked import OVER_S, STOP, Books, execution, report
+from tests.runtime.tracked import OVER_S, STOP, TS, Books, execution, report
 
 D = Decimal
 
@@ -47,6 +48,47 @@ def test_C6_fee_in_another_currency_is_told_as_it_was_taken_and_as_what_it_is_wo
             told = books.told[-1]
             assert isinstance(told, OrderFilled | ExternalFill)
             assert (told.fee, told.taken) == (fee, taken)
+
+
+# ---- trades that are taken back --------------------------------------------------------------------
+
+
+def test_C11_bust_is_told_once_with_the_terms_of_the_fill_and_whether_it_was_told() -> None:
+    books = Books()
+    books.track()
+    books.tracker.fill(execution("botd-1", 3))
+    for _ in range(2):
+        books.tracker.fill(execution("botd-1", 3, busted=True, ts_us=TS + 5))
+    (told,) = [one for one in books.told if isinstance(one, TradeBusted)]
+    assert (told.client_order_id, told.trade_id, told.side, told.price, told.qty) == (
+        *("botd-1", "t1", Side.BUY, 100, 3),
+    )
+    assert (told.fee, told.booked, told.ts_us) == (D("0.1"), True, TS + 5)
+    books.tracker.fill(execution("", 3, "x", busted=True))
+    assert [one.booked for one in books.told if isinstance(one, TradeBusted)] == [True, False]
+    assert ExternalFill not in books.kinds
+
+
+def test_C11_fill_after_its_bust_is_not_told_and_its_order_ends_with_a_remainder() -> None:
+    books = Books()
+    ticket = books.rest()
+    books.tracker.fill(execution("botd-1", 4, busted=True))
+    books.tracker.fill(execution("botd-1", 4))
+    assert OrderFilled not in books.kinds
+    books.tracker.fill(execution("botd-1", 6, "t2"))
+    assert books.kinds[-2:] == [OrderFilled, OrderEnded]
+    assert (ticket.phase, books.order().status, books.order().filled) == (Phase.OVER, OrderStatus.EXPIRED, 6)
+
+
+def test_C11_both_sides_of_a_trade_may_be_ours_and_each_is_taken_back() -> None:
+    books = Books()
+    books.track()
+    books.track("botd-2", side=Side.SELL)
+    for name in ("botd-1", "botd-2"):
+        books.tracker.fill(execution(name, 3))
+        books.tracker.fill(execution(name, 3, busted=True))
+    told = [(one.client_order_id, one.booked) for one in books.told if isinstance(one, TradeBusted)]
+    assert told == [("botd-1", True), ("botd-2", True)]
 
 
 # ---- in doubt --------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from botd.core.events import (
     Side,
     SubmitOrder,
     TimeInForce,
+    TradeBusted,
     VenueNotice,
 )
 from botd.core.instrument import InstrumentId
@@ -46,7 +47,7 @@ class Books:
     def tell(self, kind: Callable[..., Answer], ts_us: int, /, **fields: Any) -> None:
         answer = kind(seq=len(self.told) + 1, ts_us=ts_us, **fields)
         self.told.append(answer)
-        if not isinstance(answer, ExternalFill | VenueNotice):
+        if not isinstance(answer, ExternalFill | TradeBusted | VenueNotice):
             self.changes.append(apply(self.table, answer))
 
     def track(self, name: str = "botd-1", *, at_s: float = 0.0, **terms: Any) -> Ticket:

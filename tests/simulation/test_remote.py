@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from botd.runtime.courier import VALID_US
-from botd.simulation.chance import Chance
+from botd.simulation.chance import Chance, Fired
 from botd.simulation.checks import CheckFailed, check_equal_books, check_venue
 from botd.simulation.exchange.exchange import Exchange
 from botd.simulation.exchange.truth import Arrival, BannedCall
@@ -75,20 +75,23 @@ class Remains:
         return failed.value.check
 
 
-@pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteWorld]:
-    """A run in which nothing went wrong."""
-    folder = tmp_path_factory.mktemp("world")
-    chance = Chance(SEED, REMOTE_SITES, only=[])
+def live_through(folder: Path, seed: int, faults: Collection[Fired]) -> RemoteWorld:
+    """Return a world after its day, in which nothing but these faults happened."""
+    chance = Chance(seed, REMOTE_SITES, only=faults)
 
     async def live(loop: VirtualLoop) -> RemoteWorld:
         world = RemoteWorld(loop, chance, folder, chaos_s=HOURS * 3600, tally=Tally())
         await world.run()
         return world
 
-    world = run_virtual(live, seed=SEED).result
-    yield world
-    world.close()
+    return run_virtual(live, seed=seed).result
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteWorld]:
+    """A run in which nothing went wrong."""
+    with closing(live_through(tmp_path_factory.mktemp("world"), SEED, [])) as world:
+        yield world
 
 
 @pytest.fixture
@@ -282,3 +285,23 @@ def test_C6_day_with_fees_in_base_ends_with_books_of_the_last_digit(remains: Rem
     remains.judge()
     remains.sql("UPDATE fills SET fee_paid = '0.5' WHERE fee_currency = 'EVX'")
     assert remains.fails() == "books.positions"
+
+
+def test_C11_trade_taken_back_after_all_is_missed_in_the_books(remains: Remains) -> None:
+    fill = remains.exchange.truth.fills[0]
+    bust = replace(fill, busted=True)
+    remains.exchange.truth.busts.append(bust)
+    try:
+        assert remains.fails() == "S6.fills"
+    finally:
+        remains.exchange.truth.busts.clear()
+
+
+def test_C11_day_with_trades_taken_back_ends_with_the_venues_books(tmp_path: Path) -> None:
+    world = live_through(tmp_path, 6, [Fired("account.bust", n) for n in range(6, 36, 4)])
+    with closing(world):  # which has asked every check
+        busts = world.exchange.truth.busts
+        assert {one.instrument for one in busts} == {"EVX/BTC", "ETH/USDT:USDT"}
+        with closing(sqlite3.connect(world._state)) as connection:
+            reversed_fills = connection.execute("SELECT DISTINCT instrument, reverses FROM fills").fetchall()
+        assert {one for one in reversed_fills if one[1]} == {(one.instrument, one.trade_id) for one in busts}

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 
-from tests.store.ledgers import ENTRY, EXIT, FILL, HELD, NEWEST, STOP, Row, change, copy, drop, first, only
+from tests.store.ledgers import (
+    ENTRY,
+    EXIT,
+    FILL,
+    HELD,
+    NEWEST,
+    SOLD,
+    STOP,
+    Row,
+    change,
+    copy,
+    drop,
+    first,
+    only,
+)
 
 
 def row_of_no_session(c: sqlite3.Connection) -> Row:
@@ -176,6 +190,12 @@ def fill_of_no_order(c: sqlite3.Connection) -> Row:
     row = first(c, FILL)
     change(c, "fills", row, client_order_id="stranger")
     return {**only(row, "session_id", "seq", "trade_id"), "client_order_id": "stranger"}
+
+
+def reversal_of_a_fill_that_nobody_knows(c: sqlite3.Connection) -> Row:
+    row = first(c, SOLD)
+    change(c, "fills", row, reverses="x-1")
+    return {**only(row, "session_id", "seq", "trade_id"), "reverses": "x-1"}
 
 
 def fill_of_less_than_nothing(c: sqlite3.Connection) -> Row:

@@ -128,6 +128,7 @@ DAMAGES: list[tuple[str, Harm, set[str]]] = [
     ),
     ("S6.order", damages.fill_of_no_order, {"S6.filled"}),
     ("S6.order", damages.fill_of_less_than_nothing, {"S6.filled", "S5.position"}),
+    ("S6.reversal", damages.reversal_of_a_fill_that_nobody_knows, set()),
     ("S6.filled", damages.fee_of_another_amount, set()),
     ("S6.overfilled", damages.order_filled_beyond_its_size, set()),
     ("S7.balance", damages_books.balance_off_by_a_digit, set()),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from dataclasses import replace
 from typing import Final, Protocol
 
 from botd.core.events import OrderType, Side, SubmitOrder, TimeInForce
@@ -147,6 +148,16 @@ class Matching:
     def trade(self, instrument: Instrument, side: Side, qty: int, price: int, *, liquidation: bool) -> None:
         """Book an execution that no order of the daemon asked for."""
         self._fill(instrument, side, price, qty, maker=False, liquidation=liquidation)
+
+    def take_back(self, fill: VenueFill) -> None:
+        """Take a trade back: it is told once more, as busted."""
+        bust = replace(fill, busted=True, ts_us=self.now_us())
+        side = Side.SELL if fill.side is Side.BUY else Side.BUY
+        fees = (ZERO, -fill.fee) if fill.fee_currency else (-fill.fee, ZERO)
+        self.account.book(self.instruments[fill.instrument], side, fill.price, fill.qty, *fees)
+        self.truth.busts.append(bust)
+        self.shown.add_fill(bust, bust.ts_us, 0)
+        self._tell(bust)
 
     def end(self, order: Order, state: OrderState, reason: str) -> None:
         """End an open order."""

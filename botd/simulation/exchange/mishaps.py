@@ -22,6 +22,7 @@ MODE_S: Final = (30.0, 1800.0)
 TERMS: Final = "cross 10x"
 OTHER_TERMS: Final = "isolated 20x"
 FLOW_PERCENT_MAX: Final = 20
+BUST_US: Final = (30_000_000, 300_000_000)  # how old what is taken back may be
 MANUAL_BITS: Final = 4  # a person trades at most 2**4 lots
 
 
@@ -92,6 +93,9 @@ class Mishaps:
                 self._liquidate(self._matching.instruments[liquidation.one_of(held)], liquidation)
         if manual is not None and not self._matching.paused:
             self._act_by_hand(manual)
+        bust = hit(sites.BUST.name)
+        if bust is not None:
+            self._bust(bust)
         if flow is not None:
             self._move_money(flow)
         if maintenance is not None:
@@ -135,6 +139,25 @@ class Mishaps:
             matching.leave_order(instrument, side, qty, bid - away if side is Side.BUY else ask + away)
         else:
             matching.trade(instrument, side, qty, ask if side is Side.BUY else bid, liquidation=False)
+
+    def _bust(self, fault: Stream) -> None:
+        """Take a trade of the last minutes back, of a spot only what is still held."""
+        matching, account = self._matching, self._matching.account
+        known = {(one.instrument, one.trade_id) for one in matching.truth.busts}
+        now_us = matching.now_us()
+        found = [
+            fill
+            for fill in matching.truth.fills
+            if BUST_US[0] <= now_us - fill.ts_us <= BUST_US[1]
+            and (fill.instrument, fill.trade_id) not in known
+            and (
+                matching.instruments[fill.instrument].kind is not InstrumentKind.SPOT
+                or fill.side is Side.SELL
+                or account.held(fill.instrument) >= fill.qty
+            )
+        ]
+        if found:
+            matching.take_back(fault.one_of(found))
 
     def _move_money(self, fault: Stream) -> None:
         """Deposit or withdraw a share of the cash of one currency."""

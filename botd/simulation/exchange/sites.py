@@ -72,6 +72,7 @@ EMPTY: Final = Site("read.empty", 0.002)  # open orders, positions or balances c
 # Drawn every ten seconds.
 LIQUIDATION: Final = Site("account.liquidation", 0.001)
 MANUAL: Final = Site("account.manual", 0.002)  # a person trades, or leaves an order
+BUST: Final = Site("account.bust", 0.002)  # a trade of the last minutes is taken back
 FLOW: Final = Site("account.flow", 0.001)  # a deposit or a withdrawal
 MAINTENANCE: Final = Site("venue.maintenance", 0.001)  # 503 for all; stops may be gone after it
 MODE: Final = Site("account.mode", 0.0005)  # a person changes position mode or leverage
@@ -102,6 +103,7 @@ SITES: Final = (
     EMPTY,
     LIQUIDATION,
     MANUAL,
+    BUST,
     FLOW,
     MAINTENANCE,
     MODE,

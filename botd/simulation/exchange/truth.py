@@ -66,6 +66,7 @@ class Truth:
         self.arrivals: list[Arrival] = []
         self.orders: Counter[str] = Counter()  # orders accepted, per client order id; more than 1 breaks S1
         self.fills: list[VenueFill] = []
+        self.busts: list[VenueFill] = []  # those of them that were taken back, at the time of that
         self.positions: dict[InstrumentId, int] = {}  # signed lots, everything counted
         self.own_positions: dict[InstrumentId, int] = {}  # by orders with a client order id alone
         self.peaks: dict[InstrumentId, int] = {}  # the most lots ever held, either way

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from botd.core.events import Side
@@ -219,3 +221,37 @@ def test_E6_mode_is_as_it_was_once_somebody_sets_it_back_or_all_heals() -> None:
         return found
 
     assert play(script).result == [(False, True), (False, True)]
+
+
+def test_C11_trade_is_taken_back_whole_and_shown_as_it_was_and_as_busted() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
+        exchange.matching.fees_in_base = True
+        await venue.submit(order("in", qty=104, instrument=ETH))
+        await asyncio.sleep(4 * TURN_S)
+        before = dict(exchange.account.amounts), dict(exchange.account.cash)
+        for fill in list(exchange.truth.fills):
+            exchange.matching.take_back(fill)
+        return before, await venue.fetch_fills(0), await venue.fetch_positions()
+
+    played = play(script)
+    (amounts, _), shown, positions = played.result
+    assert amounts[ETH] == Decimal("1.04") - Decimal("0.00104")
+    assert (positions, played.exchange.account.amounts[ETH]) == ({}, 0)
+    plain = [one for one in shown if not one.busted]
+    assert [replace(one, busted=True, ts_us=0) for one in plain] == [
+        replace(one, ts_us=0) for one in shown if one.busted
+    ]
+    assert played.exchange.truth.fills == plain
+
+
+def test_C11_what_is_taken_back_of_a_spot_is_still_held() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> Any:
+        await venue.submit(order("in", qty=100, instrument=ETH))
+        await asyncio.sleep(5)
+        await venue.submit(order("out", Side.SELL, 100, instrument=ETH))
+        await asyncio.sleep(5 * TURN_S)
+        return [one.client_order_id for one in exchange.truth.busts], exchange.account.held(ETH)
+
+    names, held = play(script, (sites.BUST, 5)).result
+    assert names == ["out"]
+    assert held > 0
