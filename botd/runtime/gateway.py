@@ -20,12 +20,14 @@ from botd.core.events import (
     ClientOrderId,
     Command,
     OrderType,
+    RequestRefused,
     SubmitOrder,
     VenueBan,
 )
 from botd.core.instrument import InstrumentId
 from botd.core.lanes import I64
 from botd.core.orders import Order
+from botd.core.outcomes import OrderStatus
 from botd.core.restraint import TradingState
 from botd.engine.fills import NEVER
 from botd.errors import InvariantBroken
@@ -121,15 +123,34 @@ class Gateway:
 
         Nothing comes before the last row, and nothing from the future.
         """
-        if not self._told:
+        told = self._next_told()
+        if not told:
             return []
-        told, self._told = self._told, []
         loop, now_us = self._served(), self.link.now_us()
         floor_us = loop.ts_us or now_us
         return [
             kind(seq=seq, ts_us=max(min(ts_us, now_us), floor_us), **fields)
             for seq, (kind, ts_us, fields) in enumerate(told, loop.venue_seq + 1)
         ]
+
+    def _next_told(self) -> list[tuple[Callable[..., Answer], int, dict[str, Any]]]:
+        """Take what has been heard, up to a refused change: what comes before may have its stop be cancelled.
+
+        Of a stop that is to end a refused change is no news, and no answer to its cancel: that one is asked
+        for until the stop has ended.
+        """
+        while self._told and self._refuses_what_ends(*self._told[0]):
+            self._told.pop(0)
+        ends = [place for place, one in enumerate(self._told) if place and one[0] is RequestRefused]
+        end = ends[0] if ends else len(self._told)
+        told, self._told = self._told[:end], self._told[end:]
+        if self._told:
+            self._hear()
+        return told
+
+    def _refuses_what_ends(self, kind: Callable[..., Answer], _ts_us: int, fields: Mapping[str, Any]) -> bool:
+        order = self._known(fields["client_order_id"]) if kind is RequestRefused else None
+        return order is not None and order.status is OrderStatus.PENDING_CANCEL
 
     # ---- commands -------------------------------------------------------------------------------
 

@@ -13,8 +13,13 @@ from botd.failpoints import Point
 
 # An order begins as submitted, and a denied intent has none: these are of the table, not of a run.
 _NEVER_MOVES: Final = {OrderStatus.INTENT, OrderStatus.DENIED}
-# Neither venue tells of a cancel before it has told that the order was there.
-_NEVER_TOLD: Final = {(OrderStatus.SUBMITTED, OrderStatus.CANCELED)}
+# Neither venue tells of a cancel before it has told that the order was there, and neither refuses to cancel
+# an order that it has shown and still has: such a cancel is repeated until the order is over.
+_NEVER_TOLD: Final = {
+    (OrderStatus.SUBMITTED, OrderStatus.CANCELED),
+    (OrderStatus.PENDING_CANCEL, OrderStatus.ACCEPTED),
+    (OrderStatus.PENDING_CANCEL, OrderStatus.PARTIALLY_FILLED),
+}
 _SHOWN_MAX: Final = 12
 
 

@@ -8,7 +8,10 @@ from botd.simulation.mutants import MUTANTS, Mutant, applied
 from botd.simulation.swarm import first_seed_that_fails, run_seed
 
 # Those that show within seconds.
-QUICK = ("external_ignored", "fees_forgotten", "late_entries", "exits_may_add", "fills_twice")
+QUICK = (
+    *("external_ignored", "fees_forgotten", "late_entries", "exits_may_add", "fills_twice"),
+    *("answers_not_met_again", "ids_begin_anew", "venue_forgets", "doubt_forgotten"),
+)
 SEEDS = range(8)
 HOURS = 0.5
 

@@ -28,6 +28,7 @@ from botd.simulation.remote import (
     RemoteWorld,
     check_fills,
     check_manners,
+    check_nobody_asked,
     check_resolved,
     check_states,
     check_stops,
@@ -63,6 +64,7 @@ class Remains:
         check_venue(self.state, self.truth)
         check_manners(self.state, self.exchange)
         check_resolved(self.state)
+        check_nobody_asked(self.state)
         check_fills(self.state, self.exchange)
         check_states(self.state, self.exchange)
         check_stops(self.exchange)
@@ -135,6 +137,14 @@ def test_books_of_a_run_in_which_nothing_went_wrong_pass(remains: Remains) -> No
 def test_order_that_is_not_settled_is_seen(remains: Remains, column: str, value: Any, check: str) -> None:
     assert remains.sql(f"UPDATE orders SET {column} = ? WHERE status = 'accepted'", value) == 1
     assert remains.fails() == check
+
+
+def test_person_who_was_asked_though_the_venue_shows_everything_is_seen(remains: Remains) -> None:
+    remains.sql(
+        "INSERT INTO alerts (session_id, seq, ts_us, severity, type, message) "
+        "SELECT id, 1000000, 1, 'critical', 'needs_human', 'sell botd-1 needs a person' FROM sessions"
+    )
+    assert remains.fails() == "S9.asked"
 
 
 def test_order_that_a_session_before_the_last_left_open_is_not_asked_for(remains: Remains) -> None:
