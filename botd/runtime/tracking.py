@@ -358,8 +358,11 @@ class Tracker:
 
     def after_read(self, asked_s: float) -> None:
         """See whose end still waits for fills, now that all that a read showed is taken in."""
-        for ticket in self.tickets.values():
-            final = ticket.final
+        for ticket in list(self.tickets.values()):
+            order, final = self._known(ticket.id), ticket.final
+            if ticket.phase is Phase.SIGHTED and order is not None and order.is_terminal:
+                self._end(ticket)  # a person has resolved it
+                continue
             if final is None:
                 continue
             if ticket.final_s is None:
