@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "backtest": Command("botd.cli.backtest", "Run strategies over recorded data and report."),
     "halt": Command("botd.cli.halt", "Take no new entries, from now on and after every restart."),
     "resume": Command("botd.cli.halt", "Lift every halt."),
+    "resolve": Command("botd.cli.resolve", "End an order that needs a person."),
     "decisions": Command("botd.cli.decisions", "Print a session's decisions, one canonical line each."),
     "status": Command("botd.cli.status", "Show what the state file knows."),
     "sim": Command("botd.cli.sim", "Run the daemon through simulated days of crashes and faults."),

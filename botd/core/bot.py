@@ -14,14 +14,24 @@ from typing import Any, Final, get_args
 from botd.core import answers, dust, entry, exit, external, halts
 from botd.core.changes import Change
 from botd.core.desk import Desk
-from botd.core.events import AccountAnswer, Answer, Command, OrderAnswer, OrderFilled, OrderType, Section
+from botd.core.events import (
+    AccountAnswer,
+    Answer,
+    ClientOrderId,
+    Command,
+    OrderAnswer,
+    OrderEnded,
+    OrderFilled,
+    OrderType,
+    Section,
+)
 from botd.core.instrument import Instrument
 from botd.core.lanes import I64, Block, Lane, load_block
 from botd.core.orders import Order
 from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import Position
 from botd.core.records import Record
-from botd.core.restraint import TradingCommand
+from botd.core.restraint import TradingCommand, Verb
 from botd.core.runner import Memory, Runner
 from botd.core.settings import CoreSettings
 from botd.engine import machine as m
@@ -293,9 +303,24 @@ class Bot:
     # ---- halting and stopping -------------------------------------------------------------------
 
     def obey(self, command: TradingCommand, ts_us: int) -> list[Command]:
-        """Halt, hold, release or resume trading; return the cancels of entries that still wait."""
-        halts.obey(self.desk, command, ts_us)
+        """Halt, hold, release or resume trading, or end an order; return what that asks of the venue."""
+        if command.verb is Verb.RESOLVE:
+            self._resolve(command, ts_us)
+        else:
+            halts.obey(self.desk, command, ts_us)
         return self.take_commands()
+
+    def _resolve(self, command: TradingCommand, ts_us: int) -> None:
+        """End an order that needs a person as told, with what is booked of it; a fill may still come late."""
+        order = self.desk.orders.get(ClientOrderId(command.scope))
+        if order is None or not order.needs_human:
+            return
+        reason = f"resolved by {command.who}: {command.reason}"
+        answer = OrderEnded(0, order.client_order_id, canceled=True, reason=reason, ts_us=ts_us)
+        change = self.desk.orders.book(order, answer)
+        text = f"{order.side} {order.client_order_id} is over with {order.filled} lots, {reason}"
+        self.desk.alert("medium", "order_resolved", text, ts_us, self._runner_of[order.owner])
+        self._follow(order, answer, change)
 
     def stop(self, ts_us: int) -> list[Command]:
         """Apply every strategy's `on_stop`: cancel entries, or close what is held, or leave all as it is."""

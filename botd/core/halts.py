@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from botd.core.desk import Desk
+from botd.core.events import ClientOrderId
 from botd.core.restraint import ACCOUNT, Cause, Restraint, TradingCommand, TradingState, Verb
 from botd.core.runner import Runner
 from botd.core.updates import TradingStateRecord
@@ -37,6 +38,9 @@ def obey(desk: Desk, command: TradingCommand, ts_us: int) -> None:
 
 def changes(desk: Desk, command: TradingCommand) -> bool:
     """Return whether a command would change anything."""
+    if command.verb is Verb.RESOLVE:
+        order = desk.orders.get(ClientOrderId(command.scope))
+        return order is not None and order.needs_human
     state = _BEGINS.get(command.verb)
     if state is None:
         return bool(_lifted_by(desk, command))

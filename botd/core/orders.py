@@ -148,7 +148,7 @@ class Order:
         self.status = status
         if status in TERMINAL:
             self.is_terminal = True
-            self.in_doubt = False
+            self.in_doubt = self.needs_human = False
 
     def state(self) -> dict[str, Any]:
         """Return everything as JSON values."""

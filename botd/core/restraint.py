@@ -46,6 +46,7 @@ class Verb(StrEnum):
     RESUME = "resume"  # lifts every halt
     HOLD = "hold"
     RELEASE = "release"  # lifts the hold of its cause
+    RESOLVE = "resolve"  # ends an order that needs a person, its scope, with what is booked of it
 
 
 ACCOUNT: Final = "account"  # the scope of everything; any other is the id of an instrument
@@ -53,7 +54,7 @@ ACCOUNT: Final = "account"  # the scope of everything; any other is the id of an
 
 @value(frozen=True, slots=True, kw_only=True)
 class TradingCommand:
-    """A change of the trading state that somebody asks for."""
+    """A change of the trading state, or the end of an order, that somebody asks for."""
 
     verb: Verb
     cause: Cause

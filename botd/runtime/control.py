@@ -3,6 +3,7 @@
 `HALT` in the state folder halts: anybody may put it there, by hand too, and its text is the reason.
 Taking it away resumes nothing. `RESUME` asks for that; it is written by `botd resume`, which takes HALT
 away first, and removed once the bot has obeyed. Where both are there, HALT wins and RESUME is dropped.
+`RESOLVE` names an order that needs a person and is over; `botd resolve` writes it, and it is removed as well.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from botd.errors import InputInvalid
 
 HALT_NAME: Final = "HALT"
 RESUME_NAME: Final = "RESUME"
+RESOLVE_NAME: Final = "RESOLVE"
 
 _TEXT_MAX: Final = 4096
 _REASON_MAX: Final = 200
@@ -34,14 +36,16 @@ class Note:
     who: str
     reason: str
     mark: tuple[int, int]
+    order: str = ""  # RESOLVE: which one
 
 
 class ControlFiles:
-    """The two files of one state folder."""
+    """The files of one state folder."""
 
     def __init__(self, folder: Path) -> None:
         self.halt_path = folder / HALT_NAME
         self.resume_path = folder / RESUME_NAME
+        self.resolve_path = folder / RESOLVE_NAME
 
     def halt(self) -> Note | None:
         """Return what HALT says, None where there is none."""
@@ -72,6 +76,22 @@ class ControlFiles:
         _write(self.resume_path, Cause.COMMAND, who, reason)
         return there
 
+    def resolve(self) -> Note | None:
+        """Return what RESOLVE says, None where there is none."""
+        return _read(self.resolve_path)
+
+    def ask_resolve(self, who: str, reason: str, order: str) -> None:
+        """Put RESOLVE there; raise InputInvalid where that cannot be, or another order waits."""
+        waiting = self.resolve()
+        if waiting is not None and waiting.order != order:
+            raise InputInvalid(f"{self.resolve_path} waits for {waiting.order}; try again once it is gone")
+        _write(self.resolve_path, Cause.COMMAND, who, reason, order)
+
+    def drop_resolve(self) -> None:
+        """Take RESOLVE away: it is obeyed."""
+        with suppress(FileNotFoundError):
+            self.resolve_path.unlink()
+
     def drop_resume(self) -> None:
         """Take RESUME away: it is obeyed, or there is a HALT by now."""
         with suppress(FileNotFoundError):
@@ -100,7 +120,8 @@ def _read(path: Path) -> Note | None:
         return Note(Cause.FILE, str(path), f"it cannot be read: {error.strerror}", (0, 0))
     with suppress(ValueError, KeyError, TypeError):
         body = json.loads(text)
-        return Note(Cause(body["cause"]), str(body["who"]), str(body["reason"]), mark)
+        cause = Cause(body["cause"])  # which nothing but an object has
+        return Note(cause, str(body["who"]), str(body["reason"]), mark, str(body.get("order", "")))
     reason = " ".join(text.split())[:_REASON_MAX]
     return Note(Cause.FILE, str(path), reason, mark)
 
@@ -112,8 +133,9 @@ def _touch(path: Path) -> None:
         raise InputInvalid(f"cannot write {path}: {error.strerror}") from error
 
 
-def _write(path: Path, cause: Cause, who: str, reason: str) -> None:
-    body = json.dumps({"cause": cause, "who": who, "reason": " ".join(reason.split())[:_REASON_MAX]})
+def _write(path: Path, cause: Cause, who: str, reason: str, order: str = "") -> None:
+    fields = {"cause": cause, "who": who, "reason": " ".join(reason.split())[:_REASON_MAX]}
+    body = json.dumps(fields | ({"order": order} if order else {}))
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with draft.open("w", encoding="utf-8") as file:

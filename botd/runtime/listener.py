@@ -52,6 +52,8 @@ class Listener:
         self._halt: tuple[int, int] | None = None  # the HALT that was asked for
         self._resume: tuple[int, int] | None = None  # the RESUME that was asked for
         self._obeyed: tuple[int, int] | None = None  # the RESUME that is obeyed
+        self._resolve: tuple[int, int] | None = None  # the RESOLVE that was asked for
+        self._resolved: tuple[int, int] | None = None  # the RESOLVE that is obeyed
 
     def wait(self, seconds: float) -> None:
         """Wait for a signal, no longer than that, and act on it; inside of `keep_for_listener`."""
@@ -76,6 +78,7 @@ class Listener:
 
     def look(self) -> None:
         """Ask for what the files say, once for each time they are written."""
+        self._look_for_resolve()
         halt = self._files.halt()
         if halt is None:
             self._halt = None
@@ -93,6 +96,28 @@ class Listener:
             self._files.drop_resume()
         elif resume.mark != self._resume:
             self._ask_resume(resume)
+
+    def _look_for_resolve(self) -> None:
+        note = self._files.resolve()
+        if note is None:
+            self._resolve = self._resolved = None
+        elif note.mark == self._resolved:
+            self._files.drop_resolve()
+        elif note.mark != self._resolve:
+            self._ask_resolve(note)
+
+    def _ask_resolve(self, note: Note) -> None:
+        def obeyed() -> None:
+            self._resolved = note.mark
+
+        self._resolve = note.mark
+        command = TradingCommand(
+            verb=Verb.RESOLVE, cause=Cause.COMMAND, who=note.who, reason=note.reason, scope=note.order
+        )
+        self._brake.ask(command, then=obeyed)
+        log.warning(
+            "an order is to be resolved", extra={"who": note.who, "order": note.order, "reason": note.reason}
+        )
 
     def _ask_halt(self, cause: Cause, who: str, reason: str) -> None:
         self._brake.ask(TradingCommand(verb=Verb.HALT, cause=cause, who=who, reason=reason))

@@ -379,8 +379,11 @@ class Tracker:
         gone = [name for name, (_, last_s) in self._strangers.items() if asked_s - last_s >= MISSING_S]
         for name in gone:  # many are ours, over before their last word came
             del self._strangers[name]
-        for ticket in self.tickets.values():
-            final = ticket.final
+        for ticket in list(self.tickets.values()):
+            order, final = self._known(ticket.id), ticket.final
+            if ticket.phase is Phase.SIGHTED and order is not None and order.is_terminal:
+                self._end(ticket)  # a person has resolved it
+                continue
             if final is None:
                 continue
             if ticket.final_s is None:

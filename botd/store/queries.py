@@ -215,9 +215,9 @@ class StateReader:
         return {instrument: Decimal(amount) for instrument, amount in found if Decimal(amount)}
 
     def recent_orders(
-        self, session_id: str, *, limit: int = 50, instrument: str | None = None
+        self, session_id: str, *, limit: int = 50, instrument: str | None = None, name: str | None = None
     ) -> tuple[OrderView, ...]:
-        """Return the newest orders, newest first."""
+        """Return the newest orders, newest first; `name` is a client order id."""
         query = (
             select(*(orders.c[field.name] for field in fields(OrderView)))
             .where(orders.c.session_id == session_id)
@@ -226,6 +226,8 @@ class StateReader:
         )
         if instrument is not None:
             query = query.where(orders.c.instrument == instrument)
+        if name is not None:
+            query = query.where(orders.c.client_order_id == name)
         with self._connect() as connection:
             return tuple(OrderView(**row) for row in connection.execute(query).mappings())
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,11 +14,13 @@ import typer
 from typer.testing import CliRunner
 
 from botd.cli.decisions import decisions
+from botd.cli.resolve import resolve
 from botd.cli.status import plain, status, when
 from botd.core.events import Section, Side
 from botd.core.restraint import Cause, Verb
 from botd.errors import BotdError, InputInvalid, StateCorrupt
 from botd.ports import Batch
+from botd.runtime.control import ControlFiles
 from botd.runtime.lock import StateLock
 from botd.store.journal import open_state
 from tests.store import samples
@@ -24,6 +29,7 @@ from tests.store.test_queries import BOOKS, DENIED, TRADE
 app = typer.Typer()
 app.command()(decisions)
 app.command()(status)
+app.command()(resolve)
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +194,23 @@ def test_times_and_amounts_for_people() -> None:
         "100",
         "0",
     ]
+
+
+def test_resolve_asks_for_an_order_that_needs_a_person_and_for_no_other(path: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "botd.sqlite3"
+    shutil.copy(path, copied)
+    with closing(sqlite3.connect(copied)) as connection, connection:
+        ((name,),) = connection.execute("SELECT client_order_id FROM orders LIMIT 1").fetchall()
+    asked = ("resolve", name, "--reason", "seen there", "--state", str(copied))
+    with pytest.raises(InputInvalid, match="say --ended: look at the venue"):
+        run(*asked)
+    with pytest.raises(InputInvalid, match=f"order {name} is .* and needs nobody"):
+        run(*asked, "--ended")
+    with pytest.raises(InputInvalid, match="the newest session has no order x"):
+        run("resolve", "x", "--ended", "--reason", "", "--state", str(copied))
+    with closing(sqlite3.connect(copied)) as connection, connection:
+        connection.execute("UPDATE orders SET needs_human = 1 WHERE client_order_id = ?", (name,))
+    assert "RESOLVE is there until it is done" in run(*asked, "--ended")
+    note = ControlFiles(tmp_path).resolve()
+    assert note is not None
+    assert (note.order, note.reason) == (name, "seen there")

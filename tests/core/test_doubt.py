@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from botd.core import halts
 from botd.core.events import (
     AmendOrder,
     CancelOrder,
@@ -17,6 +18,7 @@ from botd.core.events import (
 )
 from botd.core.outcomes import RATE_LIMITED, DenyReason, OrderStatus
 from botd.core.records import RiskRecord
+from botd.core.restraint import Cause, TradingCommand, Verb, trading_of, trading_text
 from botd.core.updates import AlertRecord, OrderUpdate
 from botd.engine.machine import IDLE, IN_POSITION
 from tests.core.scene import NO_LIMITS, PERP, SPOT, Scene, bought, only, strategy, submitted
@@ -216,3 +218,54 @@ def test_orders_on_one_instrument_are_counted_while_they_live() -> None:
     bought(scene)
     assert scene.bot.desk.orders.live_on(PERP.id) == 1
     assert scene.bot.desk.orders.live_on(SPOT.id) == 0
+
+
+# ---- what a person resolves ------------------------------------------------------------------------
+
+
+def resolve(scene: Scene, name: str) -> list:
+    told = TradingCommand(
+        verb=Verb.RESOLVE, cause=Cause.COMMAND, who="ann", reason="looked at the venue", scope=name
+    )
+    assert trading_of(trading_text(told, scene.now_us)) == (told, scene.now_us)
+    changes = halts.changes(scene.bot.desk, told)
+    before = len(scene.of(OrderUpdate))
+    commands = scene.bot.obey(told, scene.now_us)
+    scene._note()
+    assert changes is (len(scene.of(OrderUpdate)) > before)
+    return commands
+
+
+def test_C10_order_that_a_person_resolves_ends_with_what_is_booked_of_it() -> None:
+    scene = Scene(strategy(protect="stop_loss: 10%"))
+    order = submitted(scene.row(101))
+    scene.accept(order)
+    scene.fill(order, 4, 102)
+    forsake(scene, order)
+    resolve(scene, order.client_order_id)
+    assert (last(scene).status, last(scene).needs_human) == (OrderStatus.CANCELED, False)
+    assert last(scene).reason == "resolved by ann: looked at the venue"
+    assert scene.of(AlertRecord)[-1].type == "order_resolved"
+    assert (scene.held(), scene.phase()) == (4, IN_POSITION)
+    scene.fill(order, 2, 102)  # and what the venue shows later is booked
+    assert scene.held() == 6
+
+
+def test_C10_stop_that_a_person_resolves_makes_way_for_another() -> None:
+    scene = Scene(strategy(protect="stop_loss: 10%"))
+    order = submitted(scene.row(101))
+    scene.accept(order)
+    stop = submitted(scene.fill(order, 10, 102))
+    scene.accept(stop)
+    forsake(scene, stop)
+    again = submitted(resolve(scene, stop.client_order_id))
+    assert (again.stop, again.qty) == (stop.stop, stop.qty)
+
+
+def test_order_that_needs_nobody_is_not_resolved() -> None:
+    scene = Scene(strategy())
+    order = submitted(scene.row(101))
+    scene.accept(order)
+    for name in (order.client_order_id, "none"):
+        assert resolve(scene, name) == []
+    assert last(scene).status is OrderStatus.ACCEPTED

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from botd.core.restraint import Cause
+from botd.core.restraint import Cause, Verb
 from botd.errors import InputInvalid
+from botd.runtime.brake import Brake
 from botd.runtime.control import ControlFiles, user
+from botd.runtime.listener import Listener
 
 
 @pytest.fixture
@@ -127,3 +129,34 @@ def test_user_is_named_even_without_a_name(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("USER")
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
     assert user() == "user 4000000000"
+
+
+def test_resolve_names_one_order_at_a_time(files: ControlFiles) -> None:
+    assert files.resolve() is None
+    files.ask_resolve("ann", "looked at it", "x-1")
+    note = files.resolve()
+    assert note is not None
+    assert (note.who, note.reason, note.order) == ("ann", "looked at it", "x-1")
+    files.ask_resolve("bob", "so did I", "x-1")
+    with pytest.raises(InputInvalid, match=r"RESOLVE waits for x-1; try again once it is gone"):
+        files.ask_resolve("ann", "", "x-2")
+    files.drop_resolve()
+    files.drop_resolve()
+    assert files.resolve() is None
+
+
+def test_resolve_is_asked_of_the_brake_once_and_removed_when_it_is_obeyed(files: ControlFiles) -> None:
+    brake = Brake()
+    listener = Listener(brake, files)
+    files.ask_resolve("ann", "looked at it", "x-1")
+    listener.look()
+    listener.look()
+    (command,) = brake.take()
+    assert (command.verb, command.scope, command.who) == (Verb.RESOLVE, "x-1", "ann")
+    listener.look()
+    assert files.resolve() is not None  # it is not on disk yet
+    brake.settle()
+    listener.look()
+    assert files.resolve() is None
+    listener.look()
+    assert not brake.asked

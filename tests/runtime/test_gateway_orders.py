@@ -13,6 +13,7 @@ import pytest
 from botd.core.events import Side, SubmitOrder
 from botd.core.outcomes import DenyReason
 from botd.core.records import FillRecord, RiskRecord
+from botd.core.restraint import Cause, TradingCommand, Verb
 from botd.ports import OrderReport, OrderState, VenueError, VenueEvent, VenueFill
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.exchange import sites
@@ -285,5 +286,35 @@ def test_C10_order_whose_fills_are_never_shown_goes_to_a_person() -> None:
         assert order.needs_human
         assert "needs_human" in day.alerts()
         assert ("reducing", "position_differs") in day.restraints()
+
+    play(script, hooks={"stream": silent, "fetch_fills": forgetful})
+
+
+def test_C10_order_that_a_person_resolves_is_over_for_this_process_and_the_next() -> None:
+    async def forgetful(way_on: Way, since_us: int) -> tuple[VenueFill, ...]:
+        return ()
+
+    async def script(day: Day) -> None:
+        await day.at(100)
+        (order,) = day.orders()
+        told = TradingCommand(
+            verb=Verb.RESOLVE, cause=Cause.COMMAND, who="ann", reason="", scope=order.client_order_id
+        )
+        day.loop.call_soon(day.brake.ask, told)
+        await day.at(110)
+        assert day.statuses() == ["canceled"]
+        await day.restart()
+        await day.at(120)
+        assert day.statuses() == ["canceled"]
+        assert [one.needs_human for one in day.orders()] == [False]
+        assert day.alerts().count("order_resolved") == 1
+        day.hooks.clear()
+        await day.restart()  # which reads a day of fills: the venue shows it after all
+        await day.at(150)
+        assert (day.statuses(), day.held()) == (["canceled"], day.really_held())
+        assert day.restraints() == []
+        assert await day.stop() is None  # nothing is left to find out
+        day.boot()
+        day.check()
 
     play(script, hooks={"stream": silent, "fetch_fills": forgetful})
