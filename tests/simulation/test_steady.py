@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from botd.cli.sim import sim
+from botd.errors import InputInvalid
 from botd.runtime.live import LiveDriver
 from botd.runtime.loop import Group
 from botd.simulation import steady
@@ -60,9 +62,15 @@ def test_count_that_grows_is_found_and_one_that_varies_is_not(field: str) -> Non
     assert findings(days(7, **{field: lambda day: 14 + day % 2})) == []
 
 
-def run_short(seed: int, monkeypatch: pytest.MonkeyPatch, *, counting: bool = True) -> list[Sample]:
-    """Trade for four days of five minutes each."""
+def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a day of five minutes; a quarter of the limit leaves room for the market that is kept."""
     monkeypatch.setattr(steady, "DAY_S", 300.0)
+    monkeypatch.setattr(steady, "GROWTH_MAX_MIB", 0.25)
+
+
+def run_short(seed: int, monkeypatch: pytest.MonkeyPatch, *, counting: bool = True) -> list[Sample]:
+    """Trade for four short days."""
+    shorten(monkeypatch)
     told: list[Sample] = []
     samples = run_steady(seed, 4, counting=counting, on_day=told.append)
     assert told == samples
@@ -87,12 +95,21 @@ def plant(leak: Leak, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LiveDriver, "take", take_and_leak)
 
 
-def test_memory_that_is_never_let_go_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_is_never_let_go_fails_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shorten(monkeypatch)
     kept: list[Any] = []
-    plant(lambda driver: kept.append(bytearray(200_000)), monkeypatch)
-    assert [line.partition(" grows")[0] for line in findings(run_short(PAPER, monkeypatch))] == [
-        "memory of objects"
-    ]
+    plant(lambda driver: kept.append(bytearray(20_000)), monkeypatch)
+    assert sim(seed=PAPER, days=4, objects=True) == 1
+    said = capsys.readouterr().out
+    assert said.count("\nday ") == 3
+    assert f"\nseed {PAPER}: memory of objects grows by " in said
+
+
+def test_command_needs_days_enough_to_judge() -> None:
+    with pytest.raises(InputInvalid, match="at least 4"):
+        sim(seed=PAPER, days=3)
 
 
 def test_files_that_are_never_closed_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

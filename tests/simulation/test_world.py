@@ -146,7 +146,7 @@ def test_failing_seed_shrinks_to_the_faults_it_takes(monkeypatch: pytest.MonkeyP
 
 
 def test_state_folder_of_a_run_is_gone_when_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("botd.simulation.swarm._place", lambda: tmp_path)
+    monkeypatch.setattr("botd.simulation.swarm.place_without_disk", lambda: tmp_path)
     before = set(Path("/proc/self/fd").iterdir())
     run_seed(1, hours=0.05)
     assert list(tmp_path.iterdir()) == []
