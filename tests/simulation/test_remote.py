@@ -60,7 +60,7 @@ class Remains:
     def judge(self) -> None:
         """Ask every check."""
         check_venue(self.state, self.truth)
-        check_manners(self.state, self.exchange)
+        check_manners(self.state, self.exchange, Decimal("0.2"))
         check_resolved(self.state)
         check_fills(self.state, self.exchange)
         check_states(self.state, self.exchange)
