@@ -178,7 +178,7 @@ def _strategies(chosen: Stream, draws: Stream, mood: Mood) -> Iterator[tuple[str
         for number in range(count):
             yield f"runaway_{number}", strategies.runaway(share, ttl)
         return
-    if chosen.below(8) == 0:  # what others trade elsewhere on the account is nobody's
+    if chosen.below(8) == 0:  # long and short on one instrument only
         makers = list(strategies.OF_ONE)
     else:
         makers = list(strategies.BOLD if mood is Mood.BOLD else strategies.MAKERS)

@@ -77,8 +77,14 @@ class RemoteWorld(World):
         self._compared = False  # what a venue answers, and when, no second run repeats
         plan = self._draw_plan()
         self._books_plan = plan
+        # what others trade where no strategy does is told of and never booked: the judges would miss it
+        traded = {name for one in plan.strategies for name in one.instruments}
         self.exchange = Exchange(
-            loop, chance, self._market, instruments=plan.instruments, cash=plan.settings.equity
+            loop,
+            chance,
+            self._market,
+            instruments=[one for one in plan.instruments if one.id in traded],
+            cash=plan.settings.equity,
         )
 
         self.exchange.mishaps.own_first = True

@@ -172,5 +172,5 @@ protect: {{ stop_loss: 5% }}
 
 
 MAKERS: Final[tuple[Callable[[Stream], str], ...]] = (burst, dip, fade, holder, gambler, clerk, miser)
-OF_ONE: Final[tuple[Callable[[Stream], str], ...]] = (clerk, fade)  # trade one instrument only
+OF_ONE: Final[tuple[Callable[[Stream], str], ...]] = (clerk, fade)  # one buys it, the other sells it
 BOLD: Final[tuple[Callable[[Stream], str], ...]] = (bold, bolder, fade)
