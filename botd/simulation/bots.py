@@ -1,11 +1,13 @@
-"""Bots for simulated days: a handful of small strategies, with what a seed decides about them."""
+"""Bots for simulated days: a handful of small strategies and their limits, as a seed decides."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import Final
 
 from botd.feeds.chance import make_key
+from botd.simulation import strategies
 from botd.simulation.chance import Stream
 
 SETTINGS: Final[Mapping[str, str]] = {
@@ -13,7 +15,7 @@ SETTINGS: Final[Mapping[str, str]] = {
 account: { name: paper, equity: { USDT: 10000, BTC: 1 } }
 session: { budget: 1000 USD }
 instruments:
-  ETH/USDT:USDT: { tick: 0.01, lot: 0.001, min_notional: 5 USDT, leverage: 1 }
+  ETH/USDT:USDT: { tick: 0.01, lot: 0.001, min_notional: 5 USDT, leverage: {leverage} }
   EVX/BTC: { tick: 0.00000001, lot: 1, min_notional: 0.0001 BTC }
 universes: {}
 feed: { kind: synthetic, seed: 1, speed: 1 }
@@ -51,7 +53,7 @@ paper:
     perpetual: { taker: 5bps, maker: 2bps }
   min_notional: { USDT: 5, BTC: 0.0001 }
 sync: { positions: 10s }
-pnl: { mark_interval: 10s, snapshot_interval: 1h }
+pnl: { mark_interval: 10s, snapshot_interval: {interval} }
 """,
     "configs/lifecycle.yaml": """lifecycle: { warning: 180m, holding_max: 240m, automatic_timeout: true }
 health:
@@ -60,22 +62,7 @@ health:
   emergency_close: true
   check_bars: 5
 """,
-    "configs/risk.yaml": """limits:
-  position_max: 10%
-  position_max_usd: 1000 USD
-  symbol_exposure_max: 20%
-  total_exposure_max: 50%
-  positions_max: 5
-  leverage_max: 1
-  daily_loss_max: 50%
-  drawdown_max: 50%
-  concentration_max: 100%
-  margin_use_max: 80%
-  losing_streak_max: 1000
-  orders_per_minute_max: 30
-  rejects_in_a_row_max: 5
-  equity_min: 20%
-margin: { warn: 25%, alert: 15%, close: 10%, close_enabled: false }
+    "configs/risk.yaml": """margin: { warn: 25%, alert: 15%, close: 10%, close_enabled: false }
 signal: { confidence_min: 0.5, cooldown: 1m }
 kelly: { cap: 10% }
 breaker: { failures: 5, window: 60s, open: 30s, probes: 1 }
@@ -84,108 +71,117 @@ breaker: { failures: 5, window: 60s, open: 30s, probes: 1 }
 """,
 }
 
+CONFIG: Final = "config.yaml"
+EXECUTION: Final = "configs/execution.yaml"
 RISK: Final = "configs/risk.yaml"
-# A limit, what it is for most bots, and what it is for one that is to meet it.
-TIGHT: Final = (
-    ("position_max", "10%", ("0.5%", "2%")),
-    ("position_max_usd", "1000 USD", ("60 USD", "150 USD")),
-    ("symbol_exposure_max", "20%", ("1%", "3%")),
-    ("total_exposure_max", "50%", ("2%", "4%")),
-    ("positions_max", "5", ("1", "2")),
-    ("daily_loss_max", "50%", ("0.02%", "0.1%")),
-    ("drawdown_max", "50%", ("0.02%", "0.1%")),
-    ("concentration_max", "100%", ("2%", "5%")),
-    ("margin_use_max", "80%", ("1%", "3%")),
-    ("losing_streak_max", "1000", ("1", "2")),
-    ("orders_per_minute_max", "30", ("1", "2")),
-    ("rejects_in_a_row_max", "5", ("1", "2")),
-    ("equity_min", "20%", ("99.95%", "100%")),
-)
+LIMITS: Final[Mapping[str, str]] = {
+    "position_max": "10%",
+    "position_max_usd": "1000 USD",
+    "symbol_exposure_max": "20%",
+    "total_exposure_max": "50%",
+    "positions_max": "5",
+    "leverage_max": "3",
+    "daily_loss_max": "50%",
+    "drawdown_max": "50%",
+    "concentration_max": "100%",
+    "margin_use_max": "80%",
+    "losing_streak_max": "1000",
+    "orders_per_minute_max": "30",
+    "rejects_in_a_row_max": "5",
+    "equity_min": "20%",
+}
+# What a limit is for a bot that is to meet it.
+TIGHT: Final[Mapping[str, tuple[str, ...]]] = {
+    "position_max": ("0.5%", "2%"),
+    "position_max_usd": ("60 USD", "150 USD"),
+    "symbol_exposure_max": ("1%", "3%"),
+    "total_exposure_max": ("2%", "4%"),
+    "positions_max": ("1", "2"),
+    "daily_loss_max": ("0.02%", "0.1%"),
+    "drawdown_max": ("0.02%", "0.1%"),
+    "concentration_max": ("2%", "5%"),
+    "margin_use_max": ("1%", "3%"),
+    "losing_streak_max": ("1", "2"),
+    "orders_per_minute_max": ("1", "2"),
+    "rejects_in_a_row_max": ("1", "2"),
+    "equity_min": ("99.95%", "100%"),
+}
+# Limits of an account that is bold: what it meets are its cash, its margin and its leverage.
+WIDE: Final[Mapping[str, str]] = {
+    "position_max": "100%",
+    "position_max_usd": "off",
+    "symbol_exposure_max": "100%",
+    "total_exposure_max": "400%",
+    "positions_max": "1000",
+    "margin_use_max": "100%",
+    "orders_per_minute_max": "1000",
+}
+# Of a runaway: how many, the share of each order, how long it rests. It meets what no setting switches off:
+# turnover, entries a minute, orders that rest.
+RUNAWAYS: Final = ((6, "90%", "1s"), (8, "0.2%", "1s"), (34, "0.2%", "5m"))
 POLICIES: Final = ("keep", "cancel", "flatten")
+
+
+class Mood(StrEnum):
+    """What a seed's bot is like."""
+
+    PLAIN = "plain"
+    TIGHT = "tight"  # meets its limits
+    BOLD = "bold"  # meets what it has
+    RUNAWAY = "runaway"  # meets the caps on whatever is ever sent
+
+
+MOODS: Final = (*[Mood.PLAIN] * 5, *[Mood.TIGHT] * 3, *[Mood.BOLD] * 2, *[Mood.RUNAWAY] * 2)
 
 
 def draw_files(seed: int, *, edition: int = 0, policy: str | None = None) -> dict[str, str]:
     """Return the files of a seed's bot by name.
 
     Every edition has the same strategies with other numbers. `policy` is every strategy's `on_stop`, where
-    it is given.
+    it is given: such a bot is no runaway, as nobody is to resume it.
     """
     chosen = Stream(make_key(seed, "bot"))
     draws = Stream(make_key(seed, "bot", edition))
-    makers = [_burst, _dip, _fade, _holder]
+    mood = chosen.one_of(MOODS)
+    if mood is Mood.RUNAWAY and policy is not None:
+        mood = Mood.PLAIN
     files = dict(SETTINGS)
-    if chosen.below(4) == 0:  # one bot in four meets its limits
-        for limit, loose, tight in TIGHT:
-            if chosen.below(3) == 0:
-                line = f"  {limit}: {loose}\n"
-                files[RISK] = files[RISK].replace(line, f"  {limit}: {chosen.one_of(tight)}\n")
-    for make in [makers.pop(chosen.below(len(makers))) for _ in range(2 + chosen.below(3))]:
-        name = make.__name__.lstrip("_")
-        text = make(draws) + f"on_stop: {policy or draws.one_of(POLICIES)}\n"
-        files[f"strategies/{name}.yaml"] = f"strategy: {name}\n{text}"
+    files[CONFIG] = files[CONFIG].replace("{leverage}", chosen.one_of(("1", "1", "2", "3")))
+    files[EXECUTION] = files[EXECUTION].replace("{interval}", chosen.one_of(("5m", "20m", "1h")))
+    files[RISK] = _limits(chosen, mood) + files[RISK]
+    for name, text in _strategies(chosen, draws, mood):
+        files[f"strategies/{name}.yaml"] = (
+            f"strategy: {name}\n{text}on_stop: {policy or draws.one_of(POLICIES)}\n"
+        )
     return files
 
 
-def _burst(draws: Stream) -> str:
-    """Follow what leaves its range, by market; leave in two steps."""
-    return f"""instruments: [ETH/USDT:USDT, EVX/BTC]
-side: long
-S1: {{ when: price / high(from 12s to 1s) - 1 > 0.1%, cooldown: {240 + draws.below(240)}s }}
-Z1:
-  when: always
-  order: {{ type: market, slippage_max: {draws.one_of((20, 100))}bps }}
-  size: {{ percent: {1 + draws.below(3)}% of equity }}
-ZE1:
-  - {{ name: half, when: held > {3 + draws.below(8)}s, close: 50% }}
-  - {{ name: out, when: held > {12 + draws.below(30)}s, close: 100% }}
-E1: [ {{ name: crash, when: change(3s) < -0.4%, cooldown: 30s }} ]
-protect: {{ stop_loss: {draws.one_of(("0.1%", "0.3%", "1%"))}, trailing_stop: 0.2% }}
-"""
+def _limits(chosen: Stream, mood: Mood) -> str:
+    """Return the account's limits as they stand in risk.yaml."""
+    limits = dict(LIMITS)
+    if mood is Mood.TIGHT:
+        for name, tight in TIGHT.items():
+            if chosen.below(3) == 0:
+                limits[name] = chosen.one_of(tight)
+    elif mood in (Mood.BOLD, Mood.RUNAWAY):
+        limits |= WIDE
+        if mood is Mood.BOLD:
+            limits["margin_use_max"] = chosen.one_of(("40%", "80%", "100%"))
+            limits["total_exposure_max"] = chosen.one_of(("120%", "400%"))
+    return "".join(["limits:\n", *(f"  {name}: {value}\n" for name, value in limits.items())])
 
 
-def _dip(draws: Stream) -> str:
-    """Wait below what falls, by limit."""
-    price = draws.one_of(("best_bid", "best_bid * 0.9995", "best_bid * 0.99"))
-    return f"""instruments: [EVX/BTC]
-side: long
-S1: {{ when: change(8s) < -0.2%, cooldown: {180 + draws.below(180)}s }}
-O1: {{ after: 20s }}
-Z1:
-  when: change(2s) > -0.2%
-  order: {{ type: limit, price: {price}, ttl: {5 + draws.below(40)}s }}
-  size: {{ percent: {1 + draws.below(3)}% of equity }}
-ZE1: [ {{ name: home, when: pnl > 0.1%, close: 100% }} ]
-protect: {{ stop_loss: 0.5%, take_profit: 1%, holding_max: {20 + draws.below(60)}s }}
-"""
-
-
-def _fade(draws: Stream) -> str:
-    """Sell what has jumped."""
-    return f"""instruments: [ETH/USDT:USDT]
-side: short
-S1: {{ when: change(5s) > 0.2%, cooldown: {240 + draws.below(240)}s }}
-Z1:
-  when: always
-  order: {{ type: market, slippage_max: 50bps }}
-  size: {{ risk: 0.01% of equity, cap: {2 + draws.below(3)}% of equity }}
-ZE1:
-  - {{ name: third, when: pnl > 0.05%, close: 33% }}
-  - {{ name: rest, when: held > {10 + draws.below(20)}s, close: 100% }}
-protect: {{ stop_loss: {draws.one_of(("0.2%", "0.6%"))} }}
-"""
-
-
-def _holder(draws: Stream) -> str:
-    """Hold for minutes, so that there is something to carry through crashes."""
-    return f"""instruments: [ETH/USDT:USDT, EVX/BTC]
-side: long
-S1: {{ when: change(30s) > 0.05%, cooldown: {300 + draws.below(300)}s }}
-Z1:
-  when: always
-  order: {{ type: limit, price: best_ask, ttl: 30s }}
-  size: {{ percent: {draws.one_of(("1.5%", "4%"))} of equity }}
-ZE1:
-  - {{ name: some, when: held > {60 + draws.below(60)}s, close: 40% }}
-  - {{ name: all, when: held > {150 + draws.below(200)}s, close: 100% }}
-protect: {{ stop_loss: 2%, take_profit: 2% }}
-"""
+def _strategies(chosen: Stream, draws: Stream, mood: Mood) -> Iterator[tuple[str, str]]:
+    """Yield the names of the strategies and their files, but for the first and the last line."""
+    if mood is Mood.RUNAWAY:
+        count, share, ttl = chosen.one_of(RUNAWAYS)
+        for number in range(count):
+            yield f"runaway_{number}", strategies.runaway(share, ttl)
+        return
+    if chosen.below(8) == 0:  # long and short on one instrument only
+        makers = list(strategies.OF_ONE)
+    else:
+        makers = list(strategies.BOLD if mood is Mood.BOLD else strategies.MAKERS)
+    count = 2 + chosen.below(max(1, len(makers) - 2))
+    for make in [makers.pop(chosen.below(len(makers))) for _ in range(count)]:
+        yield make.__name__, make(draws)

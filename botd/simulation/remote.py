@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping
@@ -34,12 +33,10 @@ from botd.simulation.world import SETTLE_S, SITES, World
 
 REMOTE_SITES: Final = (*SITES, *VENUE_SITES)
 CLOCK_TOLERANCE_US: Final = 1_500_000  # a clock that is set between two measurements is off for a while
-EXPOSURE_MAX: Final = Decimal("0.25")  # of the equity: the bots' limit for one symbol, and what prices move
+EXPOSURE_SLACK: Final = Decimal("1.25")  # of the limit for one symbol: what prices move
 PAUSES_S: Final = (1.0, 2.0, 4.0)  # between two deliveries of rows: what comes later is too late to trade on
-CALM_S: Final = 30.0  # what fills as the market stops is heard of by then
 # five minutes between two looks at the modes, a request that fails and its repetition, an entry on its way
 MISLED_MAX_US: Final = 345_000_000
-LOOK_S: Final = 30  # how often a person looks and resumes, once everything has healed
 
 
 class ExchangeTruth:
@@ -76,8 +73,6 @@ class ExchangeTruth:
 class RemoteWorld(World):
     """A day at the exchange."""
 
-    _look_s = 2 * LOOK_S
-
     def __init__(
         self, loop: VirtualLoop, chance: Chance, folder: Path, *, chaos_s: float, tally: Tally
     ) -> None:
@@ -86,8 +81,14 @@ class RemoteWorld(World):
         self._compared = False  # what a venue answers, and when, no second run repeats
         plan = self._draw_plan()
         self._books_plan = plan
+        # what others trade where no strategy does is told of and never booked: the judges would miss it
+        traded = {name for one in plan.strategies for name in one.instruments}
         self.exchange = Exchange(
-            loop, chance, self._market, instruments=plan.instruments, cash=plan.settings.equity
+            loop,
+            chance,
+            self._market,
+            instruments=[one for one in plan.instruments if one.id in traded],
+            cash=plan.settings.equity,
         )
 
         self.exchange.mishaps.own_first = True
@@ -100,8 +101,9 @@ class RemoteWorld(World):
         return ExchangeTruth(self.exchange, self._books_plan)
 
     async def _calm(self) -> None:
+        """Let the market come to rest too: what fills as it stops is heard of by then."""
         self._market.closed_us = EPOCH_US + round(self._loop.now_s * 1e6)
-        await asyncio.sleep(CALM_S)
+        await super()._calm()
 
     def _hear(self, line: str) -> None:
         """Take an overdue answer for what it is while the venue does not answer."""
@@ -128,15 +130,9 @@ class RemoteWorld(World):
         self.exchange.mishaps.switch_back()
         super()._resume()
 
-    async def _rest(self) -> None:
-        """A person looks at what was halted, now that everything is well."""
-        while True:
-            await asyncio.sleep(LOOK_S)
-            self._resume()
-
     def _judge(self, process: Process) -> None:
         super()._judge(process)
-        check_manners(self._state, self.exchange)
+        check_manners(self._state, self.exchange, self._books_plan.settings.limits.symbol_exposure_max)
 
     def _check_settled(self, state: Path) -> None:
         """Check that nothing is open that can be known, and that the books are the venue's."""
@@ -148,8 +144,11 @@ class RemoteWorld(World):
         check_equal_books(state, self._truth(), self._instruments)
 
 
-def check_manners(state: Path, exchange: Exchange) -> None:
-    """Check what the venue may never see: calls in a ban, new risk that is late or too much."""
+def check_manners(state: Path, exchange: Exchange, exposure_max: Decimal) -> None:
+    """Check what the venue may never see: calls in a ban, new risk that is late or too much.
+
+    `exposure_max` is the limit for one symbol, a ratio of the equity.
+    """
     truth = exchange.truth
     if truth.defied_bans():
         raise CheckFailed("F2.banned_call", f"{truth.defied_bans()} calls although the venue had banned us")
@@ -166,8 +165,9 @@ def check_manners(state: Path, exchange: Exchange) -> None:
         if misled_us > MISLED_MAX_US:
             raise CheckFailed("E6.mode", f"{entry} was accepted {misled_us} us after the mode was changed")
     for instrument, peak in truth.own_peaks.items():
-        worst = exchange.matching.instruments[instrument].money(peak * exchange.matching.top(instrument)[1])
-        ceiling = EXPOSURE_MAX * exchange.account.start[exchange.matching.instruments[instrument].quote]
+        traded = exchange.matching.instruments[instrument]
+        worst = traded.money(peak * exchange.matching.top(instrument)[1])
+        ceiling = exposure_max * EXPOSURE_SLACK * exchange.account.start[traded.quote]
         if worst > ceiling:
             raise CheckFailed("S4.exposure", f"{peak} lots of {instrument} were held, {worst} over {ceiling}")
 

@@ -71,6 +71,8 @@ SITES: Final = (
 
 SETTLE_S: Final = 90.0  # what was under way when everything healed may still end
 QUIET_S: Final = 300.0
+LOOK_S: Final = 30  # how often a person looks and resumes, once everything has healed
+CALM_S: Final = 35.0  # a daemon has looked at its control files by then
 CEILING_S: Final = 60.0  # of the bots' shutdown.yaml
 STARTS_PER_WINDOW: Final = STARTS_MAX - 1  # more than these are a crash loop
 
@@ -114,8 +116,6 @@ class World:
         state.write_bytes(empty_state())
 
     # ---- the day --------------------------------------------------------------------------------
-
-    _look_s = 0  # how long a halt may have stood when everything is well: somebody looks now and then
 
     async def run(self) -> None:
         """Live through all of it. Raises CheckFailed."""
@@ -192,10 +192,15 @@ class World:
         return None
 
     async def _rest(self) -> None:
-        """Do what people do while everything is well."""
+        """Look at what was halted, now that everything is well, and resume: a runaway halts by itself."""
+        while not self._compared:
+            await asyncio.sleep(LOOK_S)
+            self._resume()
 
     async def _calm(self) -> None:
-        """Let the market come to rest before the last stop, where what happens there is heard of later."""
+        """Let what was asked for last be heard before the last stop."""
+        if not self._compared:
+            await asyncio.sleep(CALM_S)
 
     def _check_settled(self, state: Path) -> None:
         """Check what has to be true after a quiet time and a stop in order."""
@@ -374,7 +379,8 @@ class World:
 
     def _check_alive(self) -> None:
         now_us = EPOCH_US + round(self._loop.now_s * 1e6)
-        check_alive(self._state, now_us, _BEHIND_MAX_US, excused_us=self._look_s * 1_000_000)
+        looked_s = 0 if self._compared else 2 * LOOK_S  # how long a halt may have stood
+        check_alive(self._state, now_us, _BEHIND_MAX_US, excused_us=looked_s * 1_000_000)
 
     def _draw_plan(self) -> Plan:
         policy = "keep" if self._compared else None
