@@ -176,6 +176,9 @@ class QuietScreen:
 
     def update(self, records: Sequence[Record], *, announce: bool = True) -> None: ...
 
+    def after_lines(self, then: Callable[[], None]) -> None:
+        then()
+
     def observe(self, bot: Bot, ts_us: int) -> None: ...
 
     def summary(self) -> str:
