@@ -15,6 +15,7 @@ from botd.core.restraint import Cause, TradingCommand, Verb
 from botd.core.updates import TradingStateRecord
 from botd.engine.warm import main as load_kernels
 from botd.errors import BotdError, InputInvalid, InvariantBroken, UnresolvedOrders
+from botd.failpoints import Point, failpoint
 from botd.feeds.synthetic import SyntheticFeed
 from botd.machine import Display, JournalWriter, Machine, Watch
 from botd.ports import Batch, Cursor, Feed, RemoteVenue
@@ -24,6 +25,7 @@ from botd.runtime.control import ControlFiles
 from botd.runtime.gateway import Gateway
 from botd.runtime.listener import keep_for_listener
 from botd.runtime.live import LiveDriver
+from botd.runtime.outbox import Outbox
 from botd.runtime.reconcile import Reconciler
 from botd.runtime.shutdown import Stage, Stages, StopReport, StopRequest, note_signals
 from botd.runtime.snapshot import encode
@@ -93,6 +95,7 @@ class Daemon:
         self._screen = screen
         self._say = screen.say
         self._brake = Brake()
+        self._outbox = Outbox(plan.state_path.parent)
         # a hold for a stall is about rows that are late by the wall clock: recorded ones never are
         self._in_real_time = data is None and plan.feed.kind == "synthetic" and plan.feed.speed == 1
         self._as_listed = feed is not None
@@ -190,7 +193,11 @@ class Daemon:
             as_listed=self._as_listed,
         )
         try:
-            return opener.open(), journal
+            self._outbox.tell_again(journal, self._say)
+            session = opener.open()
+            cursor = journal.cursor(session.id)
+            self._told(session.id, cursor.seq if cursor else 0)
+            return session, journal
         except BaseException:
             journal.close()
             raise
@@ -213,7 +220,7 @@ class Daemon:
             self._clock,
             session_id=session.id,
             snapshot_every_us=self._machine.snapshot_every_us,
-            on_records=self._heard,
+            on_records=lambda records: self._heard(session.id, records),
             on_block=lambda ts_us: self._screen.observe(session.loop.bot, ts_us),
             gateway=session.gateway,
         )
@@ -309,13 +316,20 @@ class Daemon:
 
         return Stages([Stage("orders", settle, 30.0), Stage("session", end, 5.0, essential=True)])
 
-    def _heard(self, records: Sequence[Record]) -> None:
+    def _heard(self, session_id: str, records: Sequence[Record]) -> None:
+        failpoint(Point.OUTBOX_BEFORE_PUBLISH)
         self._screen.update(records)
         for one in records:
             if isinstance(one, TradingStateRecord):
                 level = logging.CRITICAL if one.verb is Verb.HALT else logging.WARNING
                 fields = {"state": str(one.state), "cause": str(one.cause), "who": one.who}
                 log.log(level, "trading state: %s", one.verb, extra={**fields, "reason": one.reason})
+
+        if records:
+            self._told(session_id, records[-1].seq)
+
+    def _told(self, session_id: str, seq: int) -> None:
+        self._screen.after_lines(lambda: self._outbox.mark(session_id, seq))
 
     def _lost(self, task: str, message: str) -> None:
         """Tell of a task that was given up; without some of them nothing new may be traded."""

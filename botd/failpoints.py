@@ -26,6 +26,7 @@ class Point(StrEnum):
 
     GROUP_BEFORE_COMMIT = "group.before_commit"
     GROUP_AFTER_COMMIT = "group.after_commit"
+    OUTBOX_BEFORE_PUBLISH = "outbox.before_publish"
     ANSWERS_BEFORE_COMMIT = "answers.before_commit"
     SEND_BEFORE = "send.before"
     SEND_BETWEEN = "send.between"
@@ -53,6 +54,7 @@ class Point(StrEnum):
 MEANING: Final[Mapping[Point, str]] = {
     Point.GROUP_BEFORE_COMMIT: "a group of records is made and not handed to the writer",
     Point.GROUP_AFTER_COMMIT: "a group is on disk, its commands are not sent and nobody has heard of it",
+    Point.OUTBOX_BEFORE_PUBLISH: "records are on disk, and no line, log or screen has told of them",
     Point.ANSWERS_BEFORE_COMMIT: "the venue's answers are applied in memory and not on disk",
     Point.SEND_BEFORE: "commands are on disk and none of them is sent",
     Point.SEND_BETWEEN: "a command was handed to the venue, which has not saved it",

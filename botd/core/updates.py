@@ -141,3 +141,29 @@ class TradingStateRecord:
     who: str
     reason: str
     since_us: int  # when the restraint that began or was lifted began
+
+
+@value(frozen=True, slots=True)
+class UntoldTrade:
+    """A closed trade that is in the books, and of which nobody may have heard."""
+
+    seq: int
+    ts_us: int
+    strategy: str
+    instrument: InstrumentId
+    net: Decimal  # after fees
+    grounds: str
+
+
+@value(frozen=True, slots=True)
+class UntoldAlert:
+    """An alert of that kind."""
+
+    seq: int
+    ts_us: int
+    severity: str
+    type: str
+    message: str
+
+
+Untold = UntoldTrade | UntoldAlert

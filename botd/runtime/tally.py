@@ -92,17 +92,15 @@ class Tally:
         self.realized[currency] = self.realized.get(currency, ZERO) + record.realized_pnl
         self.fees[currency] = self.fees.get(currency, ZERO) + record.fees
         self.decisions.append(record)
-        return (
-            f"{clock_text(record.closed_us)} trade {record.strategy} {record.instrument} "
-            f"{money(net, currency, signed=True)} {currency} after fees, {record.exit_section} {why(record)}"
-        )
+        grounds = f"{record.exit_section} {why(record)}"
+        return trade_line(record.closed_us, record.strategy, record.instrument, net, grounds, record.seq)
 
     def _alerted(self, record: AlertRecord) -> str:
         key = (record.severity, record.type)
         self.alerts[key] += 1
         self.last_alert[key] = record.message
         self.decisions.append(record)
-        return f"{clock_text(record.ts_us)} alert {record.severity} {record.type}: {record.message}"
+        return alert_line(record.ts_us, record.severity, record.type, record.message, record.seq)
 
 
 def total(tallies: Iterable[StrategyTally]) -> StrategyTally:
@@ -115,6 +113,20 @@ def total(tallies: Iterable[StrategyTally]) -> StrategyTally:
         whole.trades += one.trades
         whole.wins += one.wins
     return whole
+
+
+def trade_line(
+    ts_us: int, strategy: str, instrument: InstrumentId, net: Decimal, grounds: str, seq: int
+) -> str:
+    """Return what is told of a closed trade; the number at its end is its record's."""
+    currency = currency_of(instrument)
+    amount = f"{money(net, currency, signed=True)} {currency} after fees"
+    return f"{clock_text(ts_us)} trade {strategy} {instrument} {amount}, {grounds} #{seq}"
+
+
+def alert_line(ts_us: int, severity: str, kind: str, message: str, seq: int) -> str:
+    """Return what is told of an alert; the number at its end is its record's."""
+    return f"{clock_text(ts_us)} alert {severity} {kind}: {message} #{seq}"
 
 
 def net_of(record: TradeRecord) -> Decimal:

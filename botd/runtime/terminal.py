@@ -55,7 +55,7 @@ class Screen:
         self._tally = Tally()
         self._since = "since this start"
         self._seen: tuple[Bot, int] | None = None
-        self._lines: deque[str] = deque()
+        self._lines: deque[str | Callable[[], None]] = deque()
         self._lines_lost = 0
         self._started_us = self._observed_us = self._status_us = clock.now_us()
         self._samples: deque[tuple[int, int, int]] = deque()  # (wall time, event time, rows)
@@ -100,6 +100,13 @@ class Screen:
             self._lines_lost += 1
         else:
             self._lines.append(line)
+
+    def after_lines(self, then: Callable[[], None]) -> None:
+        """Call a function once all that was said before is written; none where the queue is full."""
+        if self._thread is None:
+            then()
+        elif len(self._lines) < LINES_MAX:
+            self._lines.append(then)
 
     def _take(self, now_us: int) -> None:
         """Copy what the next picture needs, so that the thread never reads what the bot changes."""
@@ -173,7 +180,11 @@ class Screen:
 
     def _show(self, table: Live | None) -> None:
         while self._lines:
-            self._write(self._lines.popleft())
+            line = self._lines.popleft()
+            if isinstance(line, str):
+                self._write(line)
+            else:
+                line()
         if self._lines_lost:
             lost, self._lines_lost = self._lines_lost, 0
             self._write(f"{lost} more lines came too fast to be written")

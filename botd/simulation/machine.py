@@ -182,6 +182,9 @@ class QuietScreen:
 
     def update(self, records: Sequence[Record], *, announce: bool = True) -> None: ...
 
+    def after_lines(self, then: Callable[[], None]) -> None:
+        then()
+
     def observe(self, bot: Bot, ts_us: int) -> None:
         if self._blocks % BLOCKS_PER_LOOK == 0:
             look(bot, ts_us)

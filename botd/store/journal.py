@@ -7,10 +7,12 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from decimal import Decimal
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
+from botd.core.updates import Untold, UntoldAlert, UntoldTrade
 from botd.errors import InputInvalid, InvariantBroken
 from botd.failpoints import Point, failpoint
 from botd.ports import Batch, Cursor, JournalEvent, SessionInfo
@@ -194,6 +196,33 @@ class SqliteJournal:
             "SELECT instrument, client_order_id, trade_id FROM fills WHERE ts_us >= ?", (ts_us,)
         )
         return [(instrument, order, trade) for instrument, order, trade in rows]
+
+    def untold(self, session_id: str, seq: int) -> list[Untold]:
+        """Return the trades and alerts after a record of a session, and all of the sessions after it."""
+        where = (
+            "JOIN sessions s ON s.id = t.session_id WHERE s.mode <> 'warmup' AND "
+            "(t.session_id = ? AND t.seq > ? OR t.session_id <> ? AND s.started_us >= "
+            "(SELECT started_us FROM sessions WHERE id = ?)) "
+            "ORDER BY s.started_us, t.seq"
+        )
+        asked = (session_id, seq, session_id, session_id)
+        trades = self._select(
+            "SELECT s.started_us, t.seq, closed_us, strategy, instrument, realized_pnl, fees, exit_section, "
+            f"exit_rule FROM trades t {where}",
+            asked,
+        )
+        alerts = self._select(
+            f"SELECT s.started_us, t.seq, ts_us, severity, type, message FROM alerts t {where}", asked
+        )
+        found: list[tuple[int, Untold]] = [
+            (
+                began_us,
+                UntoldTrade(number, at_us, who, what, Decimal(pnl) - Decimal(fees), f"{section} {rule}"),
+            )
+            for began_us, number, at_us, who, what, pnl, fees, section, rule in trades
+        ]
+        found += [(began_us, UntoldAlert(*alert)) for began_us, *alert in alerts]
+        return [one for _, one in sorted(found, key=lambda pair: (pair[0], pair[1].seq))]
 
     def save_revision(self, *, config_hash: str, files: Mapping[str, str], applied_us: int) -> None:
         with self._transaction() as connection:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from botd.failpoints import Point
-from tests.crash.daemons import Nursery, check_files, finish, rows, state
+from tests.crash.daemons import Nursery, check_files, decided, finish, rows, state
 from tests.crash.market import make_busy_bot
 
 TRIES = 60
@@ -29,7 +29,7 @@ def whole(made: Path, nursery: Nursery) -> str:
 
 
 def die(
-    nursery: Nursery, made: Path, bot: Path, point: Point, met: Callable[[Path], bool], *, first: int = 1
+    nursery: Nursery, made: Path, bot: Path, point: Point, met: Callable[[Path], object], *, first: int = 1
 ) -> None:
     """Have a daemon die at a point: the first time, from `first` on, that its files are as wanted then."""
     for nth in range(first, TRIES):
@@ -124,3 +124,24 @@ def test_G8_cancel_that_the_venue_has_not_kept_is_asked_again(  # noqa: N802 - t
     die(nursery, made, bot, Point.SEND_BETWEEN, cancelling, first=3)
     assert finish(nursery, bot) == whole
     assert "pending_cancel" not in orders(bot).values()
+
+
+def test_G7_trade_that_was_committed_and_not_told_is_told_by_the_next_start(  # noqa: N802 - the fault's id
+    made: Path, tmp_path: Path, nursery: Nursery, whole: str
+) -> None:
+    bot = tmp_path / "bot"
+
+    def untold(bot: Path) -> list[int]:
+        mark = bot / "state/published"
+        told = int(mark.read_text().split()[0]) if mark.exists() else 0
+        return [seq for (seq,) in rows(state(bot), "SELECT seq FROM trades WHERE seq > ?", told)]
+
+    die(nursery, made, bot, Point.OUTBOX_BEFORE_PUBLISH, untold, first=4)
+    (seq,) = untold(bot)
+    daemon = nursery.start(bot)
+    assert daemon.wait(600) == 0, daemon.text
+    told = [line for line in daemon.text.splitlines() if line.endswith(f" #{seq}")]
+    assert len(told) == 1
+    assert " trade " in told[0]
+    assert untold(bot) == []
+    assert decided(bot) == whole

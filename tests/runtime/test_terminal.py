@@ -305,7 +305,8 @@ def test_terminal_that_cannot_move_its_cursor_gets_plain_lines(make: Records) ->
     console = console_on(io.StringIO(), is_terminal=True, term="dumb")
     with Screen(console, ManualClock(), mode="paper") as screen:
         screen.update([make.alert()])
-    assert written(console) == "2025-11-21 14:03:22 alert critical order_rejected: the venue rejected t-1\n"
+    line = "2025-11-21 14:03:22 alert critical order_rejected: the venue rejected t-1 #1\n"
+    assert written(console) == line
 
 
 class BrokenPipe(io.StringIO):

@@ -104,11 +104,11 @@ def test_tally_counts_per_strategy_and_currency(make: Records) -> None:
     assert lines == [
         "2025-11-21 14:03:22 denied dip BTC/USDT:USDT: position_max, 1,234.5 against a limit of 1,000",
         "2025-11-21 14:06:34 trade dip BTC/USDT:USDT +4.50 USDT after fees, "
-        "E1 gone: long 0.01, 50,000.1 to 50,500, 3m 12s",
+        "E1 gone: long 0.01, 50,000.1 to 50,500, 3m 12s #7",
         "2025-11-21 14:06:34 trade dip BTC/USDT:USDT -0.10 USDT after fees, "
-        "E1 gone: long 0.01, 50,000.1 to 50,500, 3m 12s",
+        "E1 gone: long 0.01, 50,000.1 to 50,500, 3m 12s #8",
         "2025-11-21 14:06:34 trade pump NXS/BTC -0.00020100 BTC after fees, "
-        "E1 gone: long 0.01, 50,000.1 to 50,500, 3m 12s",
+        "E1 gone: long 0.01, 50,000.1 to 50,500, 3m 12s #9",
     ]
 
 
@@ -122,7 +122,7 @@ def test_denial_takes_the_place_of_the_intent_it_denies(make: Records) -> None:
 
 def test_alert_makes_a_line(make: Records) -> None:
     assert Tally().add([make.alert()]) == [
-        "2025-11-21 14:03:22 alert critical order_rejected: the venue rejected t-1"
+        "2025-11-21 14:03:22 alert critical order_rejected: the venue rejected t-1 #1"
     ]
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from botd.core.outcomes import OrderStatus
 from botd.core.records import Record, RiskRecord
+from botd.core.updates import UntoldAlert, UntoldTrade
 from botd.errors import InputInvalid, InvariantBroken
 from botd.ports import Batch, JournalEvent
 from botd.store.journal import open_state
@@ -347,4 +348,25 @@ def test_snapshot_without_room_is_one_line(path: Path) -> None:
     (path.parent / "snapshots").write_text("a file where the folder should be")
     with pytest.raises(InputInvalid, match=r"s1-1\.snap"):
         journal.save_snapshot("s1", samples.cursor(1), b"state")
+    journal.close()
+
+
+def test_G7_untold_is_what_came_after_a_record_and_in_sessions_after_it(path: Path) -> None:  # noqa: N802
+    journal = open_state(path)
+    for name, mode, began_us in (
+        ("s0", "paper", 1),
+        ("s1", "paper", 2),
+        ("w", "warmup", 3),
+        ("s2", "paper", 4),
+    ):
+        journal.start_session(samples.started(name, mode=mode, started_us=began_us))
+        records = (samples.alert(3), samples.trade(4), samples.alert(5))
+        journal.commit(Batch(session_id=name, records=records))
+    assert [one.seq for one in journal.untold("s1", 4)] == [5, 3, 4, 5]
+    found = journal.untold("s2", 3)
+    assert found == [
+        UntoldTrade(4, samples.T0 + 30, "dip", found[0].instrument, Decimal("2.99400000"), "ZE1 out"),
+        UntoldAlert(5, samples.T0, "high", "daily_loss", "5 % lost"),
+    ]
+    assert journal.untold("nobody", 0) == []
     journal.close()
