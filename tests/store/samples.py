@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from botd.core.events import (
     ClientOrderId,
     DecisionKey,
+    FeeTaken,
     OrderFilled,
     OrderType,
     Section,
@@ -327,6 +328,7 @@ BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "type": st.sampled_from(OrderType),
     "tif": st.sampled_from(TimeInForce),
     "key": KEYS,
+    "taken": st.none() | st.builds(FeeTaken, MONEY, WORDS),
     "since_us": INT64,
     "cause": st.sampled_from(Cause),
     "verb": st.sampled_from(Verb),
