@@ -119,6 +119,15 @@ def test_order_that_needs_a_person_is_cried_out_once_and_counts_on() -> None:
     assert not last(scene).needs_human
 
 
+def test_order_that_the_venue_shows_again_needs_nobody_any_more() -> None:
+    scene = Scene(strategy())
+    order = submitted(scene.row(101))
+    scene.accept(order)
+    forsake(scene, order)
+    scene.fill(order, 4, 102)
+    assert (last(scene).status, last(scene).needs_human) == (OrderStatus.PARTIALLY_FILLED, False)
+
+
 def test_stop_that_never_arrived_is_sent_again_under_another_id() -> None:
     scene = Scene(strategy(protect="stop_loss: 10%"))
     order = submitted(scene.row(101))
