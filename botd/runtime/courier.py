@@ -13,7 +13,8 @@ from botd.core.verdicts import GONE, Verdict
 from botd.failpoints import Point, failpoint
 from botd.ports import OrderReport, VenueError
 from botd.runtime.link import Closed, Kind, Link
-from botd.runtime.tracking import CANCELS_S, LOOKS_S, Phase, Tell, Ticket, Tracker
+from botd.runtime.tickets import Phase, Ticket
+from botd.runtime.tracking import CANCELS_S, LOOKS_S, Tell, Tracker
 
 VALID_US: Final = 5_000_000  # an entry that is not on its way so long after its row is another decision
 CANCELS_MAX: Final = 8  # unanswered, before a person hears of it

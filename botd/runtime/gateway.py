@@ -37,7 +37,8 @@ from botd.runtime.courier import Courier
 from botd.runtime.link import Link
 from botd.runtime.loop import TradingLoop
 from botd.runtime.modes import ModeWatch
-from botd.runtime.tracking import Phase, Ticket, Tracker
+from botd.runtime.tickets import Phase, Ticket
+from botd.runtime.tracking import Tracker
 from botd.runtime.trades import FAMILY
 from botd.runtime.watch import Watch
 

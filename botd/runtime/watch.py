@@ -14,7 +14,8 @@ from botd.core.instrument import InstrumentId
 from botd.core.restraint import ACCOUNT, Cause, TradingCommand, Verb
 from botd.ports import OrderReport, VenueError, VenueFill
 from botd.runtime.link import OFFSET_WARN_US, Kind, Link
-from botd.runtime.tracking import POLL_S, Phase, Tell, Ticket, Tracker
+from botd.runtime.tickets import Phase, Ticket
+from botd.runtime.tracking import POLL_S, Tell, Tracker
 
 OVERLAP_US: Final = 60_000_000  # fills are asked for again from so long before the last read, and its lag
 SEEN_MAX: Final = 1_000  # fills known by name, before the old ones are forgotten

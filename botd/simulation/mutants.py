@@ -25,7 +25,8 @@ from botd.runtime.gateway import Gateway
 from botd.runtime.link import Kind, Link
 from botd.runtime.live import LiveDriver
 from botd.runtime.recovery import Recovery
-from botd.runtime.tracking import Phase, Ticket, Tracker
+from botd.runtime.tickets import Phase, Ticket
+from botd.runtime.tracking import Tracker
 from botd.runtime.watch import Watch
 from botd.store.journal import SqliteJournal
 from botd.venues.simulated import SimulatedVenue

@@ -27,9 +27,10 @@ from botd.simulation.clock import EPOCH_US
 from botd.simulation.exchange.exchange import Exchange
 from botd.simulation.exchange.sites import SITES as VENUE_SITES
 from botd.simulation.host import Process
+from botd.simulation.incidents import SITES
 from botd.simulation.loop import VirtualLoop
 from botd.simulation.tally import Tally
-from botd.simulation.world import SETTLE_S, SITES, World
+from botd.simulation.world import SETTLE_S, World
 
 REMOTE_SITES: Final = (*SITES, *VENUE_SITES)
 CLOCK_TOLERANCE_US: Final = 1_500_000  # a clock that is set between two measurements is off for a while

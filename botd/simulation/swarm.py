@@ -20,12 +20,13 @@ from botd.runtime.supervisor import describe
 from botd.simulation.chance import Chance, Fired, Site
 from botd.simulation.checks import CheckFailed
 from botd.simulation.coverage import all_points, holes, legal_moves, pairs_of, watching_orders
+from botd.simulation.incidents import SITES
 from botd.simulation.loop import VirtualLoop, run_virtual
 from botd.simulation.mutants import Mutant, applied
 from botd.simulation.remote import REMOTE_SITES, RemoteWorld
 from botd.simulation.shrink import RUNS_MAX, Shrunk, Trial, shrink
 from botd.simulation.tally import Tally
-from botd.simulation.world import QUIET_S, SETTLE_S, SITES, World
+from botd.simulation.world import QUIET_S, SETTLE_S, World
 
 PAPER_ONE_IN: Final = 4  # whose decisions have to equal those of a run without a crash
 

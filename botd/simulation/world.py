@@ -27,7 +27,7 @@ from botd.runtime.shutdown import StopRequest
 from botd.runtime.starts import STARTS_MAX, WINDOW_US
 from botd.simulation import disk as disks
 from botd.simulation.bots import draw_files
-from botd.simulation.chance import Chance, Site
+from botd.simulation.chance import Chance
 from botd.simulation.checks import (
     CheckFailed,
     PaperTruth,
@@ -45,29 +45,12 @@ from botd.simulation.checks import (
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.disk import Disk, empty_state
 from botd.simulation.host import DEATH, Death, End, EndCause, Host, Process
+from botd.simulation.incidents import AGAIN, CLOCK, EDIT, HALT, KILL, LOOK, POWER, SKEW, STOP, STOP_DEATH
 from botd.simulation.loop import VirtualLoop
 from botd.simulation.machine import QuietScreen, make_machine
 from botd.simulation.market import Market, MarketFeed
 from botd.simulation.tally import Tally, said
 from botd.store.queries import StateReader
-
-KILL: Final = Site("life.kill", 0.025)  # this and the next: of each half minute
-POWER: Final = Site("life.power", 0.01)
-STOP: Final = Site("life.stop", 0.015)
-AGAIN: Final = Site("life.stop_again", 0.25)  # of each stop: a second signal while it stops
-STOP_DEATH: Final = Site("life.stop_death", 0.3)  # of each stop: it dies at a point of it
-CLOCK: Final = Site("clock.step", 0.01)  # of each half minute
-SKEW: Final = Site("clock.skew", 0.2)  # of each start
-HALT: Final = Site("person.halt", 0.004)  # of each half minute
-LOOK: Final = Site("person.look", 0.15)  # of each half minute: somebody looks at what halted, and resumes
-EDIT: Final = Site("person.edit", 0.15)  # of each start: the strategies' numbers were changed meanwhile
-SITES: Final = (
-    *(
-        Site(one.name, one.share / 12) for one in disks.SITES
-    ),  # a daemon makes thousands of statements an hour
-    Site(DEATH.name, 0.3),
-    *(KILL, POWER, STOP, AGAIN, STOP_DEATH, CLOCK, SKEW, HALT, LOOK, EDIT),
-)
 
 SETTLE_S: Final = 90.0  # what was under way when everything healed may still end
 QUIET_S: Final = 300.0

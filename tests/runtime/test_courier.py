@@ -14,7 +14,7 @@ from botd.core.restraint import TradingCommand
 from botd.ports import OrderReport, OrderState
 from botd.runtime.courier import VALID_US, Courier
 from botd.runtime.link import Link
-from botd.runtime.tracking import Phase, Ticket
+from botd.runtime.tickets import Phase, Ticket
 from botd.simulation.clock import EPOCH_US, VirtualClock
 from botd.simulation.exchange.exchange import RULES
 from botd.simulation.loop import VirtualLoop, run_virtual

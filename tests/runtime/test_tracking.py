@@ -22,7 +22,8 @@ from botd.core.events import (
 )
 from botd.core.outcomes import OrderStatus
 from botd.ports import OrderState
-from botd.runtime.tracking import ABSENT_S, MISSING_S, Phase
+from botd.runtime.tickets import Phase
+from botd.runtime.tracking import ABSENT_S, MISSING_S
 from tests.runtime.tracked import OVER_S, STOP, TS, Books, execution, report
 
 D = Decimal

@@ -21,7 +21,8 @@ from botd.core.events import (
 )
 from botd.core.outcomes import OrderStatus
 from botd.ports import OrderReport, OrderState
-from botd.runtime.tracking import ABSENT_S, Phase, Ticket
+from botd.runtime.tickets import Phase, Ticket
+from botd.runtime.tracking import ABSENT_S
 from tests.runtime.tracked import BTC, OVER_S, STOP, TS, Books, execution, report
 
 # ---- reports that lag ------------------------------------------------------------------------------

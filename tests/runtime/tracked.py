@@ -24,7 +24,8 @@ from botd.core.events import (
 from botd.core.instrument import InstrumentId
 from botd.core.orders import Order, OrderTable
 from botd.ports import OrderReport, OrderState, VenueFill, VenueRules
-from botd.runtime.tracking import Phase, Ticket, Tracker
+from botd.runtime.tickets import Phase, Ticket
+from botd.runtime.tracking import Tracker
 from tests.core.booking import apply
 
 BTC = InstrumentId("BTC/USDT:USDT")

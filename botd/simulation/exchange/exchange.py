@@ -28,10 +28,11 @@ from botd.simulation.exchange import sites
 from botd.simulation.exchange.account import Account
 from botd.simulation.exchange.archive import Archive
 from botd.simulation.exchange.gate import Gate
-from botd.simulation.exchange.matching import NOTHING_TO_REDUCE, Matching, Prices
+from botd.simulation.exchange.matching import NOTHING_TO_REDUCE, Matching
 from botd.simulation.exchange.mishaps import Mishaps
 from botd.simulation.exchange.network import Network
 from botd.simulation.exchange.orders import Order
+from botd.simulation.exchange.resting import Prices
 from botd.simulation.exchange.sites import Kind
 from botd.simulation.exchange.streams import Streams, Subscription
 from botd.simulation.exchange.truth import Truth

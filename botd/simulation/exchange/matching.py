@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 from botd.core.events import OrderType, Side, SubmitOrder, TimeInForce
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
@@ -19,10 +19,10 @@ from botd.core.values import maker
 from botd.ports import OrderState, VenueEvent, VenueFill
 from botd.simulation.chance import Chance, Stream
 from botd.simulation.clock import EPOCH_US
-from botd.simulation.exchange import sites
 from botd.simulation.exchange.account import Account
+from botd.simulation.exchange.fate import draw_fate
 from botd.simulation.exchange.orders import EVER, Order, Shown
-from botd.simulation.exchange.resting import Resting, Top, meets
+from botd.simulation.exchange.resting import Prices, Resting, Top, meets
 from botd.simulation.exchange.truth import Truth
 from botd.simulation.loop import VirtualLoop
 
@@ -36,14 +36,6 @@ AFTER_S: Final = (0.0, 1.5)  # from the end of an order to a fill of it
 NOTHING_TO_REDUCE: Final = "reduce-only order would not reduce the position"
 
 _make_fill: Final = maker(VenueFill)
-
-
-class Prices(Protocol):
-    """The market, as far as the venue needs it."""
-
-    def top(self, instrument: InstrumentId, now_us: int) -> tuple[int, int, int, int]:
-        """Return bid and ask in ticks and their sizes in lots; a size of 0 is an empty side."""
-        ...
 
 
 class Matching:
@@ -116,7 +108,7 @@ class Matching:
             ts_us=self.now_us(),
         )
         self.truth.orders[command.client_order_id] += 1
-        later = self._draw_faults(order)
+        later = draw_fate(order, self._chance, self._read_lag_us)
         self._open(order)
         if later is not None:
             self.after(later.span(*LATER_S), self._reject, order, later)
@@ -203,23 +195,6 @@ class Matching:
     def _next_number(self) -> int:
         self._numbers += 1
         return self._numbers
-
-    def _draw_faults(self, order: Order) -> Stream | None:
-        """Decide what becomes of an order; return the fault by which it is rejected later, if it is."""
-        lag = self._chance.hit(sites.LAG.name)
-        if lag is not None:
-            which = lag.below(3)  # the order, its fills, both
-            order.lag_us = int(lag.span(0.0, self._read_lag_us)) if which != 1 else 0
-            order.fills_lag_us = int(lag.span(0.0, self._read_lag_us)) if which != 0 else 0
-        cut = self._chance.hit(sites.CUT.name) if order.immediate else None
-        if cut is not None:
-            order.cut = cut.below(order.qty)
-            order.unfilled = cut.one_of((OrderState.EXPIRED, OrderState.CANCELED))
-        over = self._chance.hit(sites.OVERFILL.name) if not order.reducing else None
-        if over is not None:
-            order.extra = 1 + over.below(1 + order.qty // 10)
-            order.extra_apart = bool(over.below(2))
-        return self._chance.hit(sites.ASYNC_REJECT.name)
 
     # ---- execution ------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from botd.core.events import Side
 from botd.core.instrument import InstrumentId
@@ -12,6 +12,14 @@ from botd.simulation.exchange.orders import Order
 Top = tuple[int, int, int, int]  # bid, ask in ticks, their sizes in lots
 
 _HIGH: Final = 1 << 62  # above every price
+
+
+class Prices(Protocol):
+    """The market, as far as the venue needs it."""
+
+    def top(self, instrument: InstrumentId, now_us: int) -> tuple[int, int, int, int]:
+        """Return bid and ask in ticks and their sizes in lots; a size of 0 is an empty side."""
+        ...
 
 
 class Resting:
