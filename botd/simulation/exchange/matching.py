@@ -147,7 +147,7 @@ class Matching:
         side = Side.SELL if fill.side is Side.BUY else Side.BUY
         fees = (ZERO, -fill.fee) if fill.fee_currency else (-fill.fee, ZERO)
         self.account.book(self.instruments[fill.instrument], side, fill.price, fill.qty, *fees)
-        self.truth.busts.append(bust)
+        self.truth.add_bust(bust)
         self.shown.add_fill(bust, bust.ts_us, 0)
         self._tell(bust)
 

@@ -111,6 +111,11 @@ class Truth:
         self.sent += chapter.sent
         self.orders += chapter.orders
 
+    def add_bust(self, bust: VenueFill) -> None:
+        """Take into the record that a fill was taken back; what it made of peaks it did make."""
+        self.busts.append(bust)
+        self.positions[bust.instrument] -= bust.qty if bust.side is Side.BUY else -bust.qty
+
     def doubled(self) -> list[str]:
         """Return the client order ids that have more than one order."""
         return [name for name, count in self.orders.items() if count > 1]

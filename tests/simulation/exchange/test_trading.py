@@ -71,11 +71,12 @@ def test_positions_and_cash_follow_from_the_fills_to_the_last_digit() -> None:
         held: Counter[str] = Counter()
         paid: Counter[str] = Counter()  # tick-lots
         fees = Decimal(0)
-        for fill in exchange.truth.fills:
-            signed = fill.qty if fill.side is Side.BUY else -fill.qty
+        for fill in (*exchange.truth.fills, *exchange.truth.busts):
+            back = -1 if fill.busted else 1
+            signed = back * (fill.qty if fill.side is Side.BUY else -fill.qty)
             held[fill.instrument] += signed
             paid[fill.instrument] += signed * fill.price
-            fees += fill.fee
+            fees += back * fill.fee
         assert dict(held) == exchange.account.positions == exchange.truth.positions
         cash = CASH - fees + sum((flow.amount for flow in exchange.truth.flows), Decimal(0))
         for name, tick_lots in paid.items():
@@ -90,7 +91,9 @@ def test_every_fill_has_a_trade_id_of_its_own_and_times_never_fall() -> None:
         assert len({(fill.instrument, fill.trade_id) for fill in fills}) == len(fills) > 20
         times = [fill.ts_us for fill in fills]
         assert times == sorted(times)
-        assert [event for event in hour(seed).events if isinstance(event, VenueFill)] == fills
+        assert [
+            event for event in hour(seed).events if isinstance(event, VenueFill) and not event.busted
+        ] == fills
 
 
 def test_order_fills_what_it_says_and_does_no_more_than_fill_once_it_has_ended() -> None:
@@ -100,7 +103,7 @@ def test_order_fills_what_it_says_and_does_no_more_than_fill_once_it_has_ended()
         filled: Counter[str] = Counter()
         for event in hour(seed).events:
             name = event.client_order_id
-            if not name:
+            if not name or (isinstance(event, VenueFill) and event.busted):
                 continue
             if isinstance(event, VenueFill):
                 late += name in ended
@@ -160,7 +163,9 @@ def test_peaks_are_the_most_that_was_ever_held() -> None:
         truth = hour(seed).exchange.truth
         held: Counter[str] = Counter()
         peaks: Counter[str] = Counter()
-        for fill in truth.fills:
-            held[fill.instrument] += fill.qty if fill.side is Side.BUY else -fill.qty
-            peaks[fill.instrument] = max(peaks[fill.instrument], abs(held[fill.instrument]))
+        for fill in [event for event in hour(seed).events if isinstance(event, VenueFill)]:
+            signed = fill.qty if fill.side is Side.BUY else -fill.qty
+            held[fill.instrument] += -signed if fill.busted else signed
+            if not fill.busted:
+                peaks[fill.instrument] = max(peaks[fill.instrument], abs(held[fill.instrument]))
         assert dict(peaks) == truth.peaks

@@ -142,7 +142,7 @@ def trade(
         def watch(event: VenueEvent) -> None:
             events.append(event)
             held = exchange.truth.positions.get(event.instrument, 0)
-            if isinstance(event, OrderReport) or not event.client_order_id.startswith("ro-"):
+            if isinstance(event, OrderReport) or event.busted or not event.client_order_id.startswith("ro-"):
                 return
             before = held + (event.qty if event.side is Side.SELL else -event.qty)
             if before * held < 0 or abs(held) > abs(before):
