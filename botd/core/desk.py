@@ -84,9 +84,8 @@ class Desk(Recorder):
         super().__init__(lane.instrument for lane in lanes)
         self.settings = settings
         self.lanes = lanes
-        self.last_marks: dict[
-            InstrumentId, int
-        ] = {}  # of what is held and has had no row since it was taken over
+        # of what is held and has had no row since it was taken over
+        self.last_marks: dict[InstrumentId, int] = {}
         self.place = 0  # merged places of the block that are judged
         self.entered: dict[Runner, int] = {}  # who has bought at this place, and when: their stops are due
         self.orders = OrderTable()
