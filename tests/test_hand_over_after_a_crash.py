@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from botd.core.events import OrderFilled
+from botd.core.events import OrderFilled, Section
 from botd.feeds.synthetic import SyntheticFeed
 from botd.ports import AnswersEvent, Batch
 from botd.runtime.loop import Group
@@ -59,3 +59,32 @@ def test_G5_fill_that_was_not_committed_is_met_by_a_start_with_changed_files(ben
     assert at_venue
     assert held(session) == at_venue
     bench.die(session, journal)
+
+
+def die_with_an_order_on_its_way(bench: Bench, session: Session, journal: SqliteJournal) -> str:
+    """Trade until an entry was sent and die before anything is heard of it; return its id."""
+    bench.clock.at_us += 5 * MINUTE_US
+    feed, orders = session.feed, session.loop.bot.desk.orders
+    assert isinstance(feed, SyntheticFeed)
+    for chunk in feed.read(session.loop.feed_position, until_us=bench.clock.at_us, rows_max=4):
+        for group in session.loop.run(chunk):
+            journal.commit(
+                Batch(session_id=session.id, records=group.records, events=group.events, cursor=group.cursor)
+            )
+        coming = [one for one in orders.live() if not one.accepted and one.key.section is Section.Z1]
+        if coming:
+            bench.die(session, journal)
+            return str(coming[0].client_order_id)
+    raise AssertionError("no order was on its way between two chunks")
+
+
+def test_I8_order_on_its_way_fills_for_the_changed_strategy_and_is_sent_once(bench: Bench) -> None:  # noqa: N802
+    bench.write(BRIEF)
+    name = die_with_an_order_on_its_way(bench, *bench.open())
+    bench.write(BRIEF.replace("held > 20s", "held > 25s"))
+    session, journal = bench.open()
+    assert [str(one.client_order_id) for one in session.loop.bot.desk.orders.live()].count(name) == 1
+    assert held(session) == {}
+    bench.trade(session, journal, 1)
+    own = [one for one in session.loop.bot.desk.orders.all() if str(one.client_order_id) == name]
+    assert [(one.key.strategy, one.filled > 0) for one in own] == [("breakout", True)]
