@@ -76,8 +76,8 @@ def _filled(order: Order, answer: OrderFilled) -> Change:
 
 
 def _accepted(order: Order, answer: OrderAccepted) -> Change:
-    if order.accepted:
-        return _DUPLICATE
+    if order.accepted:  # shown again after a while in which it was not, it needs nobody any more
+        return Change.ACCEPTED if order.needs_human else _DUPLICATE
     order.accepted = True
     if order.status is _SUBMITTED:
         order.in_doubt = False

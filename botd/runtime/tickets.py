@@ -34,6 +34,7 @@ class Ticket:
     looks: int = 0
     absent_s: float | None = None  # the first lookup after the deadline that found nothing
     missing_s: float | None = None  # since when no read has shown it, though it was seen
+    forsaken: bool = False  # the bot was told that it needs a person, and not yet that it shows again
     cries: int = 0
     cancel_wanted: bool = False
     cancels: int = 0

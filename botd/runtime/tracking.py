@@ -81,7 +81,7 @@ class Tracker:
             ticket.qty, ticket.stop = order.qty, order.command.stop
             ticket.filled, ticket.trades = order.filled, set(order.trade_ids)
             ticket.sent_s, ticket.resumed = now_s, True
-            ticket.doubted = order.in_doubt
+            ticket.doubted, ticket.forsaken = order.in_doubt, order.needs_human
             ticket.cancel_wanted = order.status is OrderStatus.PENDING_CANCEL
             if ticket.phase is Phase.DOUBT:
                 self.doubt(ticket, "botd was restarted while it was on its way", now_s)
@@ -128,7 +128,11 @@ class Tracker:
             elif asked_s - ticket.missing_s >= MISSING_S:
                 ticket.missing_s = asked_s
                 reason = "the venue had it and shows it no more, and no fill tells what became of it"
-                self._tell(OrderNeedsHuman, 0, client_order_id=ticket.id, reason=reason)
+                self._forsake(ticket, reason)
+
+    def _forsake(self, ticket: Ticket, reason: str) -> None:
+        ticket.forsaken = True
+        self._tell(OrderNeedsHuman, 0, client_order_id=ticket.id, reason=reason)
 
     def deadline_s(self, ticket: Ticket) -> float:
         """Return from when on nothing of its request can come up any more."""
@@ -163,8 +167,9 @@ class Tracker:
         if ticket.final is not None or report.ts_us < ticket.newest_us:
             return
         ticket.newest_us = report.ts_us
-        if ticket.phase is not Phase.SIGHTED:
-            ticket.phase, ticket.doubted = Phase.SIGHTED, False
+        again = ticket.forsaken and report.state is OrderState.OPEN  # what is over may still lack fills
+        if ticket.phase is not Phase.SIGHTED or again:
+            ticket.phase, ticket.doubted, ticket.forsaken = Phase.SIGHTED, False, False
             self._tell(OrderAccepted, report.ts_us, client_order_id=ticket.id)
         if not ticket.compared:
             self._compare(ticket, report)
@@ -271,6 +276,7 @@ class Tracker:
             ticket.trades.add(fill.trade_id)
             ticket.filled += fill.qty
             ticket.missing_s = ticket.absent_s = None
+            ticket.forsaken = False
             if ticket.phase is not Phase.SIGHTED:
                 ticket.phase, ticket.doubted = Phase.SIGHTED, False
         fields = {"trade_id": fill.trade_id, "price": fill.price, "qty": fill.qty, **fees_of(fill)}
@@ -347,7 +353,7 @@ class Tracker:
                 reason = (
                     f"it is over with {final.filled} lots, and the fills that are shown make {ticket.filled}"
                 )
-                self._tell(OrderNeedsHuman, 0, client_order_id=ticket.id, reason=reason)
+                self._forsake(ticket, reason)
 
     # ---- alerts ---------------------------------------------------------------------------------
 

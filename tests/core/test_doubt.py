@@ -128,6 +128,18 @@ def test_order_that_the_venue_shows_again_needs_nobody_any_more() -> None:
     assert (last(scene).status, last(scene).needs_human) == (OrderStatus.PARTIALLY_FILLED, False)
 
 
+def test_B18_order_that_is_shown_again_as_it_was_needs_nobody_any_more() -> None:
+    scene = Scene(strategy())
+    order = submitted(scene.row(101))
+    scene.accept(order)
+    forsake(scene, order)
+    scene.accept(order)
+    assert (last(scene).status, last(scene).needs_human) == (OrderStatus.ACCEPTED, False)
+    before = len(scene.records)
+    scene.accept(order)
+    assert len(scene.records) == before
+
+
 def test_stop_that_never_arrived_is_sent_again_under_another_id() -> None:
     scene = Scene(strategy(protect="stop_loss: 10%"))
     order = submitted(scene.row(101))

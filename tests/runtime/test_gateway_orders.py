@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from botd.core.events import Side, SubmitOrder
+from botd.core.instrument import InstrumentId
 from botd.core.outcomes import DenyReason
 from botd.core.records import FillRecord, RiskRecord
 from botd.core.restraint import Cause, TradingCommand, Verb
@@ -318,3 +319,29 @@ def test_C10_order_that_a_person_resolves_is_over_for_this_process_and_the_next(
         day.check()
 
     play(script, hooks={"stream": silent, "fetch_fills": forgetful})
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_B18_stop_that_is_hidden_for_a_while_needs_a_person_until_it_shows(restarts: bool) -> None:
+    async def no_orders(way_on: Way) -> tuple[OrderReport, ...]:
+        return ()
+
+    async def no_order(way_on: Way, client_order_id: str, instrument: InstrumentId) -> None:
+        return None
+
+    async def script(day: Day) -> None:
+        await day.at(20)
+        day.hooks.update(fetch_open_orders=no_orders, fetch_order=no_order)
+        await day.at(100)
+        assert [one.needs_human for one in day.orders()] == [False, True]
+        assert day.alerts() == ["needs_human"]
+        if restarts:
+            await day.restart()
+        day.hooks.clear()
+        await day.at(120)
+        assert [one.needs_human for one in day.orders()] == [False, False]
+        assert day.statuses() == ["filled", "accepted"]
+        assert day.alerts() == ["needs_human"]
+        day.check()
+
+    play(script, STOPPED, hooks={})

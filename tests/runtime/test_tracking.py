@@ -173,6 +173,29 @@ def test_B18_order_that_was_seen_is_never_called_absent_and_goes_to_a_person_aft
     assert books.order().status is OrderStatus.CANCELED
 
 
+def test_B18_order_that_is_shown_again_as_it_was_is_told_of_once_and_needs_nobody() -> None:
+    books = Books()
+    ticket = books.rest()
+    for second in (10.0, 10.0 + MISSING_S, 10.0 + 2 * MISSING_S):
+        books.tracker.absent(ticket, second)
+    assert books.order().needs_human
+    for second in (140.0, 145.0):
+        books.tracker.report(report(ticket), second)
+    assert books.kinds == [OrderNeedsHuman, OrderNeedsHuman, OrderAccepted]
+    assert not books.order().needs_human
+
+
+def test_B18_fill_of_an_order_that_needs_a_person_is_word_enough() -> None:
+    books = Books()
+    ticket = books.rest()
+    for second in (10.0, 10.0 + MISSING_S):
+        books.tracker.absent(ticket, second)
+    books.tracker.fill(execution("botd-1", 4))
+    books.tracker.report(report(ticket, filled=4), 80.0)
+    assert books.kinds == [OrderNeedsHuman, OrderFilled]
+    assert not books.order().needs_human
+
+
 def test_absence_that_a_sighting_interrupts_begins_anew() -> None:
     books = Books()
     ticket = books.rest()

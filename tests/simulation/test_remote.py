@@ -64,7 +64,7 @@ class Remains:
         check_venue(self.state, self.truth)
         check_manners(self.state, self.exchange, Decimal("0.2"))
         check_resolved(self.state)
-        check_nobody_asked(self.state)
+        check_nobody_asked(self.state, self.exchange)
         check_fills(self.state, self.exchange)
         check_states(self.state, self.exchange)
         check_stops(self.exchange)
@@ -145,6 +145,18 @@ def test_person_who_was_asked_though_the_venue_shows_everything_is_seen(remains:
         "SELECT id, 1000000, 1, 'critical', 'needs_human', 'sell botd-1 needs a person' FROM sessions"
     )
     assert remains.fails() == "S9.asked"
+
+
+def test_person_may_be_asked_about_an_order_that_the_venue_has_hidden(
+    remains: Remains, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remains.sql(
+        "INSERT INTO alerts (session_id, seq, ts_us, severity, type, message) "
+        "SELECT id, 1000000, 1, 'critical', 'needs_human', 'sell hidden-1 needs a person: gone' FROM sessions"
+    )
+    assert remains.fails() == "S9.asked"
+    monkeypatch.setattr(remains.exchange.matching.shown, "hid", {"hidden-1"})
+    remains.judge()
 
 
 def test_order_that_a_session_before_the_last_left_open_is_not_asked_for(remains: Remains) -> None:
@@ -315,3 +327,12 @@ def test_C11_day_with_trades_taken_back_ends_with_the_venues_books(tmp_path: Pat
         with closing(sqlite3.connect(world._state)) as connection:
             reversed_fills = connection.execute("SELECT DISTINCT instrument, reverses FROM fills").fetchall()
         assert {one for one in reversed_fills if one[1]} == {(one.instrument, one.trade_id) for one in busts}
+
+
+def test_B18_day_with_hidden_orders_asks_a_person_and_ends_with_nobody_needed(tmp_path: Path) -> None:
+    faults = [Fired("order.hidden", n) for n in range(1, 100, 2)]
+    with closing(live_through(tmp_path, SEED, faults)) as world:  # which has asked every check
+        with closing(sqlite3.connect(world._state)) as connection:
+            asked = connection.execute("SELECT message FROM alerts WHERE type = 'needs_human'").fetchall()
+        assert len(asked) == 1
+        assert {message.split()[1] for (message,) in asked} <= world.exchange.hid

@@ -92,6 +92,11 @@ class Exchange:
         """What is truly open, oldest first."""
         return tuple(order.report() for order in self.matching.open.values())
 
+    @property
+    def hid(self) -> frozenset[str]:
+        """Return the client order ids of orders that reads did not show for a while."""
+        return frozenset(self._shown.hid)
+
     def final_state(self, client_order_id: str) -> OrderState | None:
         """Return what an order truly is, None where none of this id was ever accepted."""
         orders = self._shown.known(client_order_id)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from botd.ports import OrderState
 from botd.simulation.chance import Chance, Stream
 from botd.simulation.exchange import sites
 from botd.simulation.exchange.orders import Order
+
+HIDDEN_S: Final = (60.0, 120.0)
+READS_MIN: Final = 6  # show an order before it is hidden: by then it was heard of
+READS_MORE: Final = 12
 
 
 def draw_fate(order: Order, chance: Chance, read_lag_us: int) -> Stream | None:
@@ -15,6 +21,10 @@ def draw_fate(order: Order, chance: Chance, read_lag_us: int) -> Stream | None:
         which = lag.below(3)  # the order, its fills, both
         order.lag_us = int(lag.span(0.0, read_lag_us)) if which != 1 else 0
         order.fills_lag_us = int(lag.span(0.0, read_lag_us)) if which != 0 else 0
+    hidden = chance.hit(sites.HIDDEN.name) if not order.immediate else None
+    if hidden is not None:
+        order.hides_after = READS_MIN + hidden.below(READS_MORE)
+        order.hides_us = int(1e6 * hidden.span(*HIDDEN_S))
     cut = chance.hit(sites.CUT.name) if order.immediate else None
     if cut is not None:
         order.cut = cut.below(order.qty)

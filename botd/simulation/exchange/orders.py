@@ -44,6 +44,9 @@ class Order:
     extra_apart: bool = False  # once it is over, by a fill of their own
     lag_us: int = 0  # how much later its changes show
     fills_lag_us: int = 0
+    hides_after: int = 0  # so many more reads that show it, or never
+    hides_us: int = 0  # for so long
+    hidden_until_us: int = 0
     shown: list[tuple[int, OrderReport]] = field(default_factory=list)  # from when on, and what
 
     @property
@@ -79,6 +82,18 @@ class Order:
                 return report
         return None
 
+    def read(self, seen_us: int) -> OrderReport | None:
+        """Return what a read is shown of it, and count the read: after so many the order hides for a while.
+
+        Who hears of an order only in doubt may take it for one that never came: it shows often before.
+        """
+        report = None if seen_us < self.hidden_until_us else self.as_of(seen_us)
+        if report is not None and self.hides_after and seen_us != EVER:
+            self.hides_after -= 1
+            if not self.hides_after:
+                self.hidden_until_us = seen_us + self.hides_us
+        return report
+
 
 class Shown:
     """What reads are shown. `seen_us` is the time of the read, EVER where nothing lags."""
@@ -90,6 +105,7 @@ class Shown:
         self._times: list[int] = []
         self._from: list[int] = []  # when each fill is shown
         self._hidden: list[tuple[int, VenueFill]] = []
+        self.hid: set[str] = set()  # the client order ids of orders that were hidden for a while
 
     def take_ended(self, before_us: int) -> dict[str, OrderState]:
         """Forget the orders that were over before a time; return how each ended, by client order id."""
@@ -133,7 +149,7 @@ class Shown:
     def order(self, client_order_id: str, instrument: InstrumentId, seen_us: int) -> OrderReport | None:
         """Return the newest order of an id that is shown."""
         for order in reversed(self.known(client_order_id)):
-            report = order.as_of(seen_us) if order.instrument.id == instrument else None
+            report = self._read(order, seen_us) if order.instrument.id == instrument else None
             if report is not None:
                 return report
         return None
@@ -145,8 +161,14 @@ class Shown:
         orders = [*really_open, *self._behind.values()]
         if self._behind:
             orders.sort(key=lambda order: order.number)
-        reports = (order.as_of(seen_us) for order in orders)
+        reports = (self._read(order, seen_us) for order in orders)
         return tuple(r for r in reports if r is not None and r.state is OrderState.OPEN)
+
+    def _read(self, order: Order, seen_us: int) -> OrderReport | None:
+        report = order.read(seen_us)
+        if order.hidden_until_us:
+            self.hid.add(order.client_order_id)
+        return report
 
     def fills(self, since_us: int, seen_us: int) -> tuple[VenueFill, ...]:
         """Return the fills since a time that are shown, oldest first."""

@@ -53,6 +53,7 @@ ACK_LATE: Final = Site("submit.ack_late", 0.05)  # the stream tells of fills bef
 REFUSED: Final = Site("submit.refused", 0.03)  # InsufficientFunds, InvalidOrder
 DUPLICATE: Final = Site("submit.duplicate", 0.02)  # a box on the way repeats it: DuplicateOrderId
 LAG: Final = Site("order.lag", 0.1)  # reads show the order, or its fills, late
+HIDDEN: Final = Site("order.hidden", 0.02)  # reads show a resting order no more for a minute or two
 ASYNC_REJECT: Final = Site("order.rejected_later", 0.02)  # accepted, then rejected or expired
 CUT: Final = Site("order.cut", 0.05)  # an immediate order expires with a remainder
 OVERFILL: Final = Site("order.overfill", 0.01)  # more is filled than was asked for, at once or after the end
@@ -88,6 +89,7 @@ SITES: Final = (
     REFUSED,
     DUPLICATE,
     LAG,
+    HIDDEN,
     ASYNC_REJECT,
     CUT,
     OVERFILL,

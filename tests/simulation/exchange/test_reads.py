@@ -11,6 +11,7 @@ from botd.ports import OrderState, RemoteVenue
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.exchange import sites
 from botd.simulation.exchange.exchange import RULES, Exchange
+from botd.simulation.exchange.fate import READS_MIN, READS_MORE
 from tests.simulation.exchange.scene import BTC, error_of, limit, order, play
 
 LAG_S = RULES.read_lag_us / 1e6
@@ -67,6 +68,44 @@ def lags(seed: int) -> bool:
         return await venue.fetch_order("a", BTC) is None
 
     return bool(play(script, sites.LAG, seed=seed).result)
+
+
+def test_B18_resting_order_is_hidden_for_a_minute_or_two_and_then_shown_as_it_was() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> tuple[list[int], list[float]]:
+        await venue.submit(limit("a", 90_000))
+        looks: list[tuple[float, bool, bool]] = []
+        for _ in range(200):
+            await asyncio.sleep(1.0)
+            listed = bool(await venue.fetch_open_orders())
+            found = await venue.fetch_order("a", BTC) is not None
+            looks.append((asyncio.get_running_loop().time(), listed, found))
+        missing = [at for at, listed, found in looks if not (listed or found)]
+        assert exchange.hid == {"a"}
+        await venue.cancel("a", BTC)
+        return [listed + found for _, listed, found in looks], missing
+
+    for seed in SEEDS:
+        shows, missing = play(script, sites.HIDDEN, seed=seed).result
+        first = shows.index(0)
+        assert READS_MIN <= sum(shows[:first]) < READS_MIN + READS_MORE
+        assert shows[first : first + len(missing)] == [0] * len(missing)  # once
+        assert 55 <= missing[-1] - missing[0] <= 120
+
+
+def test_hidden_order_can_be_canceled_and_shows_once_faults_have_ended() -> None:
+    async def script(venue: RemoteVenue, exchange: Exchange) -> None:
+        for name in ("a", "b"):
+            await venue.submit(limit(name, 90_000))
+        while "a" not in exchange.hid:
+            await venue.fetch_order("a", BTC)
+        assert [one.client_order_id for one in await venue.fetch_open_orders()] == ["b"]
+        await venue.cancel("a", BTC)
+        assert await venue.fetch_order("a", BTC) is None
+        exchange.chance.healed = True
+        report = await venue.fetch_order("a", BTC)
+        assert report is not None and report.state is OrderState.CANCELED
+
+    play(script, sites.HIDDEN)
 
 
 def test_ended_order_shows_as_open_for_a_while() -> None:
