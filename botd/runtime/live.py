@@ -80,7 +80,7 @@ class LiveDriver:
         self._stops = False
         self._bell = Bell()  # a stop, a trading command or an answer has come in
         self._gateway = gateway
-        self._silence = Silence(feed.instruments, loop.bot.desk.instruments)
+        self._silence = Silence(feed.instruments, loop.bot.desk.instruments.keys())
         loop.pauses_recovered = gateway is not None
         self._looked = False
         self._in_epoch = False

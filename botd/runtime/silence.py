@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import numpy as np
@@ -12,15 +13,13 @@ from botd.core.restraint import Cause, Restraint, TradingCommand, TradingState, 
 from botd.engine.layout import T
 from botd.ports import Chunk
 
-SILENT_US: Final = (
-    3_600_000_000  # in the rows' own time; a market that is quiet for so long is no price either
-)
+SILENT_US: Final = 3_600_000_000  # in the rows' own time; a market so quiet is no price either
 
 
 class Silence:
     """Looks at market rows as they are judged."""
 
-    def __init__(self, instruments: Sequence[Instrument], traded: Container[str]) -> None:
+    def __init__(self, instruments: Sequence[Instrument], traded: AbstractSet[str]) -> None:
         """`instruments` are the feed's; those that are traded are held."""
         self._traded = traded
         self._names = [str(one.id) for one in instruments]
@@ -36,11 +35,10 @@ class Silence:
             for one in standing
             if one.cause is Cause.QUARANTINED and one.state is TradingState.REDUCING
         }
-        silent = {
-            name
-            for name, last_us in zip(self._names, self._last_us, strict=True)
-            if now_us - last_us > SILENT_US and name in self._traded
-        }
+        late = now_us - self._last_us > SILENT_US
+        if not held and not late.any():
+            return []
+        silent = {self._names[k] for k in np.flatnonzero(late)} & self._traded
         came = {self._names[k] for k in np.unique(chunk.instrument)}
         return [
             *(_command(Verb.HOLD, name, "no rows for an hour") for name in sorted(silent - held)),

@@ -131,7 +131,7 @@ class Mood(StrEnum):
     RUNAWAY = "runaway"  # meets the caps on whatever is ever sent
 
 
-MOODS: Final = (*[Mood.PLAIN] * 5, *[Mood.TIGHT] * 3, *[Mood.BOLD] * 2, *[Mood.RUNAWAY] * 2)
+MOODS: Final = (*[Mood.PLAIN] * 7, *[Mood.TIGHT] * 5, *[Mood.BOLD] * 3, Mood.RUNAWAY)
 
 
 def draw_files(seed: int, *, edition: int = 0, policy: str | None = None) -> dict[str, str]:

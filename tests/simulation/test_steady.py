@@ -16,7 +16,7 @@ from botd.runtime.loop import Group
 from botd.simulation import steady
 from botd.simulation.steady import GROWTH_MAX_MIB, Sample, findings, growth, run_steady
 
-PAPER, REMOTE = 4, 1  # seeds
+PAPER, REMOTE = 12, 1  # seeds
 FLAT = Sample(day=1, rss_mib=200.0, live_mib=30.0, tasks=14, files=13, orders=0)
 Leak = Callable[[LiveDriver], None]
 

@@ -68,7 +68,9 @@ class Truth:
         self.fills: list[VenueFill] = []
         self.busts: list[VenueFill] = []  # those of them that were taken back, at the time of that
         self.positions: dict[InstrumentId, int] = {}  # signed lots, everything counted
-        self.own_positions: dict[InstrumentId, int] = {}  # by orders with a client order id alone
+        self.own_positions: dict[
+            InstrumentId, int
+        ] = {}  # by orders with a client order id, as far as nobody else closed it
         self.peaks: dict[InstrumentId, int] = {}  # the most lots ever held, either way
         self.own_peaks: dict[InstrumentId, int] = {}
         self.flows: list[Flow] = []
@@ -84,6 +86,8 @@ class Truth:
         _move(self.positions, self.peaks, fill.instrument, signed)
         if fill.client_order_id:
             _move(self.own_positions, self.own_peaks, fill.instrument, signed)
+        else:
+            self._close_own(fill.instrument, signed)
 
     def take_old(self, before_us: int, ended: dict[str, OrderState], keeps: Callable[[str], bool]) -> Chapter:
         """Part with what was over before a time; `keeps` says of a client order id that it stays.
@@ -114,7 +118,15 @@ class Truth:
     def add_bust(self, bust: VenueFill) -> None:
         """Take into the record that a fill was taken back; what it made of peaks it did make."""
         self.busts.append(bust)
-        self.positions[bust.instrument] -= bust.qty if bust.side is Side.BUY else -bust.qty
+        signed = -bust.qty if bust.side is Side.BUY else bust.qty
+        self.positions[bust.instrument] += signed
+        self._close_own(bust.instrument, signed)
+
+    def _close_own(self, instrument: InstrumentId, signed: int) -> None:
+        """Have what others did close what our orders hold, and never add to it or turn it."""
+        held = self.own_positions.get(instrument, 0)
+        if held * signed < 0:
+            self.own_positions[instrument] = held + signed if abs(signed) < abs(held) else 0
 
     def doubled(self) -> list[str]:
         """Return the client order ids that have more than one order."""
