@@ -196,7 +196,9 @@ class Daemon:
             self._outbox.tell_again(journal, self._say)
             session = opener.open()
             cursor = journal.cursor(session.id)
-            self._told(session.id, cursor.seq if cursor else 0)
+            seq = cursor.seq if cursor else 0
+            self._outbox.begin(session.id, seq)
+            self._told(session.id, seq)
             return session, journal
         except BaseException:
             journal.close()

@@ -46,6 +46,11 @@ class Outbox:
         except OSError as error:
             log.warning("what was told cannot be noted", extra={"path": str(self._path), "error": str(error)})
 
+    def begin(self, session_id: str, seq: int) -> None:
+        """Note where the telling begins, unless there is a mark: a death before the first one loses nothing."""
+        if self.marked() is None:
+            self.mark(session_id, seq)
+
     def marked(self) -> tuple[str, int] | None:
         """Return the session and the record up to which everything has been told, None where nothing says."""
         try:

@@ -77,3 +77,12 @@ def test_G7_what_waits_for_lines_is_called_once_they_are_written() -> None:
         screen.after_lines(lambda: order.append("told"))
         screen.say("another")
     assert order == ["before the screen is on", "a line", "told", "another"]
+
+
+def test_G7_death_before_the_first_line_is_written_loses_none(tmp_path: Path) -> None:
+    Outbox(tmp_path).begin("paper-1", 3)
+    books = Books(TRADE)
+    assert len(told(Outbox(tmp_path), books)) == 1
+    Outbox(tmp_path).begin("paper-1", 8)  # the next start does not move it
+    assert told(Outbox(tmp_path), books)
+    assert books.asked == [("paper-1", 3)] * 2
