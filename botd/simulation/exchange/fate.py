@@ -10,8 +10,6 @@ from botd.simulation.exchange import sites
 from botd.simulation.exchange.orders import Order
 
 HIDDEN_S: Final = (60.0, 120.0)
-READS_MIN: Final = 6  # show an order before it is hidden: by then it was heard of
-READS_MORE: Final = 12
 
 
 def draw_fate(order: Order, chance: Chance, read_lag_us: int) -> Stream | None:
@@ -21,10 +19,6 @@ def draw_fate(order: Order, chance: Chance, read_lag_us: int) -> Stream | None:
         which = lag.below(3)  # the order, its fills, both
         order.lag_us = int(lag.span(0.0, read_lag_us)) if which != 1 else 0
         order.fills_lag_us = int(lag.span(0.0, read_lag_us)) if which != 0 else 0
-    hidden = chance.hit(sites.HIDDEN.name) if not order.immediate else None
-    if hidden is not None:
-        order.hides_after = READS_MIN + hidden.below(READS_MORE)
-        order.hides_us = int(1e6 * hidden.span(*HIDDEN_S))
     cut = chance.hit(sites.CUT.name) if order.immediate else None
     if cut is not None:
         order.cut = cut.below(order.qty)
@@ -34,3 +28,10 @@ def draw_fate(order: Order, chance: Chance, read_lag_us: int) -> Stream | None:
         order.extra = 1 + over.below(1 + order.qty // 10)
         order.extra_apart = bool(over.below(2))
     return chance.hit(sites.ASYNC_REJECT.name)
+
+
+def draw_hiding(order: Order, chance: Chance, now_us: int) -> None:
+    """Decide whether an order that has rested for a while is shown by no read for a while."""
+    hidden = chance.hit(sites.HIDDEN.name)
+    if hidden is not None:
+        order.hidden_until_us = now_us + int(1e6 * hidden.span(*HIDDEN_S))

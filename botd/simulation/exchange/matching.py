@@ -20,7 +20,7 @@ from botd.ports import OrderState, VenueEvent, VenueFill
 from botd.simulation.chance import Chance, Stream
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.exchange.account import Account
-from botd.simulation.exchange.fate import draw_fate
+from botd.simulation.exchange.fate import draw_fate, draw_hiding
 from botd.simulation.exchange.orders import EVER, Order, Shown
 from botd.simulation.exchange.resting import Prices, Resting, Top, meets
 from botd.simulation.exchange.truth import Truth
@@ -54,7 +54,7 @@ class Matching:
     ) -> None:
         self.account = account
         self.truth = Truth()
-        self.shown = Shown()
+        self.shown = Shown(lambda order: draw_hiding(order, chance, self.now_us()))
         self._resting = Resting()
         self.open = self._resting.open
         self.instruments = {instrument.id: instrument for instrument in instruments}

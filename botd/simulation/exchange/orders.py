@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,6 +13,9 @@ from botd.core.values import maker
 from botd.ports import OrderReport, OrderState, VenueFill
 
 EVER: Final = 1 << 62  # later than everything: whoever reads as of then is shown all
+
+# Who has heard of an order only in doubt may take a hidden one for one that never came: by then it has.
+READS: Final = 6
 
 make_report: Final = maker(OrderReport)
 
@@ -44,8 +47,7 @@ class Order:
     extra_apart: bool = False  # once it is over, by a fill of their own
     lag_us: int = 0  # how much later its changes show
     fills_lag_us: int = 0
-    hides_after: int = 0  # so many more reads that show it, or never
-    hides_us: int = 0  # for so long
+    reads: int = 0  # that have shown it
     hidden_until_us: int = 0
     shown: list[tuple[int, OrderReport]] = field(default_factory=list)  # from when on, and what
 
@@ -82,23 +84,13 @@ class Order:
                 return report
         return None
 
-    def read(self, seen_us: int) -> OrderReport | None:
-        """Return what a read is shown of it, and count the read: after so many the order hides for a while.
-
-        Who hears of an order only in doubt may take it for one that never came: it shows often before.
-        """
-        report = None if seen_us < self.hidden_until_us else self.as_of(seen_us)
-        if report is not None and self.hides_after and seen_us != EVER:
-            self.hides_after -= 1
-            if not self.hides_after:
-                self.hidden_until_us = seen_us + self.hides_us
-        return report
-
 
 class Shown:
     """What reads are shown. `seen_us` is the time of the read, EVER where nothing lags."""
 
-    def __init__(self) -> None:
+    def __init__(self, read_often: Callable[[Order], None]) -> None:
+        """`read_often` decides what becomes of an open order that was shown `READS` times."""
+        self._read_often = read_often
         self._by_id: dict[str, list[Order]] = {}
         self._behind: dict[int, Order] = {}  # by number: ended, and perhaps not shown so
         self._fills: list[VenueFill] = []  # oldest first
@@ -165,9 +157,13 @@ class Shown:
         return tuple(r for r in reports if r is not None and r.state is OrderState.OPEN)
 
     def _read(self, order: Order, seen_us: int) -> OrderReport | None:
-        report = order.read(seen_us)
-        if order.hidden_until_us:
-            self.hid.add(order.client_order_id)
+        report = None if seen_us < order.hidden_until_us else order.as_of(seen_us)
+        if report is not None and order.state is OrderState.OPEN:
+            order.reads += 1
+            if order.reads == READS:
+                self._read_often(order)
+                if order.hidden_until_us:
+                    self.hid.add(order.client_order_id)
         return report
 
     def fills(self, since_us: int, seen_us: int) -> tuple[VenueFill, ...]:
