@@ -47,7 +47,7 @@ class Outbox:
             log.warning("what was told cannot be noted", extra={"path": str(self._path), "error": str(error)})
 
     def begin(self, session_id: str, seq: int) -> None:
-        """Note where the telling begins, unless there is a mark: a death before the first one loses nothing."""
+        """Note where the telling begins, unless there is a mark: dying before the first one loses nothing."""
         if self.marked() is None:
             self.mark(session_id, seq)
 
