@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +29,7 @@ ObjectsOption = Annotated[
 ]
 
 FAILED = 1
+INTERRUPTED = 130
 _PROGRESS_EVERY = 250
 
 
@@ -85,13 +87,17 @@ def _many(seeds: range, *, jobs: int, hours: float) -> int:
 
     clock, total, failed = WallClock(), Total(), 0
     began_s = clock.monotonic()
-    for run in run_seeds(seeds, hours=hours, jobs=jobs):
-        total.add(run)
-        if run.check is not None:
-            failed += 1
-            _tell_failure(run, hours)
-        if total.seeds % _PROGRESS_EVERY == 0:
-            write(f"{total.seeds} seeds, {failed} failed\n")
+    runs = run_seeds(seeds, hours=hours, jobs=jobs)
+    with suppress(KeyboardInterrupt), closing(runs):  # Ctrl-C: what has been seen is told all the same
+        for run in runs:
+            total.add(run)
+            if run.check is not None:
+                failed += 1
+                _tell_failure(run, hours)
+            if total.seeds % _PROGRESS_EVERY == 0:
+                write(f"{total.seeds} seeds, {failed} failed\n")
+    if not total.seeds:
+        return INTERRUPTED
     took_s = clock.monotonic() - began_s
     write(
         f"{total.seeds} seeds from {seeds.start} in {took_s:.1f} s: {total.seeds / took_s:.2f} seeds/s, "
@@ -100,7 +106,7 @@ def _many(seeds: range, *, jobs: int, hours: float) -> int:
         f"{total.compared} seeds compared with a run without a crash, {failed} violations\n"
     )
     write("".join(f"{line}\n" for line in total.coverage()))
-    return FAILED if failed else 0
+    return FAILED if failed else 0 if total.seeds == len(seeds) else INTERRUPTED
 
 
 def _mutants(seeds: range, *, hours: float) -> int:

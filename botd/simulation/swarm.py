@@ -6,9 +6,10 @@ import logging
 import multiprocessing
 import os
 import resource
+import signal
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -150,13 +151,15 @@ def world_of(seed: int) -> tuple[type[World], tuple[Site, ...]]:
     return (RemoteWorld, REMOTE_SITES) if seed % PAPER_ONE_IN else (World, SITES)
 
 
-def run_seeds(seeds: Sequence[int], *, hours: float = 1.0, jobs: int = 1) -> Iterator[SeedRun]:
+def run_seeds(seeds: Sequence[int], *, hours: float = 1.0, jobs: int = 1) -> Generator[SeedRun, None, None]:
     """Run seeds in `jobs` processes; yield how they went, in their order, without their histories."""
     one = partial(_run_without_history, hours=hours)
     if jobs <= 1:
         yield from map(one, seeds)
         return
-    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=_TURNS_MAX) as pool:
+    deaf = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asked, which ends these
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(jobs, signal.signal, deaf, maxtasksperchild=_TURNS_MAX) as pool:
         yield from pool.imap(one, seeds, chunksize=_SEEDS_AT_ONCE)
 
 
