@@ -21,12 +21,14 @@ class Brake:
     """Commands on their way to the bot, which obeys between two rows and writes down that it did.
 
     Until then the brake is on for a halt or a hold: whatever sends orders looks at `on` right before it
-    sends one that adds risk. From then on the bot denies by itself. `asked` says that commands wait.
+    sends one that adds risk. From then on the bot denies by itself. `asked` says that commands wait, and
+    `urgent` that one of them may be obeyed between any two rows.
     """
 
     def __init__(self) -> None:
         self.on = False
         self.asked = False
+        self.urgent = False
         self._lock = threading.Lock()
         self._waiting: list[tuple[TradingCommand, Callable[[], None] | None]] = []
         self._obeyed: list[Callable[[], None]] = []
@@ -38,6 +40,7 @@ class Brake:
             self._waiting.append((command, then))
             self.on = self.on or command.verb in _FORBIDS
             self.asked = True
+            self.urgent = self.urgent or command.verb is not Verb.RESOLVE
             wake = self._wake
         if wake is not None:
             with suppress(RuntimeError):  # the event loop is closed: there is nobody to wake
@@ -48,12 +51,17 @@ class Brake:
         with self._lock:
             self._wake = wake
 
-    def take(self) -> list[TradingCommand]:
-        """Hand over what waits, in the order it was asked for; the caller obeys before it sends anything."""
+    def take(self, *, ending: bool = True) -> list[TradingCommand]:
+        """Hand over what waits, in the order it was asked for; the caller obeys before it sends anything.
+
+        What ends an order waits on, unless it is asked for.
+        """
         with self._lock:
-            taken, self._waiting = self._waiting, []
+            taken = [one for one in self._waiting if ending or one[0].verb is not Verb.RESOLVE]
+            self._waiting = [one for one in self._waiting if one not in taken]
             self._obeyed += [then for _, then in taken if then is not None]
-            self.on = self.asked = False
+            self.on = self.urgent = False
+            self.asked = bool(self._waiting)
         return [command for command, _ in taken]
 
     def settle(self) -> None:

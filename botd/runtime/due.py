@@ -1,9 +1,10 @@
-"""When an event-time venue has to be asked next."""
+"""When an event-time venue has to be asked next, and what it answers then."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from botd.core.events import Answer
 from botd.core.lanes import Block, Lane
 from botd.ports import EventVenue
 
@@ -34,3 +35,18 @@ def next_due(
             if touch < stop:
                 best, found = lane.place(touch - lane.base), lane
     return best, found
+
+
+def answers_due(venue: EventVenue, block: Block, lane: Lane | None, start: int, place: int) -> list[Answer]:
+    """Return what the venue answers at a merged place that `next_due` gave, with the lane it gave."""
+    late = venue.take_waiting(start + place)
+    if lane is None:
+        return late
+    row = lane.local(place)
+    own = row < lane.n and lane.place(row) == place
+    engine = lane.engine
+    index = lane.base + row if lane.n else engine.rows_seen - engine.first_row
+    now = int(block.times[place])
+    return late + venue.execute(
+        lane.instrument.id, engine.ring, engine.first_row, index, now, start + place, own=own
+    )

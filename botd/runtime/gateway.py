@@ -116,8 +116,8 @@ class Gateway:
         return bool(self._told)
 
     def waiting_position(self) -> int:
-        """Return 0 while an answer waits: it is due at once."""
-        return 0 if self._told else NEVER
+        """Return that no row has to wait: what is heard is taken where the loop asks for it."""
+        return NEVER
 
     def take_waiting(self, position: int) -> list[Answer]:
         """Hand over what has been heard, numbered in the order it is applied in.

@@ -7,7 +7,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
@@ -108,7 +108,7 @@ class Listener:
 
     def _ask_resolve(self, note: Note) -> None:
         def obeyed() -> None:
-            self._resolved = note.mark
+            self._resolved = note.mark  # and dropped at the next look: it does nothing twice
 
         self._resolve = note.mark
         command = TradingCommand(
@@ -129,6 +129,10 @@ class Listener:
     def _ask_resume(self, note: Note) -> None:
         def obeyed() -> None:
             self._obeyed = note.mark
+            with suppress(OSError):  # gone at once, or a start after a later halt would obey it too
+                noted = self._files.resume()
+                if noted is not None and noted.mark == note.mark:
+                    self._files.drop_resume()
 
         self._resume = note.mark
         command = TradingCommand(verb=Verb.RESUME, cause=note.cause, who=note.who, reason=note.reason)

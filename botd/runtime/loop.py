@@ -16,15 +16,15 @@ from botd.core.bot import Bot
 from botd.core.carry import adopt_stops, carry
 from botd.core.codec import answers_of, answers_text, command_of, command_text
 from botd.core.events import Answer, Command, OrderEnded
-from botd.core.lanes import I64, Block, Lane
+from botd.core.lanes import I64, Block
 from botd.core.records import Record
 from botd.core.restraint import trading_text
 from botd.core.values import maker, value
-from botd.errors import InvariantBroken
+from botd.errors import InvariantBroken, StateCorrupt
 from botd.failpoints import Point, failpoint
 from botd.ports import AnswersEvent, Chunk, Cursor, EventVenue, JournalEvent
 from botd.runtime.brake import Brake, withhold
-from botd.runtime.due import next_due
+from botd.runtime.due import answers_due, next_due
 from botd.runtime.merge import RowMerger
 from botd.runtime.recovery import Recovery, event_place, replay
 
@@ -89,6 +89,8 @@ class TradingLoop:
         for start in range(0, rows.shape[1], size):
             if self.stopping:
                 return
+            if self.recovery is None:
+                yield from self.hear(self.position)
             yield from self._block(
                 lanes[start : start + size], np.ascontiguousarray(rows[:, start : start + size])
             )
@@ -116,9 +118,11 @@ class TradingLoop:
                 if self.ends_recovered and self.recovery is None:
                     self.stopping = True
                     return
+                if self.recovery is None:
+                    yield from self.hear(self.position)
                 continue
-            while self.brake.asked:
-                yield from self.obey(self.ts_us or int(block.times[0]))
+            while self.brake.urgent:
+                yield from self.obey(self.ts_us or int(block.times[0]), settled=False)
             due, lane = next_due(self.venue, self.bot.lanes, block, start, place)
             place, commands = self.bot.advance(block, place, due)
             self._moved(block, start, place)
@@ -126,7 +130,7 @@ class TradingLoop:
                 yield self._group(urgent=True)
                 yield from self._send(commands)
             elif place == due and due < block.n:
-                answers = self._answers(block, lane, start, place)
+                answers = answers_due(self.venue, block, lane, start, place)
                 if answers:
                     events, commands = self._apply(answers)
                     yield self._group(events, urgent=True)
@@ -140,19 +144,6 @@ class TradingLoop:
             self.ts_us = int(block.times[place - 1])
 
     # ---- the venue ------------------------------------------------------------------------------
-
-    def _answers(self, block: Block, lane: Lane | None, start: int, place: int) -> list[Answer]:
-        late = self.venue.take_waiting(start + place)
-        if lane is None:
-            return late
-        row = lane.local(place)
-        own = row < lane.n and lane.place(row) == place
-        engine = lane.engine
-        index = lane.base + row if lane.n else engine.rows_seen - engine.first_row
-        now = int(block.times[place])
-        return late + self.venue.execute(
-            lane.instrument.id, engine.ring, engine.first_row, index, now, start + place, own=own
-        )
 
     def _apply(self, answers: Sequence[Answer]) -> tuple[list[AnswersEvent], list[Command]]:
         """Book what the venue answered at this place: one event, so that it is met again as one."""
@@ -194,11 +185,14 @@ class TradingLoop:
             failpoint(Point.SEND_BETWEEN)
         self.venue.save()
 
-    def obey(self, ts_us: int) -> Iterator[Group]:
-        """Carry out the trading commands that wait, each at its place among the events."""
+    def obey(self, ts_us: int, *, settled: bool = True) -> Iterator[Group]:
+        """Carry out the trading commands that wait, each at its place among the events.
+
+        `settled` says that no lane has been judged beyond that place.
+        """
         events: list[JournalEvent] = []
         commands: list[Command] = []
-        for one in self.brake.take():
+        for one in self.brake.take(ending=settled):
             if halts.changes(self.bot.desk, one):
                 events.append(self._event("command", trading_text(one, ts_us)))
                 commands += self.bot.obey(one, ts_us)
@@ -208,7 +202,7 @@ class TradingLoop:
         self.brake.settle()
 
     def hear(self, until: int) -> Iterator[Group]:
-        """Apply between two chunks what the venue has answered, due before a merged position."""
+        """Apply what the venue has answered, due before a merged position that no lane was judged beyond."""
         answers = self.venue.take_waiting(until)
         if answers:
             events, commands = self._apply(answers)
@@ -276,6 +270,10 @@ class TradingLoop:
         if self.position != recovery.cursor.position:
             raise InvariantBroken(
                 f"recovery came to row {self.position}, the journal ends at {recovery.cursor.position}"
+            )
+        if self.bot.desk.seq != known:
+            raise StateCorrupt(
+                f"the session is not met again as it was: {self.bot.desk.seq} records, {known} are kept"
             )
         self.recovery = None
         if self.bot.desk.records:

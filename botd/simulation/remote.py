@@ -214,18 +214,21 @@ _NOT_THERE: Final = {OrderStatus.REJECTED, OrderStatus.EXPIRED, OrderStatus.NEVE
 def check_states(state: Path, exchange: Exchange) -> None:
     """Check that an order has ended in the books as it has at the venue: no conclusion was a wrong one.
 
-    One that lost a trade before we heard of it is over with a remainder.
+    One that lost a trade before we heard of it is over with a remainder. One that was made bigger, or whose
+    change to less was lost, has filled all that the books know of it before its rest is canceled.
     """
     lost = {one.client_order_id for one in exchange.truth.busts}
     with closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True)) as connection:
         rows = connection.execute(
-            "SELECT client_order_id, status, max(updated_seq) FROM orders WHERE section <> 'external' "
+            "SELECT client_order_id, status, max(updated_seq), CAST(filled_qty AS REAL) > "
+            "CAST(working_qty AS REAL) FROM orders WHERE section <> 'external' "
             "GROUP BY client_order_id"
         ).fetchall()
-    for name, status, _ in rows:
+    for name, status, _, beyond in rows:
         known = exchange.final_state(name)
         expected = _NOT_THERE if known is None else _STATES.get(known)
         excused = name in lost and status == OrderStatus.EXPIRED
+        excused |= bool(beyond) and status == OrderStatus.FILLED
         if expected is not None and OrderStatus(status) not in expected and not excused:
             raise CheckFailed("S9.conclusion", f"{name} is {status} in the books, at the venue {known}")
 
