@@ -173,7 +173,7 @@ class Tracker:
             self._tell(OrderAccepted, report.ts_us, client_order_id=ticket.id)
         if not ticket.compared:
             self._compare(ticket, report)
-        self._terms(ticket, report, asked_s)
+        self._terms(ticket, report)
         if report.filled > ticket.filled:
             self.news.set()
         if report.state is not OrderState.OPEN:
@@ -199,8 +199,8 @@ class Tracker:
             self._tell(VenueNotice, 0, severity="critical", kind="order_differs", text=text)
             ticket.cancel_wanted = True
 
-    def _terms(self, ticket: Ticket, report: OrderReport, asked_s: float) -> None:
-        """Tell of a stop that was changed, or of a change that will not come any more."""
+    def _terms(self, ticket: Ticket, report: OrderReport) -> None:
+        """Tell of a stop that was changed."""
         if ticket.command.stop is None:
             return
         theirs = report.qty, report.stop
@@ -214,8 +214,6 @@ class Tracker:
             return
         if theirs == (ticket.amend.qty, ticket.amend.stop):
             ticket.amend = None
-        elif asked_s >= ticket.amend_s + self._rules.deadline_us / 1e6 + MARGIN_S:
-            self.amend_refused(ticket, "the change did not come")
 
     def amend_refused(self, ticket: Ticket, reason: str) -> None:
         """The stop rests as it was."""
@@ -335,7 +333,7 @@ class Tracker:
             self._tell(VenueNotice, 0, severity="medium", kind="external_order", text=text)
 
     def after_read(self, asked_s: float) -> None:
-        """See whose end still waits for fills, and who is gone, now that a whole read is taken in."""
+        """See what was not shown and is overdue, now that a whole read is taken in: ends, fills, changes."""
         gone = [name for name, (_, last_s) in self._strangers.items() if asked_s - last_s >= MISSING_S]
         for name in gone:  # many are ours, over before their last word came
             del self._strangers[name]
@@ -344,6 +342,9 @@ class Tracker:
             if ticket.phase is Phase.SIGHTED and order is not None and order.is_terminal:
                 self._end(ticket)  # a person has resolved it
                 continue
+            changed_s = ticket.amend_s + self._rules.deadline_us / 1e6 + MARGIN_S
+            if ticket.amend is not None and asked_s >= changed_s:  # also where the stop itself is not shown
+                self.amend_refused(ticket, "the change did not come")
             if final is None:
                 continue
             if ticket.final_s is None:

@@ -362,8 +362,9 @@ class World:
 
     def _check_alive(self) -> None:
         now_us = EPOCH_US + round(self._loop.now_s * 1e6)
-        looked_s = 0 if self._compared else 2 * LOOK_S  # how long a halt may have stood
-        check_alive(self._state, now_us, _BEHIND_MAX_US, excused_us=looked_s * 1_000_000)
+        # how long a halt may have stood, by the time of the rows, which come late
+        looked_s = 0.0 if self._compared else 2 * LOOK_S + max(_PAUSES_S)
+        check_alive(self._state, now_us, _BEHIND_MAX_US, excused_us=round(looked_s * 1e6))
 
     def _draw_plan(self) -> Plan:
         policy = "keep" if self._compared else None

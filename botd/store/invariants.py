@@ -263,7 +263,15 @@ GROUP BY l.root, f.trade_id, f.client_order_id, f.instrument HAVING count(*) > 1
 SELECT f.session_id, f.seq, f.trade_id, f.client_order_id, f.strategy, f.instrument, f.side, f.qty
 FROM lineage l CROSS JOIN fills f ON f.session_id = l.session_id AND f.seq > l.since
 LEFT JOIN orders o ON o.session_id = f.session_id AND o.client_order_id = f.client_order_id
-WHERE o.seq IS NULL OR f.seq <= o.seq OR NOT decimal_above(f.qty, '0')
+WHERE f.seq <= o.seq OR NOT decimal_above(f.qty, '0')
+    OR (o.seq IS NULL AND NOT EXISTS ( -- one that was over before the session began, and filled late
+        SELECT 1 FROM lineage e JOIN orders p ON p.session_id = e.session_id
+            AND p.client_order_id = f.client_order_id
+        WHERE e.root = l.root AND e.place < l.place AND f.strategy IN (p.strategy, {UNOWNED!r})
+            AND (f.instrument, f.section, f.rule, f.cycle, f.leg, f.side)
+                = (p.instrument, p.section, p.rule, p.cycle, p.leg, p.side)
+            AND NOT EXISTS (SELECT 1 FROM fills g WHERE g.session_id = e.session_id
+                AND g.client_order_id = f.client_order_id AND g.trade_id = f.trade_id)))
     OR f.strategy NOT IN (o.strategy, {UNOWNED!r})
     OR (f.instrument, f.section, f.rule, f.cycle, f.leg, f.side)
         <> (o.instrument, o.section, o.rule, o.cycle, o.leg, o.side)""",

@@ -154,11 +154,17 @@ class SimulatedVenue:
             self._matching.carry_out(instrument, floor, request, spot, closing=closing)
 
     def _spoken(self, instrument: InstrumentId, position: int) -> list[Answer]:
+        """Return the answers just given; while others wait they come after these: none overtakes another."""
         answers = self._matching.take()
-        if answers and self._book is not None:
-            self._out = [Due(instrument, position, answer) for answer in answers]
-            self.save()
-            self._out = []
+        if not answers or self._book is None:
+            return answers
+        after = self._waiting[-1].position if self._waiting else position
+        self._out = [Due(instrument, max(after, position), answer) for answer in answers]
+        self.save()
+        if self._waiting:
+            self._waiting += self._out
+            answers = []
+        self._out = []
         return answers
 
     # ---- what survives --------------------------------------------------------------------------

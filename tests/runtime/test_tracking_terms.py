@@ -144,9 +144,19 @@ def test_amendment_is_told_when_the_venue_shows_it() -> None:
 def test_D4_amendment_that_did_not_come_is_refused_after_the_deadline_and_not_before() -> None:
     books = Books()
     ticket = amending(books)
-    books.tracker.report(report(ticket), OVER_S - 0.1)
+    for second in (OVER_S - 0.1, OVER_S):
+        assert books.told == []
+        books.tracker.report(report(ticket), second)
+        books.tracker.after_read(second)
+    assert books.kinds == [RequestRefused]
+
+
+def test_D4_amendment_of_a_stop_that_no_read_shows_is_refused_after_the_deadline() -> None:
+    books = Books()
+    amending(books)
+    books.tracker.after_read(OVER_S - 0.1)
     assert books.told == []
-    books.tracker.report(report(ticket), OVER_S)
+    books.tracker.after_read(OVER_S)
     assert books.kinds == [RequestRefused]
 
 
@@ -165,8 +175,9 @@ def test_G8_amendment_of_a_process_before_that_never_came_is_refused_in_the_end(
     books.tracker.resume(books.table.live(), [ClientOrderId("botd-1")], 100.0)
     ticket = books.tracker.tickets["botd-1"]
     books.tracker.report(report(ticket), 101.0)
+    books.tracker.after_read(101.0)
     assert books.told == []  # it may still come
-    books.tracker.report(report(ticket), 100.0 + OVER_S)
+    books.tracker.after_read(100.0 + OVER_S)
     assert books.kinds == [RequestRefused]
 
 

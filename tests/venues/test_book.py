@@ -122,6 +122,22 @@ def test_answers_that_no_daemon_took_wait_at_their_positions(path: Path) -> None
     assert told(stand.run()) == REST[2:]
 
 
+def test_G5_answer_of_now_does_not_overtake_those_that_wait(path: Path) -> None:  # noqa: N802
+    """The last number taken says what is asked for again: an answer that overtook others lost them."""
+    first = begun(opened(path))
+    lost = first.run(2)
+    stand = Stand(ROWS, settings=SETTINGS, keep=(again := opened(path)))
+    stand.venue.recall(again.load(4), expected=True)
+    stand.row, stand.requests = 1, 6
+    stand.send(cancel("stop", 0))  # which the venue has filled, and the bot has not heard of
+    assert stand.run(1) == []
+    assert again.load(4)[1][-1].position == 2
+    taken = stand.venue.take_waiting(2)
+    assert told(taken) == [*REST[:2], "200000 stop refused: no such order"]
+    assert taken[:2] == lost
+    assert [one.seq for one in taken] == [5, 6, 7]
+
+
 def test_part_of_the_answers_may_have_been_taken(path: Path) -> None:
     first = begun(opened(path))
     lost = first.run(3)
@@ -241,7 +257,7 @@ def test_answers_that_wait_for_a_daemon_are_kept_by_a_long_run(
     again.venue.recall(keep.load(lost - 2), expected=True)  # the last two were never taken
     again.requests = first.requests
     again.send(sell("new", 10, t=3))
-    assert again.venue.execute(SPOT.id, again.ring, 0, 4, 4, 4, own=True)
+    assert again.venue.execute(SPOT.id, again.ring, 0, 4, 4, 4, own=True) == []  # they wait behind these
     assert kept_seqs(path) == [lost - 1, lost, lost + 1, lost + 2]
 
 
@@ -294,7 +310,7 @@ def test_kill_9_between_saves_loses_nothing_that_was_said(path: Path) -> None:
             for line in process.stdout:
                 if line.endswith("\n"):
                     requests, *seqs = map(int, line.split())
-                    seq = seqs[-1]
+                    seq = seqs[-1] if seqs else seq  # what comes waits behind what the last one left
             timer.join()
         keep = opened(path)
         kept = keep.load(seq)

@@ -102,6 +102,11 @@ class Exchange:
         orders = self._shown.known(client_order_id)
         return orders[-1].state if orders else self._ended.get(client_order_id)
 
+    def changed_us(self, client_order_id: str) -> int:
+        """Return when an order last changed, 0 where that is long ago."""
+        orders = self._shown.known(client_order_id)
+        return orders[-1].ts_us if orders else 0
+
     def put_away(self, archive: Archive, before_us: int) -> None:
         """Move the record of what was over before a time into a file; reads show it no more."""
         ended = self._shown.take_ended(before_us)
