@@ -241,7 +241,8 @@ class Bot:
 
         A row that closes on the hour belongs to the hour.
         """
-        if row >= until or block.times[until - 1] <= self._next_snapshot_us:
+        next_us = self._next_snapshot_us
+        if block.last_us <= next_us or row >= until or block.times[until - 1] <= next_us:
             return None
         if self._next_snapshot_us == 0:
             self._schedule_snapshot(int(block.times[row]))

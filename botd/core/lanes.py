@@ -159,11 +159,12 @@ class Lane:
 class Block:
     """Rows of all lanes, loaded: `times` is the row time at each merged place, never falling."""
 
-    __slots__ = ("lane_of", "n", "times")
+    __slots__ = ("lane_of", "last_us", "n", "times")
 
     def __init__(self, n: int, times: I64, lane_of: I64 | None) -> None:
         self.n = n
         self.times = times
+        self.last_us = int(times[-1]) if n else 0  # one number at hand: each look into an array costs
         self.lane_of = lane_of
 
 

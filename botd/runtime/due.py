@@ -22,7 +22,7 @@ def next_due(
         if not venue.busy(name):
             continue
         deadline = venue.deadline_us(name)
-        if block.times[block.n - 1] >= deadline:
+        if block.last_us >= deadline:
             at = place + int(block.times[place:].searchsorted(deadline))
             if at < best:
                 best, found = at, lane
