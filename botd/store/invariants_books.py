@@ -107,7 +107,7 @@ WHERE p.closed_us IS NULL""",
         sql=f"""
 WITH flows AS (
     SELECT l.root, f.strategy, f.instrument, f.cycle, {total(SIGNED_QTY)} AS left_qty,
-        {total(f"{_PAID_QTY} || '*' || f.price")} AS realized
+        {total(f"{_PAID_QTY} || '*' || f.price")} AS realized, max(f.seq) AS last_seq
     FROM lineage l CROSS JOIN fills f ON f.session_id = l.session_id AND f.seq > l.since
     GROUP BY l.root, f.strategy, f.instrument, f.cycle)
 SELECT t.session_id, t.seq, t.strategy, t.instrument, t.cycle, t.realized_pnl,
@@ -115,7 +115,8 @@ SELECT t.session_id, t.seq, t.strategy, t.instrument, t.cycle, t.realized_pnl,
 FROM flows w JOIN lineage l ON l.root = w.root
 JOIN trades t ON t.session_id = l.session_id AND t.strategy = w.strategy
     AND t.instrument = w.instrument AND t.cycle = w.cycle
-WHERE w.left_qty = '0' AND w.strategy <> '{UNOWNED}' AND decimal_differs(t.realized_pnl, w.realized)""",
+WHERE w.left_qty = '0' AND w.strategy <> '{UNOWNED}' AND decimal_differs(t.realized_pnl, w.realized)
+    AND w.last_seq < t.seq -- a fill of the entry that came after the close made another position of it""",
     ),
 )
 
