@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +17,7 @@ from botd.core.decisions import canonical_line
 from botd.core.instrument import Instrument
 from botd.core.money import ZERO
 from botd.core.records import Record
+from botd.core.restraint import Cause
 from botd.ports import SessionInfo
 from botd.runtime.batch import run_batch
 from botd.sessions import VENUE_FILE, read_before
@@ -168,10 +169,12 @@ def check_equal_books(state: Path, truth: VenueTruth, instruments: Iterable[Inst
             raise CheckFailed("books.cash", f"{currency}: booked {own}, the venue has {at_venue}")
 
 
-def check_alive(state: Path, now_us: int, behind_max_us: int, *, excused_us: int = 0) -> None:
+def check_alive(
+    state: Path, now_us: int, behind_max_us: int, *, excused_us: int = 0, excused: Container[Cause] = ()
+) -> None:
     """Check that a healthy daemon in a healthy world has caught up and is held by nothing.
 
-    What has stood for less than `excused_us` nobody has looked at yet.
+    What has stood for less than `excused_us` nobody has looked at yet, and nobody will at `excused` causes.
     """
     session = newest_session(state)
     with StateReader(state) as reader:
@@ -183,7 +186,7 @@ def check_alive(state: Path, now_us: int, behind_max_us: int, *, excused_us: int
             "alive.behind", f"session {session.id} is {session.status} and {behind_us} us behind"
         )
     for one in restraints:
-        if one.since_us <= now_us - excused_us:
+        if one.since_us <= now_us - excused_us and one.cause not in excused:
             raise CheckFailed("alive.held", f"still held by {one.cause}: {one.reason}")
 
 

@@ -364,7 +364,9 @@ class World:
         now_us = EPOCH_US + round(self._loop.now_s * 1e6)
         # how long a halt may have stood, by the time of the rows, which come late
         looked_s = 0.0 if self._compared else 2 * LOOK_S + max(_PAUSES_S)
-        check_alive(self._state, now_us, _BEHIND_MAX_US, excused_us=round(looked_s * 1e6))
+        excused = (Cause.REJECTS_IN_A_ROW, Cause.RATE_CAP) if self._compared else ()  # the bot's own
+        excused_us = round(looked_s * 1e6)
+        check_alive(self._state, now_us, _BEHIND_MAX_US, excused_us=excused_us, excused=excused)
 
     def _draw_plan(self) -> Plan:
         policy = "keep" if self._compared else None
