@@ -273,7 +273,8 @@ class TradingLoop:
             )
         if self.bot.desk.seq != known:
             raise StateCorrupt(
-                f"the session is not met again as it was: {self.bot.desk.seq} records, {known} are kept"
+                f"the session is not met again as it was ({self.bot.desk.seq} records for {known}): "
+                "another botd decided, or rows changed; start the version that wrote it, or restore a copy"
             )
         self.recovery = None
         if self.bot.desk.records:
