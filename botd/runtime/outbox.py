@@ -66,7 +66,7 @@ class Outbox:
             return
         found = books.untold(*marked)
         if len(found) > AGAIN_MAX:
-            say(f"{len(found) - AGAIN_MAX} trades and alerts more were not told of; botd status has them")
+            say(f"{len(found) - AGAIN_MAX} trades and alerts more were not told of; the state file has them")
         for one in found[-AGAIN_MAX:]:
             say(_line(one))
 

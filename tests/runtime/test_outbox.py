@@ -59,7 +59,7 @@ def test_G7_no_more_than_a_thousand_are_told_again(tmp_path: Path) -> None:
     outbox.mark("paper-1", 0)
     lines = told(outbox, Books(*[ALERT] * (AGAIN_MAX + 3)))
     assert len(lines) == AGAIN_MAX + 1
-    assert lines[0] == "3 trades and alerts more were not told of; botd status has them"
+    assert lines[0] == "3 trades and alerts more were not told of; the state file has them"
 
 
 def test_G7_mark_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
