@@ -114,9 +114,18 @@ class Link:
             self._limited_until_s = max(self._limited_until_s, self.now_s() + wait_s)
 
     async def measure_offset(self) -> None:
-        """Compare clocks: the venue's time against the middle of the request."""
-        before_us, before_s = self._clock.now_us(), self.now_s()
-        theirs_us = await self.ask(Kind.READ, self.venue.fetch_time_us)
-        took_us = (self.now_s() - before_s) * 1e6
-        self.offset_us = theirs_us - (before_us + round(took_us / 2))
+        """Compare clocks: the venue's time against the middle of the request, good to half of what it took.
+
+        A request too slow to tell whether the offset has changed leaves it as it is.
+        """
+        ahead_us, took_us = await self.ask(Kind.READ, self._compare_clocks)
+        if abs(ahead_us - self.offset_us) > took_us / 2:
+            self.offset_us = ahead_us
         self.venue.correct_clock(self.offset_us)
+
+    async def _compare_clocks(self) -> tuple[int, float]:
+        """Return what the venue's clock is ahead of ours, and what asking took, in microseconds."""
+        before_us, before_s = self._clock.now_us(), self.now_s()
+        theirs_us = await self.venue.fetch_time_us()
+        took_us = (self.now_s() - before_s) * 1e6
+        return theirs_us - (before_us + round(took_us / 2)), took_us

@@ -31,6 +31,7 @@ class Venue:
         self._ahead_us = ahead_us
         self._latency_s = latency_s
         self.corrected_us = 0
+        self.way_back_s = 0.0
 
     def correct_clock(self, offset_us: int) -> None:
         self.corrected_us = offset_us
@@ -38,7 +39,7 @@ class Venue:
     async def fetch_time_us(self) -> int:
         await asyncio.sleep(self._latency_s / 2)
         time_us = EPOCH_US + round(self._loop.now_s * 1e6) + self._ahead_us
-        await asyncio.sleep(self._latency_s / 2)
+        await asyncio.sleep(self._latency_s / 2 + self.way_back_s)
         return time_us
 
 
@@ -263,6 +264,28 @@ def test_F5_clock_that_is_set_while_it_is_compared_does_not_stretch_the_request(
         assert scene.link.offset_us == pytest.approx(-40_000_000, abs=2)
 
     play(script)
+
+
+def test_F5_wait_for_a_limit_is_no_part_of_the_request_that_measures() -> None:
+    async def script(scene: Scene) -> None:
+        await scene.fail(LIMITED)
+        await scene.link.measure_offset()
+        assert scene.link.offset_us == pytest.approx(-3_000_000, abs=2)
+
+    play(script, skew_us=3_000_000)
+
+
+def test_F5_slow_answer_moves_the_offset_only_as_far_as_it_can_tell() -> None:
+    async def script(scene: Scene) -> None:
+        await scene.link.measure_offset()
+        scene.venue.way_back_s = 9.0  # the middle of the request is 4.5 s from when the venue looked
+        await scene.link.measure_offset()
+        assert scene.link.offset_us == pytest.approx(-700_000, abs=2)
+        scene.clock.step(20_000_000)
+        await scene.link.measure_offset()
+        assert abs(scene.link.offset_us + 20_700_000) <= 4_600_000
+
+    play(script, skew_us=700_000)
 
 
 def test_F5_refused_time_stamp_asks_for_a_comparison() -> None:
