@@ -12,6 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
+from botd.core.reload import ReloadOutcome, diagnostics_text
 from botd.core.updates import Untold, UntoldAlert, UntoldTrade
 from botd.errors import InputInvalid, InvariantBroken
 from botd.failpoints import Point, failpoint
@@ -30,6 +31,20 @@ _SESSION_NAMES: Final = tuple(field.name for field in fields(SessionInfo))
 
 _INSERT_EVENT: Final = insert_sql(
     tables.journal_events, ("session_id", "position", "ordinal", "kind", "payload")
+)
+_INSERT_RELOAD: Final = insert_sql(
+    tables.reloads,
+    (
+        "ts_us",
+        "who",
+        "ok",
+        "config_hash",
+        "running_hash",
+        "session_id",
+        "position",
+        "changes",
+        "errors",
+    ),
 )
 # A session resumed from a snapshot passes old positions again; what it had reached stays true.
 _UPSERT_CURSOR: Final = upsert_sql(
@@ -231,6 +246,22 @@ class SqliteJournal:
                 "ON CONFLICT DO NOTHING",
                 (applied_us, config_hash, json.dumps(dict(files), ensure_ascii=False)),
             )
+
+    def save_reload(self, outcome: ReloadOutcome) -> None:
+        """Write what came of a reload, with the other statements of `together`."""
+        values = (
+            outcome.ts_us,
+            outcome.who,
+            outcome.ok,
+            outcome.config_hash,
+            outcome.running_hash,
+            outcome.session_id,
+            outcome.position,
+            json.dumps(outcome.changes, ensure_ascii=False),
+            diagnostics_text(outcome.errors),
+        )
+        with self._transaction() as connection:
+            connection.execute(_INSERT_RELOAD, values)
 
     def revision(self, config_hash: str) -> Mapping[str, str] | None:
         """Return the files of a configuration that was in use once, by name; None when it never was."""

@@ -12,13 +12,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, and_, create_engine, exc, func, or_, select
+from sqlalchemy import Connection, Row, create_engine, exc, func, select
 
 from botd.core.events import OrderType, Section, Side
 from botd.core.halts import standing
 from botd.core.instrument import InstrumentId
 from botd.core.outcomes import DenyReason, OrderStatus
 from botd.core.records import Record, SignalRecord
+from botd.core.reload import ReloadOutcome
 from botd.core.restraint import Restraint
 from botd.core.updates import AlertRecord, PortfolioSnapshot, TradingStateRecord
 from botd.errors import InputInvalid
@@ -27,17 +28,16 @@ from botd.store import exact, rows
 from botd.store.invariants import DUST, total
 from botd.store.lineage import line_of
 from botd.store.reading import reading_uri
+from botd.store.revisions import RevisionView, newest_reloads, newest_revisions
 from botd.store.rows import RecordTable
 from botd.store.schema import LINEAGE, read_revision, refusal
+from botd.store.signal_outcomes import signals_with_outcome
 from botd.store.tables import (
-    intents,
     journal_cursor,
     orders,
     portfolio_snapshots,
     positions,
-    risk_decisions,
     sessions,
-    signals,
     trades,
 )
 
@@ -234,7 +234,7 @@ class StateReader:
     def recent_signals(self, session_id: str, *, limit: int = 50) -> tuple[SignalView, ...]:
         """Return the newest signals with their outcome, newest first."""
         with self._connect() as connection:
-            found = connection.execute(_signals_with_outcome(session_id, limit)).all()
+            found = connection.execute(signals_with_outcome(session_id, limit)).all()
         return tuple(
             SignalView(
                 signal=rows.SIGNALS.decode(row[:-5]),
@@ -303,6 +303,16 @@ class StateReader:
         """Return the newest alerts, oldest first."""
         return tuple(map(rows.ALERTS.decode, self._newest(rows.ALERTS, session_id, limit)))
 
+    def reloads(self, *, limit: int = 20) -> tuple[ReloadOutcome, ...]:
+        """Return what came of the newest reloads, newest first, of all sessions."""
+        with self._connect() as connection:
+            return newest_reloads(connection, limit)
+
+    def revisions(self, *, limit: int = 20) -> tuple[RevisionView, ...]:
+        """Return the configurations applied last, newest first."""
+        with self._connect() as connection:
+            return newest_revisions(connection, limit)
+
     def trading_states(self, session_id: str, *, limit: int | None = None) -> tuple[TradingStateRecord, ...]:
         """Return every halt and hold that began or was lifted, oldest first; with a limit, the newest."""
         found = self._newest(rows.TRADING_STATES, session_id, limit)
@@ -368,33 +378,3 @@ def _stream(connection: Connection, kind: RecordTable, session_id: str) -> Itera
     query = select(*kind.columns).where(kind.table.c.session_id == session_id).order_by(kind.table.c.seq)
     for row in connection.execute(query):
         yield kind.record, row
-
-
-def _signals_with_outcome(session_id: str, limit: int) -> Select[Any]:
-    """Join each signal that was acted on to the first intent it, or as S1 its Z1, led to."""
-    s, i, r, o = signals.c, intents.c, risk_decisions.c, orders.c
-    newest = (
-        select(signals)
-        .where(s.session_id == session_id)
-        .order_by(s.seq.desc())
-        .limit(limit)
-        .subquery("newest")
-    )
-    n = newest.c
-    same = and_(
-        *(n[name] == i[name] for name in ("session_id", "strategy", "instrument", "cycle")),
-        i.leg == 0,
-        n.acted,
-        or_(
-            and_(i.section == n.section, i.rule == n.rule),
-            and_(n.section == Section.S1, i.section == Section.Z1),
-        ),
-    )
-    joined = (
-        newest.outerjoin(intents, same)
-        .outerjoin(risk_decisions, and_(r.session_id == i.session_id, r.intent_seq == i.seq))
-        .outerjoin(orders, and_(o.session_id == i.session_id, o.intent_seq == i.seq))
-    )
-    columns = [n[rows.COLUMN_OF.get(name, name)] for name in rows.SIGNALS.field_names]
-    outcome = (i.qty, r.approved, r.reason, o.client_order_id, o.status)
-    return select(*columns, *outcome).select_from(joined).order_by(n.seq.desc())

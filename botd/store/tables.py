@@ -105,6 +105,21 @@ config_revisions = Table(
     PrimaryKeyConstraint("applied_us", "config_hash"),
 )
 
+reloads = Table(
+    "reloads",
+    metadata,
+    Column("number", Integer, primary_key=True, nullable=False),
+    _int("ts_us"),
+    _text("who"),
+    _flag("ok"),
+    _text("config_hash"),  # of the files that were tried
+    _text("running_hash"),
+    _session(),
+    _int("position"),
+    _text("changes"),  # JSON: lines
+    _text("errors"),  # JSON: faults with their places
+)
+
 signals = _record(
     "signals",
     *_who(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from botd.core.events import Section
 from botd.core.outcomes import DenyReason, OrderStatus
 from botd.core.records import TradeRecord
+from botd.core.reload import ReloadOutcome
 from botd.core.restraint import Cause, TradingState, Verb
 from botd.core.updates import PortfolioSnapshot
-from botd.errors import InputInvalid
+from botd.errors import Diagnostic, InputInvalid
 from botd.ports import Batch
 from botd.store.journal import open_state
 from botd.store.queries import StateReader
@@ -197,3 +199,36 @@ def test_decisions_may_be_left_half_way(reader: StateReader) -> None:
 def test_reader_cannot_write(reader: StateReader) -> None:
     with pytest.raises((InputInvalid, SQLAlchemyError), match="readonly"), reader._connect() as connection:
         connection.execute(signals.delete())
+
+
+def test_reloads_and_revisions_come_back_newest_first_with_their_carets(tmp_path: Path) -> None:
+    fault = Diagnostic(
+        file="configs/risk.yaml", line=3, column=5, message="a ratio is missing", excerpt="    x: 1", width=4
+    )
+    done = ReloadOutcome(
+        ts_us=samples.T0,
+        who="files",
+        ok=True,
+        config_hash="b" * 64,
+        running_hash="b" * 64,
+        session_id="s1",
+        position=77,
+        changes=("strategies/pump.yaml: changed",),
+    )
+    refused = replace(
+        done, ts_us=samples.T0 + 1, ok=False, config_hash="c" * 64, position=-1, errors=(fault,)
+    )
+    journal = open_state(tmp_path / "botd.sqlite3")
+    journal.start_session(samples.started())
+    for outcome in (done, refused):
+        journal.save_reload(outcome)
+    for k, text in enumerate(("a: 1\n", "a: 2\n")):
+        journal.save_revision(config_hash=str(k), files={"a.yaml": text}, applied_us=k)
+    journal.close()
+    with StateReader(tmp_path / "botd.sqlite3") as reader:
+        assert reader.reloads() == (refused, done)
+        assert reader.reloads(limit=1) == (refused,)
+        assert [(one.config_hash, one.files) for one in reader.revisions()] == [
+            ("1", {"a.yaml": "a: 2\n"}),
+            ("0", {"a.yaml": "a: 1\n"}),
+        ]

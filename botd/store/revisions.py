@@ -1,0 +1,49 @@
+"""The configurations that a state file has seen, and what came of every reload."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from botd.core.reload import ReloadOutcome, diagnostics_of
+from botd.store.tables import config_revisions, reloads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionView:
+    """A configuration in use from a time on; the same one may have come back later."""
+
+    applied_us: int
+    config_hash: str
+    files: Mapping[str, str]  # name -> text
+
+
+def newest_revisions(connection: Connection, limit: int) -> tuple[RevisionView, ...]:
+    """Return the configurations applied last, newest first."""
+    query = select(config_revisions).order_by(config_revisions.c.applied_us.desc()).limit(limit)
+    return tuple(
+        RevisionView(applied_us=row.applied_us, config_hash=row.config_hash, files=json.loads(row.files))
+        for row in connection.execute(query)
+    )
+
+
+def newest_reloads(connection: Connection, limit: int) -> tuple[ReloadOutcome, ...]:
+    """Return what came of the last reloads of all sessions, newest first."""
+    query = select(reloads).order_by(reloads.c.number.desc()).limit(limit)
+    return tuple(
+        ReloadOutcome(
+            ts_us=row.ts_us,
+            who=row.who,
+            ok=row.ok,
+            config_hash=row.config_hash,
+            running_hash=row.running_hash,
+            session_id=row.session_id,
+            position=row.position,
+            changes=tuple(json.loads(row.changes)),
+            errors=diagnostics_of(row.errors),
+        )
+        for row in connection.execute(query)
+    )
