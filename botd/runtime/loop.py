@@ -325,10 +325,9 @@ class TradingLoop:
         yield from self._wind_down(event, self.bot.flatten(self.ts_us, reason))
 
     def _wind_down(self, event: JournalEvent, commands: Sequence[Command]) -> Iterator[Group]:
+        yield self._group([event], urgent=True)  # without commands too: it changes what answers lead to
         if not commands:
-            yield self._group(urgent=False)
             return
-        yield self._group([event], urgent=True)
         yield from self._send(commands)
         while True:
             answers: list[Answer] = []
