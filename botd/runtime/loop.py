@@ -300,14 +300,11 @@ class TradingLoop:
 
     # ---- jobs -----------------------------------------------------------------------------------
 
-    def job(self, name: str) -> Group:
-        """Carry out a job of the schedule between two chunks: the books are recorded."""
-        event = self._event("job", f"{name}|{self.ts_us}")
-        self.bot.close_books(self.ts_us)
-        return self._group([event], urgent=True)
-
     def record_books(self) -> Group:
-        """Record the account as it stands between two chunks, at a start or a stop."""
+        """Record the account as it stands between two chunks: at a start, at a stop, or for a job.
+
+        It moves no peak and no day's start: when a job is due is the machine's business, no row says it.
+        """
         event = self._event("books", str(self.ts_us))
         self.bot.note_books(self.ts_us)
         return self._group([event], urgent=True)
