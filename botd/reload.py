@@ -44,7 +44,7 @@ class Keeper(Protocol):
         state: dict[str, Any],
     ) -> None: ...
 
-    async def refused(self, outcome: ReloadOutcome) -> None: ...
+    async def note(self, outcome: ReloadOutcome) -> None: ...
 
 
 log = logging.getLogger(__name__)
@@ -162,7 +162,7 @@ class Reloader:
             if cold:
                 raise ConfigInvalid(cold)
             if plan.config_hash == self.plan.config_hash:
-                return self._told(self._outcome(who, tried, ok=True))
+                return await self._note(self._outcome(who, tried, ok=True))
             return self._told(await self._swap(plan, who, changed_files(self.plan, plan)))
         except ConfigInvalid as error:
             return await self._refuse(who, tried, error.diagnostics)
@@ -259,8 +259,11 @@ class Reloader:
         )
 
     async def _refuse(self, who: str, tried: str, errors: Sequence[Diagnostic]) -> ReloadOutcome:
-        outcome = self._outcome(who, tried, ok=False, errors=tuple(errors))
-        await self._keeper.refused(outcome)
+        return await self._note(self._outcome(who, tried, ok=False, errors=tuple(errors)))
+
+    async def _note(self, outcome: ReloadOutcome) -> ReloadOutcome:
+        """Keep what came of a reload that swapped nothing."""
+        await self._keeper.note(outcome)
         return self._told(outcome)
 
     def _told(self, outcome: ReloadOutcome) -> ReloadOutcome:

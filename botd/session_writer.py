@@ -61,8 +61,8 @@ class SessionWriter:
             journal.save_snapshot(session_id, cursor, payload)
             journal.save_reload(outcome)
 
-    async def refused(self, outcome: ReloadOutcome) -> None:
-        """Write why a reload was refused."""
+    async def note(self, outcome: ReloadOutcome) -> None:
+        """Write what came of a reload that swapped nothing."""
         await self._writer.call(self._journal.save_reload, outcome)
 
     async def end(self, session_id: str, status: str, ended_us: int) -> None:
