@@ -105,18 +105,22 @@ WHERE p.closed_us IS NULL""",
         statement="a round trip realized what its fills sold for, minus what they bought for",
         table="trades",
         sql=f"""
-WITH flows AS (
-    SELECT l.root, f.strategy, f.instrument, f.cycle, {total(SIGNED_QTY)} AS left_qty,
-        {total(f"{_PAID_QTY} || '*' || f.price")} AS realized, max(f.seq) AS last_seq
+-- Its fills are those since the one before it: an entry that fills after the close keeps its order's cycle.
+WITH steps AS (
+    SELECT l.root, f.seq, f.strategy, f.instrument, {SIGNED_QTY} AS change,
+        {_PAID_QTY} || '*' || f.price AS flow, NULL AS session_id, NULL AS cycle, NULL AS realized_pnl
     FROM lineage l CROSS JOIN fills f ON f.session_id = l.session_id AND f.seq > l.since
-    GROUP BY l.root, f.strategy, f.instrument, f.cycle)
-SELECT t.session_id, t.seq, t.strategy, t.instrument, t.cycle, t.realized_pnl,
-    w.realized AS fills_realized_pnl
-FROM flows w JOIN lineage l ON l.root = w.root
-JOIN trades t ON t.session_id = l.session_id AND t.strategy = w.strategy
-    AND t.instrument = w.instrument AND t.cycle = w.cycle
-WHERE w.left_qty = '0' AND w.strategy <> '{UNOWNED}' AND decimal_differs(t.realized_pnl, w.realized)
-    AND w.last_seq < t.seq -- a fill of the entry that came after the close made another position of it""",
+    UNION ALL
+    SELECT l.root, t.seq, t.strategy, t.instrument, NULL, NULL, t.session_id, t.cycle, t.realized_pnl
+    FROM lineage l CROSS JOIN trades t ON t.session_id = l.session_id AND t.seq > l.since),
+trips AS (
+    SELECT s.*, count(s.cycle) OVER (PARTITION BY s.root, s.strategy, s.instrument ORDER BY s.seq
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS trip FROM steps s)
+SELECT max(session_id) AS session_id, max(CASE WHEN cycle IS NOT NULL THEN seq END) AS seq, strategy,
+    instrument, max(cycle) AS cycle, max(realized_pnl) AS realized_pnl, {total("flow")} AS fills_realized_pnl
+FROM trips GROUP BY root, strategy, instrument, trip
+HAVING count(cycle) = 1 AND count(flow) > 0 AND {total("change")} = '0'
+    AND decimal_differs(realized_pnl, fills_realized_pnl)""",
     ),
 )
 

@@ -12,9 +12,11 @@ from botd.core.records import FillRecord
 from botd.ports import Batch, Cursor
 from botd.store.fsck import Report, examine
 from botd.store.journal import open_state
+from botd.store.queries import StateReader
 from tests.core.scene import Scene, bought, strategy, submitted
 from tests.core.test_bot_chaos import Venue, scene_of
 from tests.store import samples
+from tests.store.ledgers import change, first, opened
 
 OUT = "{ name: out, when: price > 120, close: 100% }"
 
@@ -103,3 +105,40 @@ def test_D6_stop_and_exit_that_both_fill_are_sound(tmp_path: Path) -> None:  # n
     scene.fill(submitted(scene.row(121)), 10, 120)
     scene.fill(stop, 10, 91, fee="1")
     assert judged(tmp_path / "s.sqlite3", scene).findings == ()
+
+
+def filled_after_its_close(path: Path) -> Report:
+    """An entry fills by 4, which an exit closes, and then by 6 more, which another exit closes."""
+    resting = "when: always, order: { type: limit, price: price - 5, ttl: 60s }, size: { fixed: 10 BTC }"
+    scene = Scene(strategy(z1=resting, ze1=OUT))
+    entry = submitted(scene.row(101))
+    scene.accept(entry)
+    scene.fill(entry, 4, 96)
+    _, out = scene.row(121)
+    scene.fill(out, 4, 120)  # type: ignore[arg-type]
+    scene.fill(entry, 6, 96)  # the fill has won against the cancel
+    scene.fill(submitted(scene.row(122)), 6, 119)
+    return judged(path, scene)
+
+
+def test_entry_filled_after_its_close_is_a_round_trip_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite3"
+    assert filled_after_its_close(path).findings == ()
+    with StateReader(path) as reader:
+        assert [(one.cycle, one.realized_pnl) for one in reader.trades("s1")] == [(1, 96), (2, 138)]
+        held = reader.positions("s1", open_only=False)
+        assert [(one.cycle, one.qty, one.realized_pnl) for one in held] == [(1, 0, 96), (2, 0, 138)]
+
+
+@pytest.mark.parametrize(("cycle", "price"), [(1, "120"), (2, "119")])
+def test_each_round_trip_of_one_entry_is_judged_by_its_own_fills(
+    tmp_path: Path, cycle: int, price: str
+) -> None:
+    path = tmp_path / "s.sqlite3"
+    filled_after_its_close(path)
+    with opened(path) as connection:
+        sale = first(connection, "SELECT * FROM fills WHERE side = 'sell' AND cycle = ?", cycle)
+        change(connection, "fills", sale, price="118")
+    (finding,) = examine(path, newest=10**9).findings
+    assert (finding.check.id, finding.rows[0]["cycle"]) == ("S7.realized", cycle)
+    assert sale["price"] == price
