@@ -63,7 +63,7 @@ class TradingLoop:
         self._rows = RowMerger(lane_of, len(bot.lanes), bar_length_us)
         self.recovery = recovery
         self.brake = Brake()
-        self.stopping = False  # set by the driver: judge no further block
+        self.stopping = False  # set by the driver: judge no further block of this chunk
         self.ends_recovered = False  # set by the driver: judge nothing that was not judged before
         self.pauses_recovered = False  # set by the driver: it has to look around before the next row
         self.position = 0  # merged rows judged
@@ -100,6 +100,11 @@ class TradingLoop:
         """Return the feed's first market row that was not judged; `feed_position` is the end of its chunk."""
         return int(self._feed_at[self.position - self._chunk_start])
 
+    @property
+    def between_chunks(self) -> bool:
+        """Say whether every row taken was judged: only then is `state()` one to come back to."""
+        return self.position - self._chunk_start == self._feed_at.size - 1
+
     def _take(self, chunk: Chunk, until_us: int | None) -> tuple[I64, I64]:
         self.feed_position = chunk.position + chunk.rows.shape[1]
         lanes, rows, self._feed_at = self._rows.take(chunk, until_us)
@@ -111,7 +116,7 @@ class TradingLoop:
         start, place = self.position, 0
         while place < block.n:
             if self.recovery is not None:
-                place = self._recover(block, start, place)
+                place = self._recover(self.recovery, block, start, place)
                 failpoint(Point.RECOVERY_ROWS)
                 self._moved(block, start, place)
                 yield from self._recovered()
@@ -224,11 +229,8 @@ class TradingLoop:
 
     # ---- coming back ----------------------------------------------------------------------------
 
-    def _recover(self, block: Block, start: int, place: int) -> int:
+    def _recover(self, recovery: Recovery, block: Block, start: int, place: int) -> int:
         """Judge rows again as the session did before, with the answers it had; return the next place."""
-        recovery = self.recovery
-        if recovery is None:
-            raise InvariantBroken("there is nothing to recover")
         for event in recovery.events_at(start + place):
             self._replay(event)
         until = min(block.n, recovery.next_position() - start)
@@ -335,9 +337,8 @@ class TradingLoop:
             for lane in self.bot.lanes:
                 engine, last = lane.engine, lane.judged()
                 if last is not None:
-                    answers += self.venue.drain(
-                        lane.instrument.id, engine.ring, engine.first_row, last + 1, self.position
-                    )
+                    rows = engine.ring, engine.first_row, last + 1
+                    answers += self.venue.drain(lane.instrument.id, *rows, self.position)
             if not answers:
                 return
             events, commands = self._apply(answers)
