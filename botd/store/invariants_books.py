@@ -7,7 +7,7 @@ from typing import Final
 from botd.core.events import OrderType, Section, TimeInForce
 from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import UNOWNED
-from botd.core.restraint import ACCOUNT, TradingState
+from botd.core.restraint import ACCOUNT, TradingState, Verb
 from botd.store.invariants import (
     CURRENCY,
     LIVE,
@@ -216,7 +216,7 @@ WHERE (o.status = '{OrderStatus.FILLED}') <> (o.filled_us IS NOT NULL)
     ),
     Check(
         id="S10.ended",
-        statement="an order is canceled or rejected only where the venue said so",
+        statement="an order is canceled or rejected only where the venue or a person said so",
         table="orders",
         whole=True,
         sql=f"""
@@ -227,7 +227,11 @@ WITH said AS (
     FROM lineage l CROSS JOIN journal_events e ON e.session_id = l.session_id AND e.kind = 'answers'
         AND (e.payload LIKE '%["OrderEnded"%' OR e.payload LIKE '%["OrderRejected"%')
     CROSS JOIN json_each(CASE WHEN json_valid(e.payload) THEN e.payload ELSE '[]' END) a
-    WHERE json_extract(a.value, '$[0]') IN ('OrderEnded', 'OrderRejected'))
+    WHERE json_extract(a.value, '$[0]') IN ('OrderEnded', 'OrderRejected')
+    UNION ALL
+    SELECT l.root, json_extract(e.payload, '$.scope'), '{OrderStatus.CANCELED}'
+    FROM lineage l CROSS JOIN journal_events e ON e.session_id = l.session_id AND e.kind = 'command'
+    WHERE json_valid(e.payload) AND json_extract(e.payload, '$.verb') = '{Verb.RESOLVE}')
 SELECT o.session_id, o.seq, o.client_order_id, o.strategy, o.instrument, o.status, o.status_reason
 FROM lineage l CROSS JOIN orders o ON o.session_id = l.session_id AND o.seq > l.since
 WHERE o.status IN {words({OrderStatus.CANCELED, OrderStatus.REJECTED})}
