@@ -14,9 +14,8 @@ import pytest
 from botd.core.events import OrderType, Section, Side, TimeInForce
 from botd.core.outcomes import OrderStatus
 from botd.core.records import Record
-from botd.core.restraint import Cause, TradingCommand, Verb, trading_text
 from botd.errors import InputInvalid, NewerSchema, StateCorrupt
-from botd.ports import Batch, JournalEvent
+from botd.ports import Batch
 from botd.store.fsck import CHECKS, ELSEWHERE, ROWS_MAX, Report, examine
 from botd.store.journal import open_state
 from tests.store import damages, damages_books, samples
@@ -274,27 +273,6 @@ def test_S9_session_that_ends_before_its_successor_is_written_is_named(tmp_path:
     assert [finding.check.id for finding in report.findings] == ["S9.left"]
     assert report.refusal is None
     assert report.warnings[0].startswith("S9.left: 1 row against 'a session whose market goes on ends flat")
-
-
-# ---- orders that a person ended ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize("resolved", ["b-1", "b-2"])
-def test_order_that_a_person_resolved_is_canceled_by_that(tmp_path: Path, resolved: str) -> None:
-    limit = {"type": OrderType.LIMIT, "tif": TimeInForce.GTC, "limit_price": Decimal(20010)}
-    order = (
-        samples.signal(1),
-        samples.intent(2),
-        samples.risk(3, 2),
-        samples.order(4, intent_seq=2, **limit),
-    )
-    path = told(tmp_path / "s.sqlite3", {"s1": (*order, samples.update(5, OrderStatus.CANCELED))})
-    command = TradingCommand(verb=Verb.RESOLVE, cause=Cause.COMMAND, who="ann", scope=resolved)
-    journal = open_state(path)
-    event = JournalEvent(position=300, ordinal=0, kind="command", payload=trading_text(command, samples.T0))
-    journal.commit(Batch(session_id="s1", events=(event,)))
-    journal.close()
-    assert set(broken(examine(path))) == (set() if resolved == "b-1" else {"S10.ended"})
 
 
 # ---- exits without a decision -------------------------------------------------------------------

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from botd.core.events import OrderType
+from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import UNOWNED
 from botd.core.records import FillRecord
-from botd.ports import Batch, Cursor
+from botd.core.restraint import Cause, TradingCommand, Verb, trading_text
+from botd.ports import Batch, Cursor, JournalEvent
 from botd.store.fsck import Report, examine
 from botd.store.journal import open_state
 from botd.store.queries import StateReader
@@ -142,3 +146,22 @@ def test_each_round_trip_of_one_entry_is_judged_by_its_own_fills(
     (finding,) = examine(path, newest=10**9).findings
     assert (finding.check.id, finding.rows[0]["cycle"]) == ("S7.realized", cycle)
     assert sale["price"] == price
+
+
+@pytest.mark.parametrize(("resolved", "broken"), [("b-1", []), ("b-2", ["S10.ended"])])
+def test_order_that_a_person_resolved_is_canceled_by_that(
+    tmp_path: Path, resolved: str, broken: list[str]
+) -> None:
+    path, limit = tmp_path / "s.sqlite3", {"type": OrderType.LIMIT, "limit_price": Decimal(20010)}
+    asked = (samples.signal(1), samples.intent(2), samples.risk(3, 2))
+    ended = (samples.order(4, intent_seq=2, **limit), samples.update(5, OrderStatus.CANCELED))
+    command = TradingCommand(verb=Verb.RESOLVE, cause=Cause.COMMAND, who="ann", scope=resolved)
+    event = JournalEvent(position=300, ordinal=0, kind="command", payload=trading_text(command, samples.T0))
+    batch = Batch(
+        session_id="s1", records=(*asked, *ended), events=(event,), cursor=samples.cursor(300, seq=5)
+    )
+    journal = open_state(path)
+    journal.start_session(samples.started("s1"))
+    journal.commit(batch)
+    journal.close()
+    assert [finding.check.id for finding in examine(path).findings] == broken
