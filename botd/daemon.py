@@ -340,7 +340,13 @@ class Daemon:
             status = "stopped" if request.requested else "finished"
             await writer.end(session.id, status, self._clock.now_us())
 
-        return Stages([Stage("orders", settle, 30.0), Stage("session", end, 5.0, essential=True)])
+        return Stages(
+            [
+                Stage("orders", settle, 30.0),
+                Stage("snapshot", driver.keep, 5.0),
+                Stage("session", end, 5.0, essential=True),
+            ]
+        )
 
     def _heard(self, session_id: str, records: Sequence[Record]) -> None:
         failpoint(Point.OUTBOX_BEFORE_PUBLISH)

@@ -8,8 +8,10 @@ import random
 import re
 import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -41,6 +43,16 @@ def bot(tmp_path: Path) -> Path:
     folder = make_bot(tmp_path / "bot")
     write_pump(folder / DATA, bursts=6)
     return folder
+
+
+def put_answers_out_of_reach(folder: Path) -> None:
+    """Put what the venue answered where no start looks: a stop in order leaves nothing to decide again."""
+    with closing(sqlite3.connect(folder / "state/botd.sqlite3")) as state, state:
+        place = "position, ts_us, seq, venue_seq"
+        reached = state.execute(f"SELECT {place} FROM journal_cursor").fetchall()
+        kept = state.execute(f"SELECT {place} FROM engine_snapshots ORDER BY position DESC LIMIT 1")
+        assert kept.fetchall() == reached
+        assert state.execute("UPDATE journal_events SET position = -1 - position").rowcount > 3
 
 
 def run(folder: Path, *more: object) -> Done:
@@ -155,6 +167,7 @@ def test_signal_stops_in_order_and_the_next_run_goes_on(bot: Path, number: signa
     ((session, status),) = sessions(bot)
     assert status == "stopped"
     Books(bot / "state/botd.sqlite3").check(START)
+    put_answers_out_of_reach(bot)
 
     again = run(bot)
     assert again.code == 0

@@ -59,33 +59,16 @@ class OrderUnknownToUs:
 
 @dataclass(frozen=True, slots=True)
 class OrderDiffers:
-    """An order that the venue holds with another term than we asked for."""
+    """An order that the venue holds with another term than we asked for, or has filled by another amount.
+
+    What it has filled beyond our books must be fetched; nothing we have booked is taken back on its word.
+    """
 
     client_order_id: ClientOrderId
     instrument: InstrumentId
-    term: str  # side | qty | limit | stop | reduce_only
+    term: str  # side | qty | limit | stop | reduce_only | filled
     ours: str
     venue: str
-
-
-@dataclass(frozen=True, slots=True)
-class FillMissed:
-    """The venue has filled more of an order than we have booked: its executions must be fetched."""
-
-    client_order_id: ClientOrderId
-    instrument: InstrumentId
-    ours: int  # lots
-    venue: int
-
-
-@dataclass(frozen=True, slots=True)
-class FillDisputed:
-    """We have booked more than the venue now admits to. Nothing is ever taken back on its word alone."""
-
-    client_order_id: ClientOrderId
-    instrument: InstrumentId
-    ours: int  # lots
-    venue: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +80,7 @@ class PositionDiffers:
     venue: int
 
 
-Adjustment = (
-    OrderMissingAtVenue | OrderUnknownToUs | OrderDiffers | FillMissed | FillDisputed | PositionDiffers
-)
+Adjustment = OrderMissingAtVenue | OrderUnknownToUs | OrderDiffers | PositionDiffers
 
 
 def diff(
@@ -127,12 +108,10 @@ def _diff_orders(
     theirs = {order.client_order_id: order for order in listed}
     missing: list[Adjustment] = []
     differing: list[Adjustment] = []
-    fills: list[Adjustment] = []
     for client_order_id in sorted(ours):
         order, at_venue = ours[client_order_id], theirs.get(client_order_id)
         if at_venue is not None:
             differing += _diff_terms(order, at_venue)
-            fills += _diff_fills(order, at_venue)
         elif order.accepted or order.command.ts_us <= sighted_by_us:
             missing.append(OrderMissingAtVenue(client_order_id, order.instrument, order.in_doubt))
     unknown = [
@@ -140,7 +119,7 @@ def _diff_orders(
         for client_order_id, order in sorted(theirs.items())
         if client_order_id not in ours
     ]
-    return [*missing, *unknown, *differing, *fills]
+    return [*missing, *unknown, *differing]
 
 
 def _diff_terms(order: Order, at_venue: VenueOrder) -> list[Adjustment]:
@@ -150,19 +129,13 @@ def _diff_terms(order: Order, at_venue: VenueOrder) -> list[Adjustment]:
         ("limit", order.command.limit, at_venue.limit),
         ("stop", order.command.stop, at_venue.stop),
         ("reduce_only", order.command.reduce_only, at_venue.reduce_only),
+        ("filled", order.filled, at_venue.filled),
     )
     return [
         OrderDiffers(order.client_order_id, order.instrument, term, str(ours), str(theirs))
         for term, ours, theirs in terms
         if ours != theirs
     ]
-
-
-def _diff_fills(order: Order, at_venue: VenueOrder) -> list[Adjustment]:
-    if at_venue.filled == order.filled:
-        return []
-    kind = FillMissed if at_venue.filled > order.filled else FillDisputed
-    return [kind(order.client_order_id, order.instrument, order.filled, at_venue.filled)]
 
 
 def _diff_positions(

@@ -87,9 +87,10 @@ class Gateway:
     def _nets(self) -> Mapping[InstrumentId, int]:
         return self._served().bot.desk.holdings()
 
-    def _balances(self) -> Mapping[str, Decimal]:
+    def _balances(self) -> Mapping[str, tuple[Decimal, Decimal]]:
         portfolio = self._served().bot.desk.portfolio
-        return {currency: portfolio.balance(currency) for currency in portfolio.currencies()}
+        accounts = {currency: portfolio.account(currency) for currency in portfolio.currencies()}
+        return {currency: (account.balance, account.start) for currency, account in accounts.items()}
 
     def _terms(self) -> Mapping[str, str]:
         return self._served().bot.desk.terms

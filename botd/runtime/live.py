@@ -60,7 +60,7 @@ class Visit:
 
 
 class LiveDriver:
-    """Runs one session: commits before acting, keeps a cursor on disk, stops between two blocks."""
+    """Runs one session: commits before acting, keeps a cursor on disk, stops between two chunks."""
 
     def __init__(
         self,
@@ -91,6 +91,7 @@ class LiveDriver:
         self._committed_us = clock.now_us()
         self._snapshot_us = clock.now_us()
         self._stops = False
+        self._settled = False
         self._bell = Bell()  # a stop, a trading command or an answer has come in
         self._gateway = gateway
         self._silence = Silence(feed.instruments, loop.bot.desk.instruments.keys())
@@ -100,8 +101,12 @@ class LiveDriver:
         self._visits: deque[Visit] = deque()
 
     def request_stop(self) -> None:
-        """Ask for the end: the block being judged is finished, no other is begun."""
-        self.loop.stopping = self._stops = True
+        """Ask for the end: the chunk being judged is finished, no other is begun.
+
+        A return is broken off at its next block: what a former run decided is not waited for.
+        """
+        self._stops = True
+        self.loop.stopping = self.loop.recovery is not None
         self._bell.ring()
 
     async def between_chunks(self, work: Callable[[], Coroutine[Any, Any, V]]) -> V:
@@ -175,10 +180,10 @@ class LiveDriver:
                     return
                 await self._judge(chunk)
                 await self._receive()
-                if not told and self.loop.recovery is None and not self.loop.stopping:
+                if not told and self.loop.recovery is None and not self._stops:
                     await self._record_books()
                     told = True
-                while not jobs.empty() and self.loop.recovery is None and not self.loop.stopping:
+                while not jobs.empty() and self.loop.recovery is None and not self._stops:
                     jobs.get_nowait()  # each of them records the books
                     await self._record_books()
         finally:
@@ -248,8 +253,7 @@ class LiveDriver:
         now_us = self._clock.now_us()
         if abs(now_us - self._committed_us) >= CURSOR_EVERY_US:  # a clock can be set back
             await self._commit(self.loop.cursor())
-        # A chunk cut short by a stop leaves no state to come back to: the journal has all of it anyway.
-        if abs(now_us - self._snapshot_us) >= self._snapshot_every_us and not self.loop.stopping:
+        if abs(now_us - self._snapshot_us) >= self._snapshot_every_us and not self._stops:
             await self.snapshot()
         if self.loop.recovery is None:
             for command in self._silence.judge(chunk, self.loop.bot.desk.restraints):
@@ -282,7 +286,7 @@ class LiveDriver:
 
     async def snapshot(self) -> None:
         """Save the state between two chunks, so that a restart re-reads little."""
-        if self.loop.recovery is not None:
+        if self.loop.recovery is not None or not self.loop.between_chunks:
             return
         await self._commit(self.loop.cursor())
         failpoint(Point.SNAPSHOT_BEFORE)
@@ -301,8 +305,17 @@ class LiveDriver:
         if self.loop.recovery is None:
             await self._record_books()
             await self._commit(self.loop.cursor())
+        self._settled = True
         if left:
             raise UnresolvedOrders(f"left with orders whose outcome is not known: {', '.join(left)}")
+
+    async def keep(self) -> None:
+        """Save the state that `finish` left: a restart judges no row again, whatever botd starts then.
+
+        Where it was cut short the state may be ahead of the journal, and is not kept.
+        """
+        if self._settled:
+            await self.snapshot()
 
     async def _settle(self) -> list[str]:
         """Hear the venue out on what is on its way, for a while; return the orders that stay open.

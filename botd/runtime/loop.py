@@ -64,7 +64,7 @@ class TradingLoop:
         self._rows = RowMerger(lane_of, len(bot.lanes), bar_length_us)
         self.recovery = recovery
         self.brake = Brake()
-        self.stopping = False  # set by the driver: judge no further block
+        self.stopping = False  # set by the driver: judge no further block of this chunk
         self.ends_recovered = False  # set by the driver: judge nothing that was not judged before
         self.pauses_recovered = False  # set by the driver: it has to look around before the next row
         self.position = 0  # merged rows judged
@@ -101,6 +101,11 @@ class TradingLoop:
         """Return the feed's first market row that was not judged; `feed_position` is the end of its chunk."""
         return int(self._feed_at[self.position - self._chunk_start])
 
+    @property
+    def between_chunks(self) -> bool:
+        """Say whether every row taken was judged: only then is `state()` one to come back to."""
+        return self.position - self._chunk_start == self._feed_at.size - 1
+
     def _take(self, chunk: Chunk, until_us: int | None) -> tuple[I64, I64]:
         self.feed_position = chunk.position + chunk.rows.shape[1]
         lanes, rows, self._feed_at = self._rows.take(chunk, until_us)
@@ -112,7 +117,7 @@ class TradingLoop:
         start, place = self.position, 0
         while place < block.n:
             if self.recovery is not None:
-                place = self._recover(block, start, place)
+                place = self._recover(self.recovery, block, start, place)
                 failpoint(Point.RECOVERY_ROWS)
                 self._moved(block, start, place)
                 yield from self._recovered()
@@ -225,11 +230,8 @@ class TradingLoop:
 
     # ---- coming back ----------------------------------------------------------------------------
 
-    def _recover(self, block: Block, start: int, place: int) -> int:
+    def _recover(self, recovery: Recovery, block: Block, start: int, place: int) -> int:
         """Judge rows again as the session did before, with the answers it had; return the next place."""
-        recovery = self.recovery
-        if recovery is None:
-            raise InvariantBroken("there is nothing to recover")
         for event in recovery.events_at(start + place):
             self._replay(event)
         until = min(block.n, recovery.next_position() - start)
@@ -329,9 +331,8 @@ class TradingLoop:
             for lane in self.bot.lanes:
                 engine, last = lane.engine, lane.judged()
                 if last is not None:
-                    answers += self.venue.drain(
-                        lane.instrument.id, engine.ring, engine.first_row, last + 1, self.position
-                    )
+                    rows = engine.ring, engine.first_row, last + 1
+                    answers += self.venue.drain(lane.instrument.id, *rows, self.position)
             if not answers:
                 return
             events, commands = self._apply(answers)
@@ -364,8 +365,7 @@ class TradingLoop:
 
     def exchange(self, bot: Bot) -> Group:
         """Go on with another plan's bot from the next row on; what it asks is part of `state()` as well."""
-        changed = swap(self.bot, bot, self.ts_us)
-        self.bot = bot
+        changed, self.bot = swap(self.bot, bot, self.ts_us), bot
         self._remember(adopt_stops(bot, changed, self.ts_us))
         return self._group(urgent=True)
 

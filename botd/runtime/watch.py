@@ -27,13 +27,14 @@ CRY_EVERY_S: Final = 5.0
 HOLDINGS_S: Final = 10.0
 FAILED_S: Final = 1.0  # after a failed read
 RECONNECT_S: Final = (1.0, 2.0, 5.0, 10.0)
-BALANCE_RATIO: Final = Decimal("0.001")  # of the balance, and at least one unit: what fees of odd kinds cost
+BALANCE_RATIO: Final = Decimal("0.001")  # of what is there or was at first: what fees of odd kinds cost
+FEE_STEP: Final = Decimal("1e-8")  # what fees are rounded to
 
 Ask = Callable[[TradingCommand], None]
 log = logging.getLogger(__name__)
 
 Nets = Callable[[], Mapping[InstrumentId, int]]
-Balances = Callable[[], Mapping[str, Decimal]]
+Balances = Callable[[], Mapping[str, tuple[Decimal, Decimal]]]  # by currency: now, and at first
 
 
 class Watch:
@@ -275,12 +276,12 @@ class Watch:
 
     def _compare_cash(self, theirs: Mapping[str, Decimal], *, quiet: bool) -> None:
         """Tell of cash that came or went without a trade. Nothing is sized by it: our books go on."""
-        for currency, ours in self._balances().items():
+        for currency, (ours, start) in self._balances().items():
             if currency not in theirs:
                 continue
             gap = theirs[currency] - ours
             known = self._told.get(currency, Decimal(0))
-            near = abs(gap - known) <= max(abs(ours) * BALANCE_RATIO, Decimal(1))
+            near = abs(gap - known) <= max(abs(ours) * BALANCE_RATIO, start * BALANCE_RATIO, FEE_STEP)
             if not near and quiet and self._owed.get(currency) == gap:
                 self._told[currency] = gap
                 text = f"the venue has {gap:+} {currency} beside our books: a deposit, a withdrawal or a fee"

@@ -17,6 +17,7 @@ CLOCK: Final = Site("clock.step", 0.01)  # of each half minute
 SKEW: Final = Site("clock.skew", 0.2)  # of each start
 HALT: Final = Site("person.halt", 0.004)  # of each half minute
 LOOK: Final = Site("person.look", 0.15)  # of each half minute: somebody looks at what halted, and resumes
+RESOLVE: Final = Site("person.resolve", 0.5)  # of each look: somebody says that an order is over, which it is
 EDIT: Final = Site("person.edit", 0.15)  # of each start: the strategies' numbers were changed meanwhile
 SITES: Final = (
     *(

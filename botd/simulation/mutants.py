@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from botd.core import answers, changes, external, orders, verdicts
+from botd.core import answers, changes, dust, external, orders, verdicts
 from botd.core.changes import Change
 from botd.core.desk import Desk
-from botd.core.events import ClientOrderId, ExternalFill, OrderEnded, OrderFilled
+from botd.core.events import ClientOrderId, ExternalFill, OrderEnded, OrderFilled, TradeBusted
 from botd.core.orders import Order, OrderTable
 from botd.core.verdicts import Verdict
 from botd.ports import VenueError
@@ -24,6 +24,7 @@ from botd.runtime.courier import Courier
 from botd.runtime.gateway import Gateway
 from botd.runtime.link import Kind, Link
 from botd.runtime.live import LiveDriver
+from botd.runtime.modes import ModeWatch
 from botd.runtime.recovery import Recovery
 from botd.runtime.tickets import Phase, Ticket
 from botd.runtime.tracking import Tracker
@@ -257,6 +258,29 @@ def _external_ignored() -> Sequence[Patch]:
     return [(external, "_DO", {**external._DO, ExternalFill: ignore})]
 
 
+def _base_fees_ignored() -> Sequence[Patch]:
+    def pay(desk: Desk, runners: Any, strategy: str, instrument: Any, fill: Any, taken: Any) -> None:
+        if not instrument.holds(taken.currency):
+            whole(desk, runners, strategy, instrument, fill, taken)
+
+    whole = dust._pay
+    return [(dust, "_pay", pay)]
+
+
+def _busts_ignored() -> Sequence[Patch]:
+    def ignore(desk: Desk, runners: Any, bust: TradeBusted) -> None:
+        return
+
+    return [(external, "_DO", {**external._DO, TradeBusted: ignore})]
+
+
+def _modes_not_compared() -> Sequence[Patch]:
+    async def check(self: ModeWatch) -> None:
+        return
+
+    return [(ModeWatch, "check", check)]
+
+
 def _fees_forgotten() -> Sequence[Patch]:
     def filled(desk: Desk, runner: Any, order: Order, fill: OrderFilled) -> None:
         whole(desk, runner, order, replace(fill, fee=Decimal(0)))
@@ -350,6 +374,9 @@ MUTANTS: Final[tuple[Mutant, ...]] = tuple(
         (_late_fill_dropped, "drops a fill of an order that is over"),
         (_overfill_clamped, "books no more than was asked for"),
         (_external_ignored, "books nothing that others trade"),
+        (_base_fees_ignored, "takes fees in what was bought for nothing"),
+        (_busts_ignored, "keeps a trade that the venue has taken back"),
+        (_modes_not_compared, "never looks at position mode, margin mode and leverage"),
         (_fees_forgotten, "books no fees"),
         (_stop_left, "leaves the stop of a closed position"),
         (_stop_not_resized, "leaves a stop as large as it was"),

@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from botd.config.plan import Plan
 from botd.core.dust import DUST
@@ -18,21 +18,23 @@ from botd.core.money import ZERO
 from botd.core.orders import TERMINAL
 from botd.core.outcomes import OrderStatus
 from botd.core.records import BUST
+from botd.daemon import Daemon
 from botd.errors import UnresolvedOrders
 from botd.ports import OrderState, RemoteVenue
 from botd.runtime.courier import VALID_US
 from botd.simulation.chance import Chance
 from botd.simulation.checks import CheckFailed, VenueTruth, check_equal_books, newest_session
 from botd.simulation.clock import EPOCH_US
+from botd.simulation.echo import COPIED, EchoingDaemon
 from botd.simulation.exchange.exchange import Exchange
 from botd.simulation.exchange.sites import SITES as VENUE_SITES
 from botd.simulation.host import Process
-from botd.simulation.incidents import SITES
+from botd.simulation.incidents import RESOLVE, SITES
 from botd.simulation.loop import VirtualLoop
 from botd.simulation.tally import Tally
 from botd.simulation.world import QUIET_S, SETTLE_S, World
 
-REMOTE_SITES: Final = (*SITES, *VENUE_SITES)
+REMOTE_SITES: Final = (*SITES, *VENUE_SITES, COPIED, RESOLVE)
 CLOCK_TOLERANCE_US: Final = 1_500_000  # a clock that is set between two measurements is off for a while
 EXPOSURE_SLACK: Final = Decimal("1.25")  # of the limit for one symbol: what prices move
 UNHEARD_S: Final = 25.0  # into the calm: an order that expires after it may do so as the daemon stops
@@ -99,6 +101,9 @@ class RemoteWorld(World):
     def _connect(self, process: Process) -> RemoteVenue:
         return self.exchange.connect(process)
 
+    def _daemon(self, plan: Plan, **parts: Any) -> Daemon:
+        return EchoingDaemon(self._chance, plan, **parts)
+
     def _truth(self) -> VenueTruth:
         return ExchangeTruth(self.exchange, self._books_plan)
 
@@ -132,7 +137,18 @@ class RemoteWorld(World):
     def _resume(self) -> None:
         """Set the account's modes back, as who resumes is asked to, before it is resumed."""
         self.exchange.mishaps.switch_back()
+        if self._chance.hit(RESOLVE.name) is not None and self._control.resolve() is None:
+            self._resolve()
         super()._resume()
+
+    def _resolve(self) -> None:
+        """Say of an order that it is over with nothing filled, as the venue has it; few need a person."""
+        filled = {one.client_order_id for one in self.exchange.truth.fills}
+        names = [str(one.order.client_order_id) for one in self.exchange.truth.arrivals]
+        over = [one for one in names if self.exchange.final_state(one) is OrderState.CANCELED]
+        for name in [one for one in over if one not in filled][-1:]:
+            self._note(f"somebody resolves {name}")
+            self._control.ask_resolve("somebody", "it is over at the venue", name)
 
     def _judge(self, process: Process) -> None:
         super()._judge(process)

@@ -60,7 +60,7 @@ CEILING_S: Final = 60.0  # of the bots' shutdown.yaml
 STARTS_PER_WINDOW: Final = STARTS_MAX - 1  # more than these are a crash loop
 
 STATE: Final = "state/botd.sqlite3"
-_STOP_POINTS: Final = tuple(point for point in Point if point.startswith(("stop.", "stage.")))
+_STOP_POINTS: Final = tuple(point for point in Point if point.startswith(("stop.", "stage.", "snapshot.")))
 _NEVER_SAID: Final = ("reconcile", "fsck")  # by a daemon whose venue tells the truth
 _DISK_SITES: Final = frozenset(one.name for one in disks.SITES)
 _BEHIND_MAX_US: Final = 90_000_000
@@ -293,12 +293,13 @@ class World:
             feed = MarketFeed(self._market, self._loop, pause_s=self._pause_s)
             screen = QuietScreen(self._hear)
             venue = self._connect(process)
-            daemon = Daemon(
-                plan, data=None, speed=None, screen=screen, machine=machine, feed=feed, venue=venue
-            )
-            return self._start(daemon)
+            parts = {"screen": screen, "machine": machine, "feed": feed, "venue": venue}
+            return self._start(self._daemon(plan, data=None, speed=None, **parts))
 
         return main
+
+    def _daemon(self, plan: Plan, **parts: Any) -> Daemon:
+        return Daemon(plan, **parts)
 
     async def _start(self, daemon: Daemon) -> int:
         await asyncio.sleep(self._chance.stream("start").span(0.3, 1.5))  # what loading takes

@@ -7,7 +7,7 @@ from typing import Final
 from botd.core.events import OrderType, Section, TimeInForce
 from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import UNOWNED
-from botd.core.restraint import ACCOUNT, TradingState
+from botd.core.restraint import ACCOUNT, TradingState, Verb
 from botd.store.invariants import (
     CURRENCY,
     LIVE,
@@ -105,18 +105,22 @@ WHERE p.closed_us IS NULL""",
         statement="a round trip realized what its fills sold for, minus what they bought for",
         table="trades",
         sql=f"""
-WITH flows AS (
-    SELECT l.root, f.strategy, f.instrument, f.cycle, {total(SIGNED_QTY)} AS left_qty,
-        {total(f"{_PAID_QTY} || '*' || f.price")} AS realized, max(f.seq) AS last_seq
+-- Its fills are those since the one before it: an entry that fills after the close keeps its order's cycle.
+WITH steps AS (
+    SELECT l.root, f.seq, f.strategy, f.instrument, {SIGNED_QTY} AS change,
+        {_PAID_QTY} || '*' || f.price AS flow, NULL AS session_id, NULL AS cycle, NULL AS realized_pnl
     FROM lineage l CROSS JOIN fills f ON f.session_id = l.session_id AND f.seq > l.since
-    GROUP BY l.root, f.strategy, f.instrument, f.cycle)
-SELECT t.session_id, t.seq, t.strategy, t.instrument, t.cycle, t.realized_pnl,
-    w.realized AS fills_realized_pnl
-FROM flows w JOIN lineage l ON l.root = w.root
-JOIN trades t ON t.session_id = l.session_id AND t.strategy = w.strategy
-    AND t.instrument = w.instrument AND t.cycle = w.cycle
-WHERE w.left_qty = '0' AND w.strategy <> '{UNOWNED}' AND decimal_differs(t.realized_pnl, w.realized)
-    AND w.last_seq < t.seq -- a fill of the entry that came after the close made another position of it""",
+    UNION ALL
+    SELECT l.root, t.seq, t.strategy, t.instrument, NULL, NULL, t.session_id, t.cycle, t.realized_pnl
+    FROM lineage l CROSS JOIN trades t ON t.session_id = l.session_id AND t.seq > l.since),
+trips AS (
+    SELECT s.*, count(s.cycle) OVER (PARTITION BY s.root, s.strategy, s.instrument ORDER BY s.seq
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS trip FROM steps s)
+SELECT max(session_id) AS session_id, max(CASE WHEN cycle IS NOT NULL THEN seq END) AS seq, strategy,
+    instrument, max(cycle) AS cycle, max(realized_pnl) AS realized_pnl, {total("flow")} AS fills_realized_pnl
+FROM trips GROUP BY root, strategy, instrument, trip
+HAVING count(cycle) = 1 AND count(flow) > 0 AND {total("change")} = '0'
+    AND decimal_differs(realized_pnl, fills_realized_pnl)""",
     ),
 )
 
@@ -212,7 +216,7 @@ WHERE (o.status = '{OrderStatus.FILLED}') <> (o.filled_us IS NOT NULL)
     ),
     Check(
         id="S10.ended",
-        statement="an order is canceled or rejected only where the venue said so",
+        statement="an order is canceled or rejected only where the venue or a person said so",
         table="orders",
         whole=True,
         sql=f"""
@@ -223,7 +227,11 @@ WITH said AS (
     FROM lineage l CROSS JOIN journal_events e ON e.session_id = l.session_id AND e.kind = 'answers'
         AND (e.payload LIKE '%["OrderEnded"%' OR e.payload LIKE '%["OrderRejected"%')
     CROSS JOIN json_each(CASE WHEN json_valid(e.payload) THEN e.payload ELSE '[]' END) a
-    WHERE json_extract(a.value, '$[0]') IN ('OrderEnded', 'OrderRejected'))
+    WHERE json_extract(a.value, '$[0]') IN ('OrderEnded', 'OrderRejected')
+    UNION ALL
+    SELECT l.root, json_extract(e.payload, '$.scope'), '{OrderStatus.CANCELED}'
+    FROM lineage l CROSS JOIN journal_events e ON e.session_id = l.session_id AND e.kind = 'command'
+    WHERE json_valid(e.payload) AND json_extract(e.payload, '$.verb') = '{Verb.RESOLVE}')
 SELECT o.session_id, o.seq, o.client_order_id, o.strategy, o.instrument, o.status, o.status_reason
 FROM lineage l CROSS JOIN orders o ON o.session_id = l.session_id AND o.seq > l.since
 WHERE o.status IN {words({OrderStatus.CANCELED, OrderStatus.REJECTED})}

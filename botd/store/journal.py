@@ -176,12 +176,11 @@ class SqliteJournal:
 
     def save_snapshot(self, session_id: str, cursor: Cursor, payload: bytes) -> None:
         """Keep the engine's state at a cursor: the file first, then the row that makes it count."""
-        name = self._snapshots.file_name(session_id, cursor.position, payload)
         try:
-            sha256 = self._snapshots.write(name, payload)
+            name, sha256 = self._snapshots.write(session_id, cursor.position, payload)
         except OSError as error:
             raise InputInvalid(
-                f"cannot write the snapshot {name}: {error.strerror}; make room for it"
+                f"cannot write a snapshot into {self._snapshots.path}: {error.strerror}; make room for it"
             ) from error
         failpoint(Point.SNAPSHOT_FILE)
         with self._transaction() as connection:

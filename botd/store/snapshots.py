@@ -15,12 +15,13 @@ class SnapshotFolder:
     def __init__(self, state_file: Path) -> None:
         self.path = state_file.parent / "snapshots"
 
-    def file_name(self, session_id: str, position: int, payload: bytes) -> str:
-        """Return a name of these bytes alone: an older state of the same place keeps its file."""
-        return f"{quote(session_id, safe='')}-{position}-{hashlib.sha256(payload).hexdigest()[:12]}.snap"
+    def write(self, session_id: str, position: int, payload: bytes) -> tuple[str, str]:
+        """Put a payload on disk; return the file's name and the payload's sha256.
 
-    def write(self, name: str, payload: bytes) -> str:
-        """Put the payload on disk under `name` and return its sha256; a crash leaves the old file."""
+        Another payload at the same position is another file: what a row names stays as it is.
+        """
+        sha256 = hashlib.sha256(payload).hexdigest()
+        name = f"{quote(session_id, safe='')}-{position}.{sha256[:12]}.snap"
         self.path.mkdir(parents=True, exist_ok=True)
         draft = self.path / f"{name}.tmp"
         with draft.open("wb") as file:
@@ -33,7 +34,7 @@ class SnapshotFolder:
             os.fsync(folder)
         finally:
             os.close(folder)
-        return hashlib.sha256(payload).hexdigest()
+        return name, sha256
 
     def read(self, name: str, sha256: str) -> bytes | None:
         """Return the payload of `name`, None where it cannot be read or is not what was written."""
@@ -45,7 +46,7 @@ class SnapshotFolder:
 
     def sweep(self, session_id: str, keep: frozenset[str]) -> None:
         """Delete this session's files that no row names, also what a crash left."""
-        ours = re.compile(rf"{re.escape(quote(session_id, safe=''))}-\d+(-[0-9a-f]{{12}})?\.snap(\.tmp)?")
+        ours = re.compile(rf"{re.escape(quote(session_id, safe=''))}-\d+(\.[0-9a-f]{{12}})?\.snap(\.tmp)?")
         for file in self.path.iterdir():
             if file.name not in keep and ours.fullmatch(file.name):
                 file.unlink(missing_ok=True)

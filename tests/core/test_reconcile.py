@@ -11,8 +11,6 @@ from botd.core.instrument import InstrumentId
 from botd.core.orders import Order
 from botd.core.outcomes import OrderStatus
 from botd.core.reconcile import (
-    FillDisputed,
-    FillMissed,
     OrderDiffers,
     OrderMissingAtVenue,
     OrderUnknownToUs,
@@ -103,13 +101,13 @@ def test_order_that_we_do_not_know_is_reported() -> None:
 def test_C7_fill_that_we_missed_is_reported_and_not_booked() -> None:
     one = ours(filled=3)
     found = diff([one], {}, venue(theirs(filled=5)), grace_us=GRACE_US)
-    assert found == (FillMissed(ClientOrderId("a"), BTC, 3, 5),)
+    assert found == (OrderDiffers(ClientOrderId("a"), BTC, "filled", "3", "5"),)
     assert one.filled == 3
 
 
 def test_E11_fill_that_the_venue_takes_back_is_disputed() -> None:
     found = diff([ours(filled=5)], {}, venue(theirs(filled=3)), grace_us=GRACE_US)
-    assert found == (FillDisputed(ClientOrderId("a"), BTC, 5, 3),)
+    assert found == (OrderDiffers(ClientOrderId("a"), BTC, "filled", "5", "3"),)
 
 
 def test_B14_order_accepted_with_other_terms() -> None:
@@ -145,7 +143,7 @@ def test_findings_come_in_a_fixed_order() -> None:
         OrderUnknownToUs(ClientOrderId("y"), BTC, Side.BUY, 10),
         OrderUnknownToUs(ClientOrderId("z"), BTC, Side.BUY, 10),
         OrderDiffers(ClientOrderId("c"), BTC, "qty", "10", "9"),
-        FillDisputed(ClientOrderId("d"), BTC, 1, 0),
+        OrderDiffers(ClientOrderId("d"), BTC, "filled", "1", "0"),
         PositionDiffers(ETH, 0, 1),
     )
     assert diff(orders, {}, view, grace_us=GRACE_US) == expected

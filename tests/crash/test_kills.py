@@ -84,7 +84,7 @@ def die_at(nursery: Nursery, bot: Path, point: Point, nth: int) -> None:
 def times(point: Point, rng: random.Random) -> int:
     """Return the how-manieth time to die at: every start comes to some points once."""
     if point in (Point.STAGE_BEFORE, Point.STAGE_AFTER):
-        return rng.randint(1, 2)
+        return rng.randint(1, 3)
     if point in RECOVERIES or point in STOPS:
         return 1
     return rng.randint(1, 2 if point in SNAPSHOTS else 60)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from botd.failpoints import Point
-from tests.crash.daemons import Nursery, check_files, decided, finish, rows, state
+from tests.crash.daemons import Nursery, check_files, decided, finish, reached, rows, state, wait_until
 from tests.crash.market import make_busy_bot
 
 TRIES = 60
@@ -145,3 +145,18 @@ def test_G7_trade_that_was_committed_and_not_told_is_told_by_the_next_start(  # 
     assert " trade " in told[0]
     assert untold(bot) == []
     assert decided(bot) == whole
+
+
+@pytest.mark.parametrize(("point", "kept"), [(Point.SNAPSHOT_FILE, False), (Point.SNAPSHOT_ROW, True)])
+def test_G11_death_in_the_last_snapshot_of_a_stop_is_one_as_any_other(  # noqa: N802 - the fault's id
+    made: Path, tmp_path: Path, nursery: Nursery, whole: str, point: Point, kept: bool
+) -> None:
+    bot = Path(shutil.copytree(made, tmp_path / "bot"))
+    daemon = nursery.start(bot, speed="600", failpoint=f"{point}:2:kill9")  # the first is that of the start
+    wait_until(lambda: reached(bot) > 100, daemon)
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == -signal.SIGKILL, daemon.text
+    check_files(bot)
+    newest = rows(state(bot), "SELECT max(position) FROM engine_snapshots")
+    assert (newest == rows(state(bot), "SELECT position FROM journal_cursor")) is kept
+    assert finish(nursery, bot) == whole

@@ -226,7 +226,7 @@ class Day:
         self.loop = loop
         self.chance = Chance(seed, SITES, only=only)
         self.prices = prices or Prices()
-        cash = {"USDT": Decimal(100_000)}
+        cash = {"USDT": Decimal(100_000), "BTC": Decimal(1)}
         self.exchange = Exchange(
             loop, self.chance, self.prices, instruments=(instrument,), cash=cash, rules=rules
         )

@@ -201,6 +201,18 @@ def test_E7_position_of_the_other_sign_halts_and_nothing_is_ordered() -> None:
     play(script)
 
 
+@pytest.mark.parametrize(("amount", "told"), [("-0.5", ["balance_differs"]), ("-0.0009", [])])
+def test_E8_withdrawal_counts_by_its_share_of_the_account_not_in_units(amount: str, told: list[str]) -> None:
+    async def script(day: Day) -> None:
+        await day.at(25)
+        day.exchange.account.move("BTC", Decimal(amount))
+        await day.at(100)
+        assert day.alerts() == told
+        day.check()
+
+    play(script)
+
+
 @pytest.mark.parametrize("amount", [Decimal(50_000), Decimal(-60_000)])
 def test_E8_deposit_or_withdrawal_is_told_once_and_moves_no_limit(amount: Decimal) -> None:
     async def script(day: Day) -> None:

@@ -123,13 +123,21 @@ def test_R3_sigusr1_halts_where_nothing_can_be_written(  # noqa: N802 - the faul
 
 
 @pytest.mark.usefixtures("kept")
-def test_J4_sighup_is_noted_and_nothing_else(post: Post, caplog: pytest.LogCaptureFixture) -> None:  # noqa: N802
+def test_J4_sighup_asks_for_a_reload_and_for_nothing_else(
+    post: Post, caplog: pytest.LogCaptureFixture
+) -> None:  # noqa: N802
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             signal.raise_signal(signal.SIGHUP)
         post.listener.wait(5.0)
         post.listener.wait(0.0)
-    assert [record.message[:31] for record in caplog.records] == ["SIGHUP: reload is not there yet"]
+    assert [record.message[:28] for record in caplog.records] == ["SIGHUP: nothing trades yet, "]
+    asked: list[str] = []
+    post.listener.on_reload = asked.append
+    signal.raise_signal(signal.SIGHUP)
+    post.listener.wait(5.0)
+    (who,) = asked
+    assert who.startswith(f"SIGHUP by process {os.getpid()} of user ")
     assert not post.brake.asked
 
 

@@ -3,6 +3,7 @@
 # ruff: noqa: N802 - tests of a catalogued fault carry its id
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from collections.abc import Collection, Iterator
@@ -336,3 +337,20 @@ def test_B18_day_with_hidden_orders_asks_a_person_and_ends_with_nobody_needed(tm
             asked = connection.execute("SELECT message FROM alerts WHERE type = 'needs_human'").fetchall()
         assert asked
         assert {message.split()[1] for (message,) in asked} <= world.exchange.hid
+
+
+def test_C1_answers_told_twice_change_no_row(lived: RemoteWorld, tmp_path: Path) -> None:
+    with closing(live_through(tmp_path, SEED, [Fired("answer.copied", n) for n in range(1, 5_000)])) as world:
+        copies = sum(1 for one in world._chance.fired if one.site == "answer.copied")
+        assert copies > 20
+        for table in ("signals", "intents", "orders", "fills", "trades", "positions", "alerts"):
+            assert rows_of(world, table) == rows_of(lived, table), table
+        with closing(sqlite3.connect(world._state)) as connection:
+            told = connection.execute("SELECT payload FROM journal_events WHERE kind = 'answers'").fetchall()
+        answers = [json.dumps(one) for (text,) in told for one in json.loads(text)]
+        assert len(answers) - len(set(answers)) == copies
+
+
+def rows_of(world: RemoteWorld, table: str) -> list[Any]:
+    with closing(sqlite3.connect(world._state)) as connection:
+        return connection.execute(f"SELECT * FROM {table}").fetchall()

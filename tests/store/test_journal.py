@@ -19,6 +19,7 @@ from botd.errors import InputInvalid, InvariantBroken
 from botd.ports import Batch, JournalEvent
 from botd.store.journal import open_state
 from botd.store.queries import StateReader
+from botd.store.snapshots import SnapshotFolder
 from tests.store import samples
 from tests.store.samples import decisions, journal_with
 
@@ -286,7 +287,13 @@ def test_journal_settings_are_the_durable_ones(path: Path) -> None:
 
 
 def snapshot_files(path: Path) -> list[str]:
-    return sorted(file.name for file in (path.parent / "snapshots").iterdir())
+    """Return session and position of every file, without what tells apart those of one position."""
+    return sorted(file.name.split(".snap")[0][:-13] for file in (path.parent / "snapshots").iterdir())
+
+
+def snapshot_file(path: Path, position: int) -> Path:
+    (file,) = (path.parent / "snapshots").glob(f"s1-{position}.*.snap")
+    return file
 
 
 def test_newest_snapshot_is_loaded_and_two_are_kept(path: Path) -> None:
@@ -295,7 +302,7 @@ def test_newest_snapshot_is_loaded_and_two_are_kept(path: Path) -> None:
     for n in (9, 10, 11):
         journal.save_snapshot("s1", samples.cursor(n), b"state %d" % n)
     assert journal.load_snapshot("s1") == (samples.cursor(11), b"state 11")
-    assert snapshot_files(path) == ["s1-10.snap", "s1-11.snap"]
+    assert snapshot_files(path) == ["s1-10", "s1-11"]
     journal.close()
 
 
@@ -304,13 +311,13 @@ def test_damaged_snapshot_falls_back_to_the_older(path: Path, damage: bytes | No
     journal = journal_with(path)
     for n in (10, 11):
         journal.save_snapshot("s1", samples.cursor(n), b"state %d" % n)
-    newest = path.parent / "snapshots" / "s1-11.snap"
+    newest = snapshot_file(path, 11)
     if damage is None:
         newest.unlink()
     else:
         newest.write_bytes(damage)
     assert journal.load_snapshot("s1") == (samples.cursor(10), b"state 10")
-    (path.parent / "snapshots" / "s1-10.snap").write_bytes(b"gone")
+    snapshot_file(path, 10).write_bytes(b"gone")
     assert journal.load_snapshot("s1") is None
     journal.close()
 
@@ -318,14 +325,18 @@ def test_damaged_snapshot_falls_back_to_the_older(path: Path, damage: bytes | No
 def test_crash_between_snapshot_file_and_row_leaves_the_older_one(path: Path) -> None:
     journal = journal_with(path)
     journal.save_snapshot("s1", samples.cursor(10), b"state 10")
-    # What the disk holds when the process dies before the row, and while it writes the next file.
-    (path.parent / "snapshots" / "s1-11.snap").write_bytes(b"state 11")
-    (path.parent / "snapshots" / "s1-12.snap.tmp").write_bytes(b"sta")
+    # What the disk holds when the process dies before the row, and while it writes the next file: of this
+    # botd, which may stop twice at one place, and of a former one.
+    folder = SnapshotFolder(path)
+    folder.write("s1", 10, b"state 10 once more")
+    folder.write("s1", 11, b"state 11")
+    (folder.path / "s1-11.snap").write_bytes(b"state 11")
+    (folder.path / "s1-12.snap.tmp").write_bytes(b"sta")
     journal.close()
     journal = open_state(path)
     assert journal.load_snapshot("s1") == (samples.cursor(10), b"state 10")
     journal.save_snapshot("s1", samples.cursor(13), b"state 13")
-    assert snapshot_files(path) == ["s1-10.snap", "s1-13.snap"]
+    assert snapshot_files(path) == ["s1-10", "s1-13"]
     journal.close()
 
 
@@ -339,14 +350,14 @@ def test_snapshots_of_a_session_leave_those_of_another_alone(path: Path) -> None
         journal.save_snapshot("s", samples.cursor(n), b"mine")
     assert journal.load_snapshot("s-1") == (samples.cursor(5), b"other")
     assert journal.load_snapshot("../s") == (samples.cursor(5), b"slash")
-    assert snapshot_files(path) == ["..%2Fs-5.snap", "s-1-5.snap", "s-2.snap", "s-3.snap"]
+    assert snapshot_files(path) == ["..%2Fs-5", "s-1-5", "s-2", "s-3"]
     journal.close()
 
 
 def test_snapshot_without_room_is_one_line(path: Path) -> None:
     journal = journal_with(path)
     (path.parent / "snapshots").write_text("a file where the folder should be")
-    with pytest.raises(InputInvalid, match=r"s1-1\.snap"):
+    with pytest.raises(InputInvalid, match=r"cannot write a snapshot into .*; make room"):
         journal.save_snapshot("s1", samples.cursor(1), b"state")
     journal.close()
 
