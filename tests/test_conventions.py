@@ -15,38 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.import_table import MAY_IMPORT
+
 ROOT = Path(__file__).resolve().parent.parent
 FUNCTION_LINES_MAX = 60
 MODULE_LINES_MAX = 400
 
-# What a package (or module) of botd may import from botd by itself; what those may import follows.
-MAY_IMPORT: Mapping[str, frozenset[str]] = {
-    "errors": frozenset(),
-    "language": frozenset({"errors"}),
-    "engine": frozenset({"language"}),
-    "core": frozenset({"errors", "engine"}),
-    "failpoints": frozenset({"errors"}),
-    "ports": frozenset({"core"}),
-    "telemetry": frozenset({"core"}),
-    "config": frozenset({"errors", "language", "core", "ports", "telemetry"}),
-    "feeds": frozenset({"errors", "core", "ports", "telemetry"}),
-    "venues": frozenset({"errors", "core", "ports", "telemetry"}),
-    "store": frozenset({"errors", "core", "ports", "telemetry", "failpoints"}),
-    "runtime": frozenset({"errors", "core", "ports", "telemetry", "failpoints"}),
-    "api": frozenset({"errors", "core", "ports", "telemetry", "store.queries"}),
-    "research": frozenset({"errors", "engine", "core", "ports", "telemetry", "feeds", "runtime"}),
-    "app": frozenset({"config", "feeds", "venues", "store", "runtime", "api", "research"}),
-    "machine": frozenset({"config", "venues", "store", "runtime"}),
-    "sink": frozenset({"machine"}),
-    "session_writer": frozenset({"machine"}),
-    "sessions": frozenset({"app", "machine", "sink"}),
-    "warming": frozenset({"app", "sessions"}),
-    "reload": frozenset({"app", "sessions", "warming"}),
-    "daemon": frozenset({"app", "sessions", "session_writer", "reload"}),
-    "cli": frozenset({"app", "daemon", "config", "research", "store", "errors", "ports", "telemetry"}),
-    "simulation": frozenset({"app", "daemon"}),  # of everything, and nothing of botd imports it
-    "__main__": frozenset({"cli"}),
-}
 SIMULATES = "botd/cli/sim.py"  # this alone, and inside its functions: no daemon ever loads the simulation
 PURE = ("language", "engine", "core")
 # The standard library's modules that can neither read the world nor change it, and what computes.
