@@ -123,7 +123,7 @@ def test_R3_sigusr1_halts_where_nothing_can_be_written(  # noqa: N802 - the faul
 
 
 @pytest.mark.usefixtures("kept")
-def test_J4_sighup_asks_for_a_reload_and_for_nothing_else(
+def test_J4_sighup_asks_for_a_reload_and_for_nothing_else(  # noqa: N802
     post: Post, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
