@@ -64,6 +64,17 @@ def test_saved_edit_trades_on_and_a_bad_one_leaves_the_plan_before_it(bot: Path)
         daemon.signal(signal.SIGTERM)
         assert daemon.end().code == 0
     assert len(sessions(bot)) == 1
+    history = botd(bot, "config", "history").out
+    assert f"{done.running_hash[:12]}  files: strategies/rider.yaml: changed" in history
+    assert "files: refused\n" in history
+    assert "        ^" in history
+    assert "-  cooldown: 30s\n+  cooldown: 31s\n" in botd(bot, "config", "diff").out
+    first = history.splitlines()[-1].split()[3]
+    assert botd(bot, "config", "rollback", first).out == "strategies/rider.yaml: written\n"
+    assert rider.read_text() == RIDER
+    assert botd(bot, "config", "rollback", first).out == "the files are as they were then\n"
+    missing = botd(bot, "config", "rollback", "zz")
+    assert (missing.code, "zz is no revision" in missing.err) == (2, True)
     Books(bot / "state/botd.sqlite3").check(START)
     assert botd(bot, "fsck").code == 0
 

@@ -32,6 +32,7 @@ class Command:
 COMMANDS: Final[dict[str, Command]] = {
     "run": Command("botd.cli.run", "Run the daemon."),
     "check": Command("botd.cli.check", "Check configuration and strategy files; exit 0 or 2."),
+    "config": Command("botd.cli.config", "Show and compare the files that have run; write older ones back."),
     "words": Command("botd.cli.words", "Explain the words and keys of the strategy language."),
     "schema": Command("botd.cli.schema", "Print the JSON Schema of a kind of file."),
     "backtest": Command("botd.cli.backtest", "Run strategies over recorded data and report."),
