@@ -7,9 +7,11 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from botd.api.routes import ReloadDesk
 from botd.app import open_feeds
 from botd.config.loader import fit_to_data
 from botd.config.plan import Plan
+from botd.core.bot import Bot
 from botd.core.records import Record
 from botd.core.restraint import Cause, TradingCommand, Verb
 from botd.core.updates import TradingStateRecord
@@ -19,6 +21,7 @@ from botd.failpoints import Point, failpoint
 from botd.feeds.synthetic import SyntheticFeed
 from botd.machine import Display, JournalWriter, Machine, Watch
 from botd.ports import Batch, Cursor, Feed, RemoteVenue
+from botd.reception import Api, ApiNeeds, MachineClock, NoApi
 from botd.runtime.audit import Audit
 from botd.runtime.brake import Brake
 from botd.runtime.control import ControlFiles
@@ -46,14 +49,26 @@ Ended = tuple[StopReport, BotdError | None]  # how the stages went, and why the 
 class SessionWriter:
     """The journal behind its writer, with snapshots encoded there too."""
 
-    def __init__(self, journal: SqliteJournal, plan_hash: str, writer: JournalWriter) -> None:
+    def __init__(
+        self,
+        journal: SqliteJournal,
+        plan_hash: str,
+        writer: JournalWriter,
+        clock: MachineClock,
+        took: Callable[[float], None],
+    ) -> None:
+        """`took` is told how many seconds each transaction took."""
         self._journal = journal
         self._plan_hash = plan_hash
         self._writer = writer
+        self._clock = clock
+        self._took = took
 
     async def commit(self, batch: Batch) -> None:
         """Write one transaction; return when it is on disk."""
+        began_s = self._clock.monotonic()
         await self._writer.commit(batch)
+        self._took(self._clock.monotonic() - began_s)
 
     async def snapshot(self, session_id: str, cursor: Cursor, state: dict[str, object]) -> None:
         """Keep a state; the copy was made by the caller, the rest is the writer's."""
@@ -96,6 +111,8 @@ class Daemon:
         self._say = screen.say
         self._brake = Brake()
         self._outbox = Outbox(plan.state_path.parent)
+        self._api: Api = NoApi()
+        self.reload_desk: ReloadDesk | None = None  # what the API asks for a reload
         # a hold for a stall is about rows that are late by the wall clock: recorded ones never are
         self._in_real_time = data is None and plan.feed.kind == "synthetic" and plan.feed.speed == 1
         self._as_listed = feed is not None
@@ -134,9 +151,18 @@ class Daemon:
         folder = self.plan.state_path.parent
         files, starts = ControlFiles(folder), StartLog(folder)
         watchdog = self._machine.watch(self._brake, files, self._clock)
+        needs = ApiNeeds(
+            brake=self._brake,
+            files=files,
+            clock=self._clock,
+            lag_s=watchdog.lag_s,
+            plan=lambda: self.plan,
+            reload=lambda: self.reload_desk,
+        )
+        self._api = self._machine.open_api(self.plan, needs)
         if files.resume() is not None:
             starts.settle()  # a person has looked at what went wrong
-        with watchdog:
+        with watchdog, self._api:
             with self._screen:  # from here on nobody waits for who reads it
                 self._judge_starts(starts.begin(self._clock.now_us()))
                 ended = await self._run(request, watchdog, starts)
@@ -199,6 +225,7 @@ class Daemon:
             seq = cursor.seq if cursor else 0
             self._outbox.begin(session.id, seq)
             self._told(session.id, seq)
+            self._api.begin(session.id)
             return session, journal
         except BaseException:
             journal.close()
@@ -214,7 +241,8 @@ class Daemon:
     async def _live(
         self, session: Session, journal: SqliteJournal, request: StopRequest, watchdog: Watch
     ) -> Ended:
-        writer = SessionWriter(journal, self.plan.config_hash, self._machine.start_writer(journal))
+        writing = self._machine.start_writer(journal)
+        writer = SessionWriter(journal, self.plan.config_hash, writing, self._clock, self._api.committed)
         driver = LiveDriver(
             session.loop,
             session.feed,
@@ -223,7 +251,7 @@ class Daemon:
             session_id=session.id,
             snapshot_every_us=self._machine.snapshot_every_us,
             on_records=lambda records: self._heard(session.id, records),
-            on_block=lambda ts_us: self._screen.observe(session.loop.bot, ts_us),
+            on_block=lambda ts_us: self._seen(session.loop.bot, ts_us),
             gateway=session.gateway,
         )
         audit = self._audit(session, journal, request)
@@ -290,7 +318,11 @@ class Daemon:
                 await driver.catch_up(read_before(feed, loop.feed_position, end))
             await driver.meet_venue()
             watchdog.hold_on_stall = self._in_real_time
-            await driver.run(schedule.due)
+            self._api.trades(True)
+            try:
+                await driver.run(schedule.due)
+            finally:
+                self._api.trades(False)
 
         async def watch() -> None:
             await request.wait()
@@ -329,6 +361,11 @@ class Daemon:
 
         if records:
             self._told(session_id, records[-1].seq)
+            self._api.heard(records)
+
+    def _seen(self, bot: Bot, ts_us: int) -> None:
+        self._screen.observe(bot, ts_us)
+        self._api.observe(bot, ts_us)
 
     def _told(self, session_id: str, seq: int) -> None:
         self._screen.after_lines(lambda: self._outbox.mark(session_id, seq))

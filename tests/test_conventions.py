@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FUNCTION_LINES_MAX = 60
-MODULE_LINES_MAX = 400
+FUNCTION_LINES_MAX, MODULE_LINES_MAX = 60, 400
 
 # What a package (or module) of botd may import from botd by itself; what those may import follows.
 MAY_IMPORT: Mapping[str, frozenset[str]] = {
@@ -33,10 +32,12 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "venues": frozenset({"errors", "core", "ports", "telemetry"}),
     "store": frozenset({"errors", "core", "ports", "telemetry", "failpoints"}),
     "runtime": frozenset({"errors", "core", "ports", "telemetry", "failpoints"}),
-    "api": frozenset({"errors", "core", "ports", "telemetry", "store.queries"}),
+    "api": frozenset({"errors", "core", "ports", "telemetry", "store.queries", "store.pages"}),
     "research": frozenset({"errors", "engine", "core", "ports", "telemetry", "feeds", "runtime"}),
     "app": frozenset({"config", "feeds", "venues", "store", "runtime", "api", "research"}),
-    "machine": frozenset({"config", "venues", "store", "runtime"}),
+    "reception": frozenset({"api", "config", "runtime"}),
+    "serving": frozenset({"reception"}),
+    "machine": frozenset({"venues", "store", "serving"}),
     "sessions": frozenset({"app", "machine"}),
     "daemon": frozenset({"app", "sessions"}),
     "cli": frozenset({"app", "daemon", "config", "research", "store", "errors", "ports", "telemetry"}),
@@ -74,8 +75,7 @@ CLOCKS = frozenset(
     ]
     + [f"datetime.{name}" for name in ("datetime.now", "datetime.utcnow", "datetime.today", "date.today")]
 )
-CLOCK_MODULE = "botd/runtime/clock.py"
-KERNELS = "botd/engine/kernels.py"
+CLOCK_MODULE, KERNELS = "botd/runtime/clock.py", "botd/engine/kernels.py"
 IO_CALLS = frozenset({"open", "print", "input", "eval", "exec", "breakpoint"})
 BAD_WORDS = frozenset({"manager", "managers", "helper", "helpers", "util", "utils", "misc"})
 

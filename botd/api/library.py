@@ -1,0 +1,100 @@
+"""Reads of the books: a few threads, one short look each, and one look for all who ask the same at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Final, TypeVar
+
+from botd.api.problems import Problem
+from botd.api.routes import Clock
+from botd.errors import BotdError, InputInvalid
+from botd.store.pages import PageReader
+
+T = TypeVar("T")
+
+KEPT_MAX: Final = 256  # answers that may be given again
+
+
+@dataclass(slots=True)
+class _Kept:
+    generation: int
+    at_s: float
+    answer: asyncio.Future[bytes]
+
+
+class Library:
+    """The state file of one daemon; it need not be there yet."""
+
+    def __init__(self, path: Path, clock: Clock, *, threads: int = 2) -> None:
+        self.folder = path.parent
+        self._path = path
+        self._clock = clock
+        self._reader: PageReader | None = None
+        self._lock = Lock()
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="botd-api-read")
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def books(self) -> PageReader:
+        """Return the open books; raise Problem where there are none yet."""
+        with self._lock:
+            if self._reader is None:
+                try:
+                    self._reader = PageReader(self._path)
+                except BotdError as error:
+                    raise Problem(503, "no_books", "the books are not open yet; ask again") from error
+            return self._reader
+
+    def session_id(self, running: str, asked: str | None) -> str:
+        """Return the session that is meant; raise Problem where there is none."""
+        books = self.books()
+        if asked is not None:
+            if not books.known(asked):
+                raise Problem(404, "no_session", f"there is no session {asked}")
+            return asked
+        if running:
+            return running
+        try:
+            return books.session().id
+        except InputInvalid as error:
+            raise Problem(503, "no_session", "there is no session yet; ask again") from error
+
+    async def run(self, read: Callable[[], T]) -> T:
+        """Run something that may wait for the disk in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, read)
+
+    async def look(self, key: str, generation: int, fresh_s: float, read: Callable[[], bytes]) -> bytes:
+        """Return what `read` gives, or gave to who asked the same while nothing has been committed since."""
+        now_s = self._clock.monotonic()
+        kept = self._kept.get(key)
+        if kept is not None and now_s - kept.at_s < fresh_s and kept.generation == generation:
+            return await asyncio.shield(kept.answer)
+        answer = asyncio.ensure_future(self.run(read))
+        answer.add_done_callback(_heard)
+        self._kept[key] = _Kept(generation, now_s, answer)
+        self._kept.move_to_end(key)
+        if len(self._kept) > KEPT_MAX:
+            self._kept.popitem(last=False)
+        try:
+            return await asyncio.shield(answer)
+        except Exception:
+            if (kept := self._kept.get(key)) is not None and kept.answer is answer:
+                del self._kept[key]
+            raise
+
+
+def _heard(answer: asyncio.Future[bytes]) -> None:
+    """Take note of a failure that nobody may be left to hear of."""
+    if not answer.cancelled():
+        answer.exception()
