@@ -24,6 +24,7 @@ from botd.core.records import Record
 
 _TOPICS_MAX: Final = len(Topic)
 _SYMBOLS_MAX: Final = 64
+CLOSE_S: Final = 1.0  # that a client has to say farewell
 COUNT_EVERY_S: Final = 1.0  # records are taken at least this often, whether anybody listens or not
 
 
@@ -119,10 +120,7 @@ class Sockets:
         if self._ticking is not None:
             self._ticking.cancel()
         self._context.wire.wake_by(None)
-        for client in list(self._clients):
-            with suppress(Exception):
-                async with asyncio.timeout(1.0):
-                    await client.socket.close(code=1001, message=b"the daemon stops")
+        await asyncio.gather(*map(_close, self._clients))
 
     # ---- one client -----------------------------------------------------------------------------
 
@@ -209,6 +207,12 @@ class Sockets:
         async with asyncio.timeout(self._bounds.send_s):
             await client.socket.send_str(text.decode())
         self._context.tally.add("botd_websocket_messages_sent_total", kind)
+
+
+async def _close(client: Client) -> None:
+    with suppress(TimeoutError, ConnectionError):
+        async with asyncio.timeout(CLOSE_S):
+            await client.socket.close(code=1001, message=b"the daemon stops")
 
 
 def _text(kind: str, data: dict[str, Any], ts_us: int) -> bytes:

@@ -29,13 +29,16 @@ class ServingThread:
         *,
         monotonic: Callable[[], float],
         backoff_s: tuple[float, ...] = BACKOFF_S,
+        pause: Callable[[float], object] | None = None,
     ) -> None:
+        """`pause` waits between two beginnings, and no longer than until it is stopped."""
         self.serving = threading.Event()
         self._listening = listening
         self._make = make
         self._monotonic = monotonic
         self._backoff_s = backoff_s
         self._stopping = threading.Event()
+        self._pause = pause or self._stopping.wait
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="botd-api", daemon=True)
@@ -68,7 +71,7 @@ class ServingThread:
                 failures += 1
                 fields = {"wait_s": wait_s}
                 log.critical("the API broke and begins anew; trading goes on", exc_info=True, extra=fields)
-                self._stopping.wait(wait_s)
+                self._pause(wait_s)
             finally:
                 self.serving.clear()
 
