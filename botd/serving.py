@@ -228,7 +228,6 @@ def snapshot_of(view: View) -> Snapshot:
         accounts=tuple(
             Account(
                 currency=one.currency,
-                balance=one.balance,
                 equity=one.equity,
                 drawdown=one.drawdown,
                 exposure=exposure.get(one.currency, Decimal(0)),

@@ -21,12 +21,6 @@ log = logging.getLogger(__name__)
 
 KEPT_MAX: Final = 1000
 KEPT_US: Final = 86_400_000_000
-_NOT_KNOWN: Final = Problem(
-    409,
-    "outcome_unknown",
-    "this was begun and broke off: look at the positions and orders, then ask anew with another key",
-)
-
 Given = tuple[int, bytes]  # status and body
 
 
@@ -58,7 +52,11 @@ class Answers:
             if kept.fingerprint != fingerprint:
                 raise Problem(422, "key_reused", "this Idempotency-Key was for another request; take another")
             if kept.answer is None:
-                raise _NOT_KNOWN
+                raise Problem(
+                    409,
+                    "outcome_unknown",
+                    "this was begun and broke off: look at positions and orders, then ask with another key",
+                )
             if isinstance(kept.answer, asyncio.Future):
                 return await asyncio.shield(kept.answer)
             return kept.answer

@@ -29,7 +29,6 @@ class Account:
     """One currency's books now."""
 
     currency: str
-    balance: Decimal
     equity: Decimal | None  # None where a position has no price
     drawdown: float | None
     exposure: Decimal

@@ -18,6 +18,7 @@ from botd.store.pages import PageReader
 
 T = TypeVar("T")
 
+FLOOR_S: Final = 0.2  # an answer so young is given again whatever was committed: reads cannot outrun a market
 KEPT_MAX: Final = 256  # answers that may be given again
 
 
@@ -74,12 +75,18 @@ class Library:
         """Run something that may wait for the disk in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, read)
 
+    def forget(self) -> None:
+        """Look anew at everything: somebody has done something, and wants to see it."""
+        self._kept.clear()
+
     async def look(self, key: str, generation: int, fresh_s: float, read: Callable[[], bytes]) -> bytes:
         """Return what `read` gives, or gave to who asked the same while nothing has been committed since."""
         now_s = self._clock.monotonic()
         kept = self._kept.get(key)
-        if kept is not None and now_s - kept.at_s < fresh_s and kept.generation == generation:
-            return await asyncio.shield(kept.answer)
+        if kept is not None:
+            age_s = now_s - kept.at_s
+            if age_s < FLOOR_S or (age_s < fresh_s and kept.generation == generation):
+                return await asyncio.shield(kept.answer)
         answer = asyncio.ensure_future(self.run(read))
         answer.add_done_callback(_heard)
         self._kept[key] = _Kept(generation, now_s, answer)

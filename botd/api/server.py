@@ -157,6 +157,8 @@ class Server:
         if route.does is None:
             raise RuntimeError(f"{route.name} has no handler")
         status, answer = await route.does(self._context, call)
+        if route.access is Access.TRADER:
+            self._context.library.forget()
         return status, document(answer)
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:

@@ -162,10 +162,15 @@ def test_answer_is_given_again_until_something_is_committed(tmp_path: Path) -> N
         book(stand.journal, samples.alert(40))
         assert stand.get("/api/alerts").body == before  # nobody was told
         stand.wire.publish((samples.alert(40),))
+        assert stand.get("/api/alerts").body == before  # it is too young
+        stand.clock.pass_s(0.2)
         assert len(stand.get("/api/alerts").json["alerts"]) == 2
         book(stand.journal, samples.alert(41))
         stand.clock.pass_s(1.0)
         assert len(stand.get("/api/alerts").json["alerts"]) == 3
+        book(stand.journal, samples.alert(42))
+        assert stand.post("/api/trading/halt").status == 200
+        assert len(stand.get("/api/alerts").json["alerts"]) == 4  # who acts sees what came of it
 
 
 def test_before_there_are_books_only_health_answers(tmp_path: Path) -> None:
