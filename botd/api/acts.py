@@ -90,7 +90,12 @@ async def reload(context: Context, call: Call) -> tuple[int, m.Reload]:
         raise Problem(503, "no_reload", "this daemon cannot reload; stop and start it")
     asked = desk.request(call.who)
     try:
-        outcome = await asyncio.wait_for(asyncio.wrap_future(asked), context.settings.bounds.reloaded_s)
+        waited = asyncio.shield(asyncio.wrap_future(asked))  # who waits no more must not end it
+        outcome = await asyncio.wait_for(waited, context.settings.bounds.reloaded_s)
+    except asyncio.CancelledError as error:
+        if not asked.cancelled():
+            raise  # it is the caller who is gone
+        raise Problem(503, "no_reload", "this daemon stops and reloads no more") from error
     except TimeoutError as error:
         raise Problem(
             503, "reload_late", "the reload is not done yet; GET /api/config says what comes of it"

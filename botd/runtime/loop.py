@@ -19,6 +19,7 @@ from botd.core.events import Answer, Command, OrderEnded
 from botd.core.lanes import I64, Block
 from botd.core.records import Record
 from botd.core.restraint import trading_text
+from botd.core.swap import swap
 from botd.core.values import maker, value
 from botd.errors import InvariantBroken, StateCorrupt
 from botd.failpoints import Point, failpoint
@@ -292,22 +293,16 @@ class TradingLoop:
                 self._replay(event)
             yield from self._recovered()
 
-    def send_unsent(self) -> Iterator[Group]:
-        """Hand the venue the commands kept back until they were on disk; it ignores those it has had."""
+    def send_unsent(self, *, again: bool = True) -> Iterator[Group]:
+        """Hand the venue the commands kept back until they were on disk; `again`, those it has had too."""
         unsent, self._unsent = self._unsent, []
-        yield from self._hand_over(unsent, again=True)
+        yield from self._hand_over(unsent, again=again)
         failpoint(Point.RECOVERY_AFTER)
 
     # ---- jobs -----------------------------------------------------------------------------------
 
-    def job(self, name: str) -> Group:
-        """Carry out a job of the schedule between two chunks: the books are recorded."""
-        event = self._event("job", f"{name}|{self.ts_us}")
-        self.bot.close_books(self.ts_us)
-        return self._group([event], urgent=True)
-
     def record_books(self) -> Group:
-        """Record the account as it stands between two chunks, at a start or a stop."""
+        """Record the account between two chunks. It moves no peak: no row says when a job is due."""
         event = self._event("books", str(self.ts_us))
         self.bot.note_books(self.ts_us)
         return self._group([event], urgent=True)
@@ -325,10 +320,9 @@ class TradingLoop:
         yield from self._wind_down(event, self.bot.flatten(self.ts_us, reason))
 
     def _wind_down(self, event: JournalEvent, commands: Sequence[Command]) -> Iterator[Group]:
+        yield self._group([event], urgent=True)  # without commands too: it changes what answers lead to
         if not commands:
-            yield self._group(urgent=False)
             return
-        yield self._group([event], urgent=True)
         yield from self._send(commands)
         while True:
             answers: list[Answer] = []
@@ -367,6 +361,13 @@ class TradingLoop:
         self.venue_seq = old.venue_seq
         self._commands = old._commands
         self._remember(adopt_stops(self.bot, changed, self.ts_us))
+
+    def exchange(self, bot: Bot) -> Group:
+        """Go on with another plan's bot from the next row on; what it asks is part of `state()` as well."""
+        changed = swap(self.bot, bot, self.ts_us)
+        self.bot = bot
+        self._remember(adopt_stops(bot, changed, self.ts_us))
+        return self._group(urgent=True)
 
     # ---- snapshots ------------------------------------------------------------------------------
 

@@ -92,13 +92,18 @@ class Reloads:
 
     def __init__(self, outcome: ReloadOutcome | None) -> None:
         self.outcome = outcome
+        self.stops = False
         self.asked: list[str] = []
+        self.found: list[Future[ReloadOutcome]] = []
 
     def request(self, who: str) -> Future[ReloadOutcome]:
         self.asked.append(who)
         found: Future[ReloadOutcome] = Future()
+        self.found.append(found)
         if self.outcome is not None:
             found.set_result(self.outcome)
+        elif self.stops:
+            found.cancel()
         return found
 
     def last(self) -> ReloadOutcome | None:

@@ -133,6 +133,9 @@ def test_reload_says_what_came_of_it(tmp_path: Path) -> None:
         assert (got.status, got.json["errors"][0]["line"]) == (409, 3)
         stand.reloads = Reloads(None)
         assert stand.post("/api/reload").json["error"] == "reload_late"
+        assert not stand.reloads.found[0].cancelled()  # it may still be done
+        stand.reloads.stops = True
+        assert stand.post("/api/reload").json["error"] == "no_reload"
 
 
 # ---- once -----------------------------------------------------------------------------------------

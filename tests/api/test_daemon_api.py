@@ -80,6 +80,7 @@ def test_what_is_asked_through_the_api_changes_the_books_and_a_halt_outlives_a_k
     with Running(bot, "run", "--data", DATA, "--speed", "300") as daemon:
         wait_until(api.ready)
         cancel_what_waits(api)
+        reload(api, bot)
         wait_until(lambda: (api.position() or {}).get("current_price") is not None)
         status, halted = api.do("/api/trading/halt", "odd prices")
         assert (status, halted["done"], halted["trading_state"]) == (200, True, "halted")
@@ -105,6 +106,25 @@ def test_what_is_asked_through_the_api_changes_the_books_and_a_halt_outlives_a_k
         token = (bot / f"state/api-token-{role}").read_text().strip()
         assert token not in daemon.text
         assert (bot / f"state/api-token-{role}").stat().st_mode & 0o777 == 0o600
+
+
+def reload(api: Caller, bot: Path) -> None:
+    """Have an edit refused, with its place, and another taken up."""
+    file = bot / "strategies/waiter.yaml"
+    good = file.read_text()
+    file.write_text(good.replace("stop_loss: 20%", "stop_loss: 20 %%"))
+    status, refused = api.do("/api/reload")
+    assert (status, refused["ok"]) == (409, False)
+    (fault,) = refused["errors"]
+    assert (fault["file"], fault["line"]) == ("strategies/waiter.yaml", 6)
+    assert api.get("/health")["config_state"] == "rejected"
+    file.write_text(good.replace("stop_loss: 20%", "stop_loss: 15%"))
+    status, taken = api.do("/api/reload")
+    assert (status, taken["ok"]) == (200, True), taken
+    found = api.get("/api/config")
+    assert found["config_hash"] == found["last_reload"]["running_hash"] == taken["running_hash"]
+    assert "15%" in found["files"]["strategies/waiter.yaml"]
+    assert api.get("/health")["config_state"] == "ok"
 
 
 def cancel_what_waits(api: Caller) -> None:
