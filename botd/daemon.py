@@ -188,6 +188,7 @@ class Daemon:
             check_stop=request.check,
             as_listed=self._as_listed,
         )
+        self._api.books(open=True)
         try:
             self._outbox.tell_again(journal, self._say)
             session = opener.open()
@@ -198,6 +199,7 @@ class Daemon:
             self._api.begin(session.id)
             return session, journal
         except BaseException:
+            self._api.books(open=False)
             journal.close()
             raise
 
@@ -232,6 +234,7 @@ class Daemon:
                 report = await self._trade_and_stop(session, driver, writer, request, watchdog, audit)
         finally:
             watchdog.leave()
+            self._api.books(open=False)
             await writer.close()
         return report, audit.refusal
 

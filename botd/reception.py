@@ -34,6 +34,10 @@ class Api(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+    def books(self, *, open: bool) -> None:
+        """The state file can be read from here on, or no more: its writer has to close it last."""
+        ...
+
     def begin(self, session_id: str) -> None:
         """A session is open, and can be asked about."""
         ...
@@ -64,6 +68,8 @@ class NoApi:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+    def books(self, *, open: bool) -> None: ...
 
     def begin(self, session_id: str) -> None: ...
 

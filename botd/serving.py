@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import socket
@@ -126,6 +125,7 @@ class DaemonApi:
             lag_s=needs.lag_s,
         )
         self._wire = Wire()
+        self._library = Library(plan.state_path, needs.clock)
         self._tally = Tally()
         self._listening = _listen(settings)
         host, port = self._listening.getsockname()[:2]
@@ -143,8 +143,15 @@ class DaemonApi:
     ) -> None:
         self._facts.trades = False
         self._thread.stop()
+        self._library.close()
 
     # ---- told by the trading thread ---------------------------------------------------------------
+
+    def books(self, *, open: bool) -> None:
+        if open:
+            self._library.open()
+        else:
+            self._library.shut()
 
     def begin(self, session_id: str) -> None:
         self._facts.session_id = session_id
@@ -174,27 +181,20 @@ class DaemonApi:
     # ---- the API's thread -------------------------------------------------------------------------
 
     def _make(self) -> Serve:
-        library = Library(self._state_path, self._clock)
         context = Context(
             settings=self._settings,
             clock=self._clock,
             facts=self._facts,
             wire=self._wire,
             tally=self._tally,
-            library=library,
+            library=self._library,
             controls=DaemonControls(self._needs.brake, self._needs.files),
             reload=self._needs.reload,
         )
         answers = Answers(self._state_path.parent / ANSWERS_NAME, self._clock)
         server = Server(context, Gate(self._settings, self._tokens, self._clock), answers)
 
-        async def serve(listening: socket.socket, started: Callable[[], None]) -> None:
-            try:
-                await server.serve(listening, started)
-            finally:
-                await asyncio.to_thread(library.close)
-
-        return serve
+        return server.serve
 
     def _config(self) -> ConfigFacts:
         plan = self._needs.plan()

@@ -139,7 +139,8 @@ async def _state(context: Context, done: bool) -> tuple[int, m.TradingStateChang
     session_id = context.facts.session_id
     standing: tuple[Restraint, ...] = ()
     if session_id:
-        standing = await _look(context, lambda: context.library.books().restraints(session_id))
+        with suppress(Problem):  # the books are shut: it is done all the same
+            standing = await _look(context, lambda: context.library.books().restraints(session_id))
     change = m.TradingStateChange(
         done=done,
         trading_state=context.facts.trading_state,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Condition
 from typing import Final, TypeVar
 
 from botd.api.problems import Problem
@@ -19,6 +19,7 @@ from botd.store.pages import PageReader
 T = TypeVar("T")
 
 FLOOR_S: Final = 0.2  # an answer so young is given again whatever was committed: reads cannot outrun a market
+READ_S: Final = 2.0  # that whoever reads gets to end when the books are shut
 KEPT_MAX: Final = 256  # answers that may be given again
 
 
@@ -30,31 +31,51 @@ class _Kept:
 
 
 class Library:
-    """The state file of one daemon; it need not be there yet."""
+    """The state file of one daemon, from when that has it open until it closes it; shut before and after.
+
+    A reader that is still there when the writer closes the file would leave the WAL behind.
+    """
 
     def __init__(self, path: Path, clock: Clock, *, threads: int = 2) -> None:
         self.folder = path.parent
         self._path = path
         self._clock = clock
         self._reader: PageReader | None = None
-        self._lock = Lock()
+        self._open = False
+        self._readers = 0  # threads that may be reading
+        self._news = Condition()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="botd-api-read")
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
+    def open(self) -> None:
+        """Let readers in; from any thread."""
+        with self._news:
+            self._open = True
+
+    def shut(self) -> None:
+        """Have readers out; from any thread. Returns once they are, or after a moment."""
+        with self._news:
+            self._open = False
+            self._news.wait_for(lambda: not self._readers, READ_S)
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+
     def close(self) -> None:
-        self._threads.shutdown(wait=True, cancel_futures=True)
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        """End its threads, for good."""
+        self.shut()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def books(self) -> PageReader:
-        """Return the open books; raise Problem where there are none yet."""
-        with self._lock:
+        """Return the open books, inside of `run`; raise Problem where there are none."""
+        with self._news:
             if self._reader is None:
+                if not self._open:
+                    raise Problem(503, "no_books", "the books are not open; ask again")
                 try:
                     self._reader = PageReader(self._path)
                 except BotdError as error:
-                    raise Problem(503, "no_books", "the books are not open yet; ask again") from error
+                    raise Problem(503, "no_books", "the books cannot be read yet; ask again") from error
             return self._reader
 
     def session_id(self, running: str, asked: str | None) -> str:
@@ -73,7 +94,18 @@ class Library:
 
     async def run(self, read: Callable[[], T]) -> T:
         """Run something that may wait for the disk in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, read)
+
+        def counted() -> T:
+            with self._news:
+                self._readers += 1
+            try:
+                return read()
+            finally:
+                with self._news:
+                    self._readers -= 1
+                    self._news.notify_all()
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, counted)
 
     def forget(self) -> None:
         """Look anew at everything: somebody has done something, and wants to see it."""

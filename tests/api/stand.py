@@ -204,7 +204,8 @@ class Stand:
         )
 
     def make(self) -> Serve:
-        library = Library(self.folder / "botd.sqlite3", self.clock)
+        library = self.library = Library(self.folder / "botd.sqlite3", self.clock)
+        library.open()
         context = Context(
             settings=self.settings,
             clock=self.clock,

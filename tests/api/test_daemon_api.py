@@ -97,6 +97,7 @@ def test_what_is_asked_through_the_api_changes_the_books_and_a_halt_outlives_a_k
         daemon.process.terminate()
         done = daemon.end()
     assert done.code == 0, done
+    assert not (bot / "state/botd.sqlite3-wal").exists()  # the writer was the last to close it
     books = Books(bot / "state/botd.sqlite3")
     books.check(START)
     (made,) = [one for one in books.orders if one["section"] == "manual"]

@@ -55,3 +55,16 @@ def test_L1_commit_does_not_wait_for_a_reader_in_the_middle_of_a_look(tmp_path: 
         assert first == 1
         signals = stand.get("/api/trading/signals").json["signals"]
         assert signals[0]["signal_id"] == f"{SESSION}-150"
+
+
+def test_books_that_are_shut_are_nobody_s_and_closed_last_by_their_writer(tmp_path: Path) -> None:
+    with Stand(tmp_path) as stand:
+        assert stand.get("/api/alerts").status == 200
+        stand.library.shut()
+        stand.clock.pass_s(1.0)
+        got = stand.get("/api/alerts")
+        assert (got.status, got.json["error"]) == (503, "no_books")
+        assert stand.get("/health").status == 200
+        assert stand.post("/api/trading/halt").json["restraints"] == []  # done, and not to be shown
+        stand.journal.close()
+        assert [one.name for one in tmp_path.iterdir() if "sqlite3" in one.name] == ["botd.sqlite3"]
