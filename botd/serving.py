@@ -12,12 +12,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from botd import __version__
-from botd.api.answers import Answers
 from botd.api.facts import Account, ConfigFacts, Facts, Mark, Snapshot, Wire
-from botd.api.gate import Gate
 from botd.api.library import Library
+from botd.api.listening import listen
 from botd.api.routes import Context
-from botd.api.server import Server, listen
 from botd.api.settings import ApiSettings
 from botd.api.tally import Tally
 from botd.api.thread import Serve, ServingThread
@@ -181,6 +179,11 @@ class DaemonApi:
     # ---- the API's thread -------------------------------------------------------------------------
 
     def _make(self) -> Serve:
+        # half a second of imports that a start need not wait for
+        from botd.api.answers import Answers
+        from botd.api.gate import Gate
+        from botd.api.server import Server
+
         context = Context(
             settings=self._settings,
             clock=self._clock,

@@ -6,9 +6,6 @@ import secrets
 from collections.abc import Mapping
 from typing import Final
 
-import orjson
-from aiohttp import web
-
 HEADERS: Final = {  # of every answer
     "Server": "botd",
     "Cache-Control": "no-store",
@@ -29,20 +26,6 @@ class Problem(Exception):
         self.error = error  # a word for programs
         self.message = message
         self.headers = headers or {}
-
-
-def problem_response(
-    status: int,
-    error: str,
-    message: str,
-    *,
-    incident: str | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> web.Response:
-    """Make the answer of a problem, as the model `Problem` has it."""
-    body = orjson.dumps({"error": error, "message": message, "incident": incident})
-    sent = {**HEADERS, "Content-Type": "application/json", **(headers or {})}
-    return web.Response(status=status, body=body, headers=sent)
 
 
 def new_incident() -> str:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -15,7 +15,8 @@ from botd.api.gate import Gate, call_of, key_of
 from botd.api.metrics import Exposition
 from botd.api.models import document
 from botd.api.openapi import describe
-from botd.api.problems import HEADERS, Problem, new_incident, problem_response
+from botd.api.problems import HEADERS, Problem, new_incident
+from botd.api.responses import problem_response
 from botd.api.routes import Access, Call, Context, Route
 from botd.api.sockets import Sockets
 from botd.api.table import ROUTES
@@ -167,21 +168,3 @@ class Server:
         if request.headers.get("Upgrade", "").lower() != "websocket":
             raise Problem(400, "no_websocket", "this is for WebSockets; send Upgrade: websocket")
         return await self._sockets.serve(request)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Take an address; raise OSError where that cannot be."""
-    found: list[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, kind, protocol, _, address = found[0]
-    listening = socket.socket(family, kind, protocol)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listening.bind(address)
-        listening.listen(128)
-        listening.setblocking(False)
-    except BaseException:
-        listening.close()
-        raise
-    return listening

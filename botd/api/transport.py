@@ -15,7 +15,8 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 
-from botd.api.problems import new_incident, problem_response
+from botd.api.problems import new_incident
+from botd.api.responses import problem_response
 from botd.api.settings import Bounds
 
 log = logging.getLogger(__name__)

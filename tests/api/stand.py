@@ -18,8 +18,9 @@ from botd.api.answers import Answers
 from botd.api.facts import ConfigFacts, Durations, Facts, Mark, Snapshot, Wire
 from botd.api.gate import Gate
 from botd.api.library import Library
+from botd.api.listening import listen
 from botd.api.routes import Context
-from botd.api.server import Server, listen
+from botd.api.server import Server
 from botd.api.settings import ApiSettings, Bounds
 from botd.api.tally import Tally
 from botd.api.thread import Serve, ServingThread

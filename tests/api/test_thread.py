@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from botd.api.server import listen
+from botd.api.listening import listen
 from botd.api.thread import Serve, ServingThread
 from tests.api.stand import Stand
 
