@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -33,6 +34,7 @@ from botd.runtime.view import View, look
 
 log = logging.getLogger(__name__)
 
+SWITCH_S: Final = 0.0005  # that the API's thread may keep trading waiting; Python's own is 5 ms
 LOOK_EVERY_S: Final = 1.0  # how often positions are valued for whoever may ask
 ANSWERS_NAME: Final = "api-answers.jsonl"
 ADDRESS_NAME: Final = "api-address"
@@ -133,6 +135,7 @@ class DaemonApi:
     def __enter__(self) -> Self:
         _write_address(self._state_path.parent / ADDRESS_NAME, self.address)
         log.info("the API listens", extra={"address": self.address})
+        sys.setswitchinterval(SWITCH_S)
         self._thread.start()
         return self
 
