@@ -59,6 +59,7 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [str(BOTD), "run", "--config", "config.yaml"],
             cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            env={**os.environ, "BOTD_API_PORT": "0"},
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from botd.app import open_feeds
 from botd.config.loader import fit_to_data
 from botd.config.plan import Plan
+from botd.core.bot import Bot
 from botd.core.records import Record
 from botd.core.reload import ReloadOutcome
 from botd.core.restraint import Cause, TradingCommand, Verb
@@ -20,6 +21,7 @@ from botd.failpoints import Point, failpoint
 from botd.feeds.synthetic import SyntheticFeed
 from botd.machine import Display, Machine, Watch
 from botd.ports import Feed, RemoteVenue
+from botd.reception import Api, ApiNeeds, NoApi
 from botd.reload import Reloader
 from botd.runtime.audit import Audit
 from botd.runtime.brake import Brake
@@ -75,6 +77,8 @@ class Daemon:
         self._say = screen.say
         self._brake = Brake()
         self._outbox = Outbox(plan.state_path.parent)
+        self._api: Api = NoApi()
+        self._reloads: Reloader | None = None  # of the session that trades
         # a hold for a stall is about rows that are late by the wall clock: recorded ones never are
         self._in_real_time = data is None and plan.feed.kind == "synthetic" and plan.feed.speed == 1
         self._as_listed = feed is not None
@@ -117,9 +121,18 @@ class Daemon:
         folder = self.plan.state_path.parent
         files, starts = ControlFiles(folder), StartLog(folder)
         watchdog = self._machine.watch(self._brake, files, self._clock)
+        needs = ApiNeeds(
+            brake=self._brake,
+            files=files,
+            clock=self._clock,
+            lag_s=watchdog.lag_s,
+            plan=lambda: self.plan,
+            reload=lambda: self._reloads,
+        )
+        self._api = self._machine.open_api(self.plan, needs)
         if files.resume() is not None:
             starts.settle()  # a person has looked at what went wrong
-        with watchdog:
+        with watchdog, self._api:
             with self._screen:  # from here on nobody waits for who reads it
                 self._judge_starts(starts.begin(self._clock.now_us()))
                 ended = await self._run(request, watchdog, starts)
@@ -175,6 +188,7 @@ class Daemon:
             check_stop=request.check,
             as_listed=self._as_listed,
         )
+        self._api.books(open=True)
         try:
             self._outbox.tell_again(journal, self._say)
             session = opener.open()
@@ -182,8 +196,10 @@ class Daemon:
             seq = cursor.seq if cursor else 0
             self._outbox.begin(session.id, seq)
             self._told(session.id, seq)
+            self._api.begin(session.id)
             return session, journal
         except BaseException:
+            self._api.books(open=False)
             journal.close()
             raise
 
@@ -197,7 +213,8 @@ class Daemon:
     async def _live(
         self, session: Session, journal: SqliteJournal, request: StopRequest, watchdog: Watch
     ) -> Ended:
-        writer = SessionWriter(journal, self.plan.config_hash, self._machine.start_writer(journal))
+        writing = self._machine.start_writer(journal)
+        writer = SessionWriter(journal, self.plan.config_hash, writing, self._clock, self._api.committed)
         driver = LiveDriver(
             session.loop,
             session.feed,
@@ -206,7 +223,7 @@ class Daemon:
             session_id=session.id,
             snapshot_every_us=self._machine.snapshot_every_us,
             on_records=lambda records: self._heard(session.id, records),
-            on_block=lambda ts_us: self._screen.observe(session.loop.bot, ts_us),
+            on_block=lambda ts_us: self._seen(session.loop.bot, ts_us),
             gateway=session.gateway,
         )
         audit = self._audit(session, journal, request)
@@ -217,6 +234,7 @@ class Daemon:
                 report = await self._trade_and_stop(session, driver, writer, request, watchdog, audit)
         finally:
             watchdog.leave()
+            self._api.books(open=False)
             await writer.close()
         return report, audit.refusal
 
@@ -274,13 +292,17 @@ class Daemon:
                 await driver.catch_up(read_before(feed, loop.feed_position, end))
             await driver.meet_venue()
             watchdog.hold_on_stall = self._in_real_time
-            await driver.run(schedule.due)
+            self._api.trades(True)
+            try:
+                await driver.run(schedule.due)
+            finally:
+                self._api.trades(False)
 
         async def watch() -> None:
             await request.wait()
             driver.request_stop()
 
-        reloader = self._reloader(session, driver, writer)
+        reloader = self._reloads = self._reloader(session, driver, writer)
         async with Supervisor(self._clock, self._lost) as supervisor:
             supervisor.start("trading", trade)
             supervisor.start("stop", watch, restarts=1)
@@ -293,6 +315,7 @@ class Daemon:
                 reconciler = Reconciler(session.loop, venue, self._clock, self._alert, execution)
                 supervisor.start("reconcile", reconciler.run, restarts=3)
             supervisor.start("fsck", audit.run, restarts=3)
+        self._reloads = None  # nobody would answer
 
     def _reloader(self, session: Session, driver: LiveDriver, writer: SessionWriter) -> Reloader | None:
         if self._config is None:
@@ -359,6 +382,11 @@ class Daemon:
 
         if records:
             self._told(session_id, records[-1].seq)
+            self._api.heard(records)
+
+    def _seen(self, bot: Bot, ts_us: int) -> None:
+        self._screen.observe(bot, ts_us)
+        self._api.observe(bot, ts_us)
 
     def _told(self, session_id: str, seq: int) -> None:
         self._screen.after_lines(lambda: self._outbox.mark(session_id, seq))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import tempfile
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -17,7 +18,8 @@ from botd.config.loader import load_plan
 from botd.config.plan import Plan
 from botd.core.bot import Bot
 from botd.core.records import Record
-from botd.ports import Batch, Clock, Journal
+from botd.ports import Batch, Journal
+from botd.reception import Api, ApiNeeds, MachineClock, NoApi
 from botd.runtime.brake import Brake
 from botd.runtime.clock import WallClock
 from botd.runtime.control import ControlFiles
@@ -31,12 +33,6 @@ from botd.store.writer import WriterThread
 from botd.venues.book import SqliteVenueBook
 
 T = TypeVar("T")
-
-
-class MachineClock(Clock, Protocol):
-    """Wall time, and a time that only ever grows."""
-
-    def monotonic(self) -> float: ...
 
 
 class JournalWriter(Protocol):
@@ -64,6 +60,10 @@ class Watch(Protocol):
 
     def leave(self) -> None: ...
 
+    def lag_s(self) -> float:
+        """Return how late the event loop is now; from any thread."""
+        ...
+
     def follow(self, loop: asyncio.AbstractEventLoop) -> AbstractContextManager[None]: ...
 
 
@@ -73,6 +73,14 @@ class Timetable(Protocol):
     due: asyncio.Queue[JobDue]
 
     def run(self) -> Coroutine[Any, Any, None]: ...
+
+
+def open_api(plan: Plan, needs: ApiNeeds) -> Api:
+    """Take the address that a plan names, which may be none; raise InputInvalid where it cannot be had."""
+    from botd.serving import DaemonApi, settings_of
+
+    settings = settings_of(plan.api, os.environ)
+    return NoApi() if settings is None else DaemonApi(settings, needs, os.environ)
 
 
 class Display(Protocol):
@@ -126,6 +134,7 @@ class Machine:
     watch: Callable[[Brake, ControlFiles, MachineClock], Watch] = Watchdog
     stop_on_signals: Callable[[StopRequest], AbstractContextManager[None]] = stop_on_signals
     schedule: Callable[[Iterable[JobSpec], Alert], Timetable] = build_schedule
+    open_api: Callable[[Plan, ApiNeeds], Api] = open_api
     read_plan: Callable[[Mapping[str, str]], Plan] = read_plan
     examine: Callable[..., Report] = examine  # the books, at a start
     new_token: Callable[[], str] = new_token

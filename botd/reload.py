@@ -85,12 +85,16 @@ class Reloader:
         self._loop = asyncio.get_running_loop()
         self._seen = ""  # the fingerprint that was judged last
         self._last: ReloadOutcome | None = None
+        self._over = False  # nobody looks at what is asked any more
 
     # ---- asking ---------------------------------------------------------------------------------
 
     def request(self, who: str) -> Future[ReloadOutcome]:
         """Ask for a reload, from any thread; what comes of it is the future's."""
         asked: Future[ReloadOutcome] = Future()
+        if self._over:
+            asked.cancel()
+            return asked
         self._asked.append((who, asked))
         self._loop.call_soon_threadsafe(self._changed.set)
         return asked
@@ -103,11 +107,13 @@ class Reloader:
 
     async def run(self) -> None:
         """Watch and reload for ever."""
+        self._over = False
         async with asyncio.TaskGroup() as group:
             group.create_task(self._folder.watch(self._changed), name="watch files")
             try:
                 await self._serve()
             finally:
+                self._over = True
                 for _, asked in self._asked:
                     asked.cancel()
 
@@ -144,10 +150,12 @@ class Reloader:
             outcome = await self._reload(who)
         except Exception as error:
             for _, future in asked:
-                future.set_exception(error)
+                if future.set_running_or_notify_cancel():  # whoever asked may be gone
+                    future.set_exception(error)
             raise
         for _, future in asked:
-            future.set_result(outcome)
+            if future.set_running_or_notify_cancel():
+                future.set_result(outcome)
 
     async def _reload(self, who: str) -> ReloadOutcome:
         """Try once; a reload that cannot be made is an outcome, not an error."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from botd.config.plan import Plan
 from botd.core.records import Record
 from botd.core.reload import ReloadOutcome
 from botd.machine import JournalWriter
 from botd.ports import Batch, Cursor
+from botd.reception import MachineClock
 from botd.runtime.snapshot import encode
 from botd.store.journal import SqliteJournal
 
@@ -16,14 +17,26 @@ from botd.store.journal import SqliteJournal
 class SessionWriter:
     """The journal behind its writer, with snapshots encoded there too."""
 
-    def __init__(self, journal: SqliteJournal, plan_hash: str, writer: JournalWriter) -> None:
+    def __init__(
+        self,
+        journal: SqliteJournal,
+        plan_hash: str,
+        writer: JournalWriter,
+        clock: MachineClock,
+        took: Callable[[float], None],
+    ) -> None:
+        """`took` is told how many seconds each transaction took."""
         self._journal = journal
         self._plan_hash = plan_hash
         self._writer = writer
+        self._clock = clock
+        self._took = took
 
     async def commit(self, batch: Batch) -> None:
         """Write one transaction; return when it is on disk."""
+        began_s = self._clock.monotonic()
         await self._writer.commit(batch)
+        self._took(self._clock.monotonic() - began_s)
 
     async def snapshot(self, session_id: str, cursor: Cursor, state: dict[str, object]) -> None:
         """Keep a state; the copy was made by the caller, the rest is the writer's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from botd import sessions
 from tests.session_scene import MINUTE_US, Bench
 from tests.simulation.fresh import first_seed
+
+# daemons of tests run side by side, and have one port: those whose API is tested say so
+os.environ["BOTD_API_ENABLED"] = "false"
 
 
 @pytest.fixture

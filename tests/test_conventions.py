@@ -18,8 +18,7 @@ import pytest
 from tests.import_table import MAY_IMPORT
 
 ROOT = Path(__file__).resolve().parent.parent
-FUNCTION_LINES_MAX = 60
-MODULE_LINES_MAX = 400
+FUNCTION_LINES_MAX, MODULE_LINES_MAX = 60, 400
 
 SIMULATES = "botd/cli/sim.py"  # this alone, and inside its functions: no daemon ever loads the simulation
 PURE = ("language", "engine", "core")
@@ -52,8 +51,7 @@ CLOCKS = frozenset(
     ]
     + [f"datetime.{name}" for name in ("datetime.now", "datetime.utcnow", "datetime.today", "date.today")]
 )
-CLOCK_MODULE = "botd/runtime/clock.py"
-KERNELS = "botd/engine/kernels.py"
+CLOCK_MODULE, KERNELS = "botd/runtime/clock.py", "botd/engine/kernels.py"
 IO_CALLS = frozenset({"open", "print", "input", "eval", "exec", "breakpoint"})
 BAD_WORDS = frozenset({"manager", "managers", "helper", "helpers", "util", "utils", "misc"})
 

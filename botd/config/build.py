@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
+from botd.config.api_shape import ApiShape
 from botd.config.frozen import FrozenMapping
 from botd.config.models import (
     ConfigFile,
@@ -19,6 +20,7 @@ from botd.config.models import (
     RiskFile,
 )
 from botd.config.plan import (
+    ApiAddress,
     BreakerSettings,
     FeedSettings,
     HealthSettings,
@@ -137,6 +139,19 @@ def build_feed(shape: FeedShape, root: Path) -> FeedSettings:
         seed=1 if shape.seed is None else shape.seed,
         path=None if shape.path is None else root / shape.path,
         speed=None if shape.speed is None else float(shape.speed),
+    )
+
+
+def build_api(shape: ApiShape) -> ApiAddress:
+    return ApiAddress(
+        enabled=shape.enabled,
+        host=shape.host,
+        port=shape.port,
+        expose=shape.expose,
+        behind_proxy=shape.behind_proxy,
+        read_open=shape.read_open,
+        hosts=shape.hosts,
+        origins=shape.origins,
     )
 
 

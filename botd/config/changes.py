@@ -16,6 +16,7 @@ _COLD = (
     ("instruments", lambda plan: plan.instruments),
     ("feed", lambda plan: plan.feed),
     ("state", lambda plan: plan.state_path),
+    ("api", lambda plan: plan.api),
     ("data", lambda plan: (plan.settings.outlier_sigma, plan.settings.outlier_window_us)),
 )
 

@@ -17,9 +17,10 @@ from botd.config.cross import (
     read_symbol,
 )
 from botd.config.files import read_text, strategy_files
-from botd.config.models import ConfigFile, ExecutionFile, LifecycleFile, RiskFile, Shape, ShutdownFile
+from botd.config.models import ConfigFile, ExecutionFile, LifecycleFile, RiskFile, ShutdownFile
 from botd.config.plan import LifecycleSettings, SignalDefaults
 from botd.config.reading import Document, read_model
+from botd.config.shape import Shape
 from botd.config.strategies import Surroundings, advise_on_old_keys, resolve_strategy
 from botd.core.instrument import Instrument
 from botd.errors import Diagnostic, InputInvalid, Severity

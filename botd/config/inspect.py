@@ -10,7 +10,8 @@ from botd.config.cross import check_execution, check_lifecycle, check_risk, chec
 from botd.config.files import looking_at, read_text
 from botd.config.gather import Gathering
 from botd.config.loader import CONFIG_NAME, Checked, check_bot, check_strategies
-from botd.config.models import ExecutionFile, LifecycleFile, RiskFile, Shape, ShutdownFile
+from botd.config.models import ExecutionFile, LifecycleFile, RiskFile, ShutdownFile
+from botd.config.shape import Shape
 from botd.errors import Diagnostic, InputInvalid
 from botd.language.document import MapNode, read_document
 

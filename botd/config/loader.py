@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from botd.config.build import (
+    build_api,
     build_breaker,
     build_feed,
     build_health,
@@ -206,6 +207,7 @@ def _plan(gathering: Gathering, files: BotFiles) -> Plan:
         schedule=tuple(Job(name=name, cron=cron) for name, cron in config.schedule.items()),
         record=config.record,
         logging=LoggingSettings(level=config.logging.level.value, format=config.logging.format.value),
+        api=build_api(config.api),
         margin=build_margin(files.risk),
         breaker=build_breaker(files.risk),
         lifecycle=build_lifecycle(files.lifecycle),

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
+from botd.config.api_shape import ApiShape
 from botd.config.frozen import FrozenMapping
+from botd.config.shape import Shape
 from botd.config.values import (
     Amount,
     AmountOrOff,
@@ -43,14 +45,6 @@ from botd.config.words import (
     read_on_stop,
 )
 from botd.language.typed import OnStop
-
-
-class Shape(BaseModel):
-    """Base of all models: unknown keys are faults, values cannot be changed."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True, use_attribute_docstrings=True
-    )
 
 
 def _no_entries() -> FrozenMapping[Any, Any]:
@@ -165,6 +159,7 @@ class ConfigFile(Shape):
     record: Flag
     """Whether market rows are recorded, so that a session can be replayed."""
     logging: Logging
+    api: ApiShape = Field(default_factory=ApiShape)
     includes: Includes
 
 

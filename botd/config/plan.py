@@ -110,6 +110,20 @@ class LoggingSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApiAddress:
+    """Where the HTTP API listens, and for whom (config.yaml `api`)."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int = 8080  # 0 is any free one
+    expose: bool = False
+    behind_proxy: bool = False
+    read_open: bool | None = None  # None: unless it is exposed
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignalDefaults:
     """What a strategy that does not say otherwise gets."""
 
@@ -132,6 +146,7 @@ class Plan:
     schedule: tuple[Job, ...] = ()
     record: bool = True
     logging: LoggingSettings = LoggingSettings()
+    api: ApiAddress = ApiAddress()
     margin: MarginSettings = MarginSettings()
     breaker: BreakerSettings = BreakerSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()

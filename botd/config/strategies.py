@@ -10,10 +10,11 @@ from typing import Annotated, Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from botd.config.cross import nobody_lists
-from botd.config.models import LifecycleShape, LimitsShape, Shape
+from botd.config.models import LifecycleShape, LimitsShape
 from botd.config.old_keys import advice_for_old_key
 from botd.config.plan import LifecycleSettings, SignalDefaults
 from botd.config.reading import Document, suggest
+from botd.config.shape import Shape
 from botd.config.symbols import parse_symbol, resolve_symbol
 from botd.config.values import Money
 from botd.core.instrument import Instrument, InstrumentKind

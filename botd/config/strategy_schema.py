@@ -203,7 +203,7 @@ def strategy_schema() -> dict[str, Any]:
         **_overrides(),
         "on_reload": {
             "enum": ["pin", "adopt"],
-            "description": "Which exits an open position has after an edit: pin keeps them until it is flat, adopt takes the new ones.",
+            "description": "Exits of an open position after an edit: pin keeps them, adopt takes the new ones.",
         },
         "on_stop": {
             "enum": ["keep", "cancel", "flatten"],

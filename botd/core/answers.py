@@ -57,7 +57,7 @@ def _entry_filled(
     runner.hold(position.qty, position.cost)
     desk.entered[runner] = fill.ts_us
     if memory.flattening:
-        exit.flatten(desk, runner, fill.ts_us)
+        exit.flatten(desk, runner, fill.ts_us, memory.flattening)
     return position
 
 

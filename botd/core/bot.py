@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from botd.core import answers, dust, entry, exit, external, halts
+from botd.core import answers, by_hand, dust, entry, exit, external, halts
 from botd.core.changes import Change
 from botd.core.desk import Desk
 from botd.core.events import (
@@ -173,7 +173,7 @@ class Bot:
             self.desk.signal(runner, Section.O1, "", row, side, reason=reason)
             return
         memory.begin_cycle()
-        memory.flattening = False
+        memory.flattening = ""
         memory.confidence = 1.0
         slot = runner.lane.machines.codes[runner.machine].confidence
         if slot >= 0:
@@ -308,9 +308,11 @@ class Bot:
     # ---- halting and stopping -------------------------------------------------------------------
 
     def obey(self, command: TradingCommand, ts_us: int) -> list[Command]:
-        """Halt, hold, release or resume trading, or end an order; return what that asks of the venue."""
+        """Halt, hold, release or resume trading, end an order or a position; return what asks the venue."""
         if command.verb is Verb.RESOLVE:
             self._resolve(command, ts_us)
+        elif command.verb in by_hand.VERBS:
+            by_hand.obey(self.desk, self._runner_of, command, ts_us)
         else:
             halts.obey(self.desk, command, ts_us)
         return self.take_commands()

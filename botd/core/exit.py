@@ -21,6 +21,7 @@ RETRY_REJECTED_US: Final = 10_000_000  # a rejected exit is asked again after th
 STOPS_FAILED_MAX: Final = 3  # in a row: a venue that takes no stop for good leaves the position open
 STOOD_US: Final = 60_000_000  # a stop that was there for so long has not failed
 STOP_LOSS: Final = "stop_loss"
+BY_STOP: Final = "stop"  # the rule of what a stopping daemon closes
 _ZE1: Final = Section.ZE1
 _E1: Final = Section.E1
 _PROTECT: Final = Section.PROTECT
@@ -181,12 +182,12 @@ def _live(desk: Desk, client_order_id: ClientOrderId) -> bool:
     return order is not None and not order.is_terminal
 
 
-def flatten(desk: Desk, runner: Runner, ts_us: int) -> None:
-    """Close everything held because the daemon stops, and whatever a working entry still buys."""
-    runner.memory.flattening = True
+def flatten(desk: Desk, runner: Runner, ts_us: int, rule: str = BY_STOP) -> None:
+    """Close everything held because the daemon stops, or a person says so, and what an entry still buys."""
+    runner.memory.flattening = rule
     position = desk.portfolio.held(runner.key)
     if position is not None:
-        goal = ExitGoal(Section.MANUAL, "stop", -1, None)
+        goal = ExitGoal(Section.MANUAL, rule, -1, None)
         _take_over(runner, goal)
         runner.mark_busy(2)
         _send_now(desk, runner, goal, position, ts_us)

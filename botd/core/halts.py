@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from botd.core import by_hand
 from botd.core.desk import Desk
 from botd.core.events import ClientOrderId
 from botd.core.restraint import ACCOUNT, Cause, Restraint, TradingCommand, TradingState, Verb
@@ -41,6 +42,8 @@ def changes(desk: Desk, command: TradingCommand) -> bool:
     if command.verb is Verb.RESOLVE:
         order = desk.orders.get(ClientOrderId(command.scope))
         return order is not None and order.needs_human
+    if command.verb in by_hand.VERBS:
+        return by_hand.changes(desk, command)
     state = _BEGINS.get(command.verb)
     if state is None:
         return bool(_lifted_by(desk, command))

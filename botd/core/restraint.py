@@ -47,6 +47,13 @@ class Verb(StrEnum):
     HOLD = "hold"
     RELEASE = "release"  # lifts the hold of its cause
     RESOLVE = "resolve"  # ends an order that needs a person, its scope, with what is booked of it
+    CLOSE = "close"  # what a strategy, or everybody, holds of the instrument that is its scope
+    CANCEL = "cancel"  # an entry, its scope
+
+
+# not of the trading state: obeyed where every lane has been judged up to the same row, since they change what
+# the rows behind it come to
+OF_ONE_THING: Final = frozenset({Verb.RESOLVE, Verb.CLOSE, Verb.CANCEL})
 
 
 ACCOUNT: Final = "account"  # the scope of everything; any other is the id of an instrument
@@ -54,13 +61,14 @@ ACCOUNT: Final = "account"  # the scope of everything; any other is the id of an
 
 @value(frozen=True, slots=True, kw_only=True)
 class TradingCommand:
-    """A change of the trading state, or the end of an order, that somebody asks for."""
+    """A change of the trading state, or the end of an order or a position, that somebody asks for."""
 
     verb: Verb
     cause: Cause
     who: str
     reason: str = ""  # for people
     scope: str = ACCOUNT  # a resume lifts the halts of every scope
+    strategy: str = ""  # of a close: whose position; empty is everybody's
 
 
 def quarantine(instrument: str, why: str) -> TradingCommand:
@@ -120,6 +128,8 @@ def trading_text(command: TradingCommand, ts_us: int) -> str:
         "scope": command.scope,
         "ts_us": ts_us,
     }
+    if command.strategy:
+        fields["strategy"] = command.strategy
     return json.dumps(fields)
 
 
@@ -133,6 +143,7 @@ def trading_of(text: str) -> tuple[TradingCommand, int]:
             who=fields["who"],
             reason=fields["reason"],
             scope=fields.get("scope", ACCOUNT),  # a line of an older botd has none
+            strategy=fields.get("strategy", ""),
         )
         return command, int(fields["ts_us"])
     except (ValueError, KeyError, TypeError) as error:

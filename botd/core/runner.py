@@ -54,7 +54,7 @@ class Memory:
     legs: dict[str, int] = field(default_factory=dict)  # orders of this cycle, by section and rule
     amending: bool = False  # a change of the stop's quantity is on its way
     stops_failed: int = 0  # in a row, none of which stood for a while
-    flattening: bool = False  # the daemon stops: whatever still fills is closed again
+    flattening: str = ""  # the rule by which whatever still fills is closed again: the daemon stops, a person
 
     def begin_cycle(self) -> None:
         """Give what follows a cycle number of its own."""
@@ -93,7 +93,9 @@ class Memory:
     def from_state(cls, state: Mapping[str, Any]) -> Memory:
         """Make the memory that `state` described."""
         goal = state["goal"]
+        flattening = state["flattening"]
         own = {
+            "flattening": "stop" if flattening is True else flattening or "",  # an older botd has a flag
             "exit_ids": list(state["exit_ids"]),
             "legs": dict(state["legs"]),
             "goal": goal and ExitGoal(Section(goal[0]), *goal[1:]),

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from botd.core.events import Answer, Command, OrderEnded, SubmitOrder
-from botd.core.restraint import TradingCommand, Verb
+from botd.core.restraint import OF_ONE_THING, TradingCommand, Verb
 from botd.ports import EventVenue
 
 Numbered = tuple[int, Command]  # a command and its place among all of the session
@@ -40,7 +40,7 @@ class Brake:
             self._waiting.append((command, then))
             self.on = self.on or command.verb in _FORBIDS
             self.asked = True
-            self.urgent = self.urgent or command.verb is not Verb.RESOLVE
+            self.urgent = self.urgent or command.verb not in OF_ONE_THING
             wake = self._wake
         if wake is not None:
             with suppress(RuntimeError):  # the event loop is closed: there is nobody to wake
@@ -54,10 +54,10 @@ class Brake:
     def take(self, *, ending: bool = True) -> list[TradingCommand]:
         """Hand over what waits, in the order it was asked for; the caller obeys before it sends anything.
 
-        What ends an order waits on, unless it is asked for.
+        What ends an order or a position waits on, unless it is asked for.
         """
         with self._lock:
-            taken = [one for one in self._waiting if ending or one[0].verb is not Verb.RESOLVE]
+            taken = [one for one in self._waiting if ending or one[0].verb not in OF_ONE_THING]
             self._waiting = [one for one in self._waiting if one not in taken]
             self._obeyed += [then for _, then in taken if then is not None]
             self.on = self.urgent = False

@@ -63,16 +63,20 @@ class ControlFiles:
             _touch(self.halt_path)  # a full disk still takes an empty file
         self.drop_resume()
 
+    def drop_halt(self) -> None:
+        """Take HALT away: a person resumes, and sees that it is done; raise InputInvalid where it stays."""
+        try:
+            self.halt_path.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputInvalid(f"cannot remove {self.halt_path}: {error.strerror}") from error
+
     def ask_resume(self, who: str, reason: str) -> bool:
         """Take HALT away and put RESUME there; return whether there was a HALT.
 
         Raises InputInvalid where that cannot be.
         """
         there = self.halt_path.exists()
-        try:
-            self.halt_path.unlink(missing_ok=True)
-        except OSError as error:
-            raise InputInvalid(f"cannot remove {self.halt_path}: {error.strerror}") from error
+        self.drop_halt()
         _write(self.resume_path, Cause.COMMAND, who, reason)
         return there
 

@@ -60,6 +60,11 @@ class LagWatch:
         """Expect no beats until the next one."""
         self._beat_s = None
 
+    def lag_s(self, now_s: float) -> float:
+        """Return how late the loop is, 0 where it is not, or where no beat is expected."""
+        beat_s = self._beat_s
+        return 0.0 if beat_s is None else max(0.0, now_s - beat_s - self.limits.beat_s)
+
     def look(self, now_s: float) -> tuple[list[Finding], float]:
         """Return what there is to say about the loop now, and its lag in seconds."""
         beat_s, looked_s, self._looked_s = self._beat_s, self._looked_s, now_s

@@ -95,6 +95,10 @@ class Watchdog:
         if self._left_s is None:
             self._left_s = self._clock.monotonic()
 
+    def lag_s(self) -> float:
+        """Return how late the event loop is now; from any thread."""
+        return self.lag.lag_s(self._clock.monotonic())
+
     @contextmanager
     def follow(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         """Watch the event loop, which runs in the thread that made the watchdog."""

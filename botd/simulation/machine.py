@@ -20,8 +20,9 @@ from botd.core.bot import Bot
 from botd.core.records import Record
 from botd.core.restraint import Cause, TradingCommand, Verb
 from botd.errors import InvariantBroken
-from botd.machine import Machine, MachineClock
+from botd.machine import Machine
 from botd.ports import Clock
+from botd.reception import MachineClock, NoApi
 from botd.runtime.brake import Brake
 from botd.runtime.control import ControlFiles
 from botd.runtime.listener import Listener
@@ -68,6 +69,7 @@ def make_machine(
         read_plan=read_plan,
         examine=examine_now_and_then,
         snapshot_every_us=round(snapshot_every_s * 1e6),
+        open_api=lambda plan, needs: NoApi(),
         new_token=lambda: f"{tokens.below(1 << 24):06x}",
     )
 
@@ -92,6 +94,10 @@ class LoopWatch:
     def on_reload(self, ask: Callable[[str], object] | None) -> None: ...
 
     def leave(self) -> None: ...
+
+    def lag_s(self) -> float:
+        """Return 0: nobody asks."""
+        return 0.0
 
     @contextmanager
     def follow(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:

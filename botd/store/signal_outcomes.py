@@ -11,16 +11,20 @@ from botd.store import rows
 from botd.store.tables import intents, orders, risk_decisions, signals
 
 
-def signals_with_outcome(session_id: str, limit: int) -> Select[Any]:
-    """Join each signal that was acted on to the first intent it, or as S1 its Z1, led to."""
+def signals_with_outcome(
+    session_id: str, limit: int, *, before: int | None = None, instrument: str | None = None
+) -> Select[Any]:
+    """Join each signal that was acted on to the first intent it, or as S1 its Z1, led to.
+
+    They are the newest, of those before a record and of one instrument where that is asked.
+    """
     s, i, r, o = signals.c, intents.c, risk_decisions.c, orders.c
-    newest = (
-        select(signals)
-        .where(s.session_id == session_id)
-        .order_by(s.seq.desc())
-        .limit(limit)
-        .subquery("newest")
-    )
+    wanted = [s.session_id == session_id]
+    if before is not None:
+        wanted.append(s.seq < before)
+    if instrument is not None:
+        wanted.append(s.instrument == instrument)
+    newest = select(signals).where(*wanted).order_by(s.seq.desc()).limit(limit).subquery("newest")
     n = newest.c
     same = and_(
         *(n[name] == i[name] for name in ("session_id", "strategy", "instrument", "cycle")),
