@@ -20,6 +20,7 @@ from botd.feeds.synthetic import SyntheticFeed
 from botd.machine import Display, JournalWriter, Machine, Watch
 from botd.ports import Batch, Cursor, Feed, RemoteVenue
 from botd.runtime.audit import Audit
+from botd.runtime.batch import READ_ROWS, read_before
 from botd.runtime.brake import Brake
 from botd.runtime.control import ControlFiles
 from botd.runtime.gateway import Gateway
@@ -31,7 +32,7 @@ from botd.runtime.shutdown import Stage, Stages, StopReport, StopRequest, note_s
 from botd.runtime.snapshot import encode
 from botd.runtime.starts import STARTS_MAX, StartLog
 from botd.runtime.supervisor import Supervisor
-from botd.sessions import EXAMINED_RECORDS, READ_ROWS, Session, SessionOpener, read_before
+from botd.sessions import EXAMINED_RECORDS, Session, SessionOpener
 from botd.store.fsck import Report, examine
 from botd.store.journal import SqliteJournal
 from botd.venues.simulated import SimulatedVenue
@@ -181,6 +182,7 @@ class Daemon:
     def _open(self, request: StopRequest) -> tuple[Session, SqliteJournal]:
         load_kernels()  # half a second that the event loop would stand still at its first row
         journal = self._machine.open_journal(self.plan.state_path)
+        journal.bars_kept_us = self.plan.bars_kept_us
         opener = SessionOpener(
             self.plan,
             self._feed,
@@ -225,6 +227,7 @@ class Daemon:
             on_records=lambda records: self._heard(session.id, records),
             on_block=lambda ts_us: self._screen.observe(session.loop.bot, ts_us),
             gateway=session.gateway,
+            bars=session.bars,
         )
         audit = self._audit(session, journal, request)
         self._screen.begin(session=session.id, feed=session.feed.identity)

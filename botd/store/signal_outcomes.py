@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from botd.core.events import Section
 from botd.store import rows
 from botd.store.tables import intents, orders, risk_decisions, signals
 
 
-def signals_with_outcome(session_id: str, limit: int) -> Select[Any]:
-    """Join each signal that was acted on to the first intent it, or as S1 its Z1, led to."""
+def signals_with_outcome(
+    session_id: str,
+    limit: int,
+    *,
+    where: Sequence[ColumnElement[bool]] = (),
+    by_time: bool = False,
+    more: Sequence[ColumnElement[Any]] = (),
+) -> Select[Any]:
+    """Join each signal that was acted on to the first intent it, or as S1 its Z1, led to.
+
+    The newest are taken, `by_time` where `where` is about times; `more` are further columns of the outcome.
+    """
     s, i, r, o = signals.c, intents.c, risk_decisions.c, orders.c
     newest = (
         select(signals)
-        .where(s.session_id == session_id)
-        .order_by(s.seq.desc())
+        .where(s.session_id == session_id, *where)
+        .order_by(s.ts_us.desc() if by_time else s.seq.desc())
         .limit(limit)
         .subquery("newest")
     )
@@ -38,4 +49,4 @@ def signals_with_outcome(session_id: str, limit: int) -> Select[Any]:
     )
     columns = [n[rows.COLUMN_OF.get(name, name)] for name in rows.SIGNALS.field_names]
     outcome = (i.qty, r.approved, r.reason, o.client_order_id, o.status)
-    return select(*columns, *outcome).select_from(joined).order_by(n.seq.desc())
+    return select(*columns, *outcome, *more).select_from(joined).order_by(n.seq.desc())
