@@ -41,7 +41,7 @@ def show_equity(points: Sequence[EquityPoint], currency: str) -> None:
         x=times,
         y=[float(one.equity) for one in points],
         name="equity",
-        line={"color": "#3b82f6", "width": 2},
+        line={"color": "#3b82f6", "width": 2, "shape": "hv"},
         hovertemplate=f"%{{x|%m-%d %H:%M}}<br><b>%{{y:,.8~f}} {escape(currency)}</b><extra></extra>",
     )
     figure.add_scatter(
@@ -50,13 +50,13 @@ def show_equity(points: Sequence[EquityPoint], currency: str) -> None:
         name="drawdown",
         yaxis="y2",
         fill="tozeroy",
-        line={"color": DOWN, "width": 1},
+        line={"color": DOWN, "width": 1, "shape": "hv"},
         fillcolor="rgba(224,70,76,.22)",
         hovertemplate="%{y:.2f} %<extra>drawdown</extra>",
     )
     deepest = max((float(one.drawdown) * 100 for one in points), default=0.0)
     figure.update_layout(
-        height=330,
+        height=300,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         showlegend=False,
         hovermode="x unified",

@@ -69,14 +69,14 @@ def draw(_: Frame, found: Configuration) -> None:
     running = found.reloads[0].running_hash if found.reloads else found.scope.config_hash
     tables.show_cards(
         [
-            Card("Running", running[:12], f"session {found.scope.session}"),
+            Card("Running", running[:12], "the plan that trades"),
             Card(
                 "Shown",
                 shown.config_hash[:12],
                 "the running one" if shown.config_hash == running else "a former one",
             ),
             Card("In use since", words.when(shown.applied_us), "UTC"),
-            Card("Brought by", found.who.get(shown.config_hash, "the start of the daemon")),
+            Card("Brought by", found.who.get(shown.config_hash, "daemon start")),
         ]
     )
     tables.show_heading("What changed against the revision before")

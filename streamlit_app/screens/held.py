@@ -32,17 +32,13 @@ _ORDER: Final = (
     Column("time (UTC)"),
     Column("strategy", "x"),
     Column("instrument"),
-    Column("rule", "x"),
-    Column("side"),
-    Column("type", "x"),
+    Column("order"),
     Column("quantity", "n"),
-    Column("requested", "n x"),
+    Column("decided at", "n x"),
     Column("filled at", "n"),
-    Column("slippage bps", "n"),
+    Column("slippage bps", "n x"),
     Column("fee", "n x"),
-    Column("status"),
-    Column("reason", "x"),
-    Column("id", "x"),
+    Column("status, reason", "t"),
 )
 
 
@@ -119,39 +115,40 @@ def show_orders(orders: tuple[OrderView, ...], *, key: str, empty: str) -> None:
         currency = words.quote_of(one.instrument)
         slip = words.slippage_bps(one.side, one.decision_price, one.avg_price)
         worse = "" if slip is None else "down" if slip > 0 else "up" if slip < 0 else ""
-        asked = one.limit_price or one.stop_price or one.decision_price
         partly = one.filled_qty != one.working_qty and one.filled_qty
         rows.append(
             (
                 words.short_when(one.ts_us),
-                one.strategy,
+                f"{one.strategy} · {one.section} {one.rule}".strip(),
                 one.instrument,
-                f"{one.section} {one.rule}".strip(),
-                Cell(one.side, "up" if one.side == "buy" else "down"),
-                one.type,
+                Cell(order_text(one), "up" if one.side == "buy" else "down"),
                 f"{words.plain(one.filled_qty)} of {words.plain(one.working_qty)}"
                 if partly
                 else words.plain(one.working_qty),
-                words.price(asked),
+                words.price(one.decision_price),
                 words.average(one.avg_price, one.decision_price),
-                Cell(words.number(slip, 1), worse, f"decided at {words.price(one.decision_price)}"),
+                Cell(words.number(slip, 1), worse),
                 words.money(one.fee, currency),
                 Cell(
                     status_text(one),
                     "bad" if one.needs_human or one.status in _BAD else "warn" if one.in_doubt else "",
+                    str(one.client_order_id),
                 ),
-                one.status_reason or words.NONE,
-                Cell(str(one.client_order_id), "mono"),
             )
         )
     tables.show_table(_ORDER, rows, key=key, empty=empty)
 
 
+def order_text(one: OrderView) -> str:
+    """Write what was asked for; the limit of a market order only bounds it."""
+    asked = one.stop_price or (None if one.type == "market" else one.limit_price)
+    return f"{one.side} {one.type.replace('_', ' ')}{f' @ {words.price(asked)}' if asked else ''}"
+
+
 def status_text(one: OrderView) -> str:
-    """Write an order's status with what is unclear about it."""
-    if one.needs_human:
-        return f"{one.status}, needs a person"
-    return f"{one.status}, in doubt" if one.in_doubt else str(one.status)
+    """Write an order's status with what is unclear about it, and why."""
+    unclear = ", needs a person" if one.needs_human else ", in doubt" if one.in_doubt else ""
+    return f"{one.status}{unclear}{f': {one.status_reason}' if one.status_reason else ''}"
 
 
 PAGE: Final = Page(

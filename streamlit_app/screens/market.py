@@ -46,7 +46,7 @@ class Market:
 def choose() -> Choice:
     """Offer instrument, timeframe and how far back."""
     names = list(peek(lambda reader: reader.instruments()) or ())
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="top"):
         instrument = (
             st.selectbox("Instrument", names, key="instrument", bind="query-params") if names else None
         )

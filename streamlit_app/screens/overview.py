@@ -49,7 +49,7 @@ def read(reader: ScreenReader, scope: Scope, span: str) -> Overview:
     cursor = reader.cursor(scope.session)
     now_us = cursor.ts_us if cursor else time.time_ns() // 1000
     day_us = now_us // DAY_US * DAY_US
-    books = reader.books(scope.sessions)
+    books = tuple(sorted(reader.books(scope.sessions), key=lambda one: words.order_of(one.currency)))
     since_us = now_us - SPANS[span] if SPANS.get(span) else 0
     start_us = max([since_us, *(reader.session(one).started_us for one in scope.sessions[-1:])])
     step_us = max((now_us - (since_us or start_us)) // _POINTS, 1_000_000)
@@ -80,7 +80,7 @@ def draw(frame: Frame, found: Overview) -> None:
             Card(
                 f"Equity {one.currency}",
                 words.money(one.equity, one.currency),
-                f"drawdown {words.percent(one.drawdown)} · at {words.short_when(one.ts_us)}",
+                f"drawdown {words.percent(one.drawdown)}, at {words.when(one.ts_us)[11:16]}",
             )
         )
         net, count = found.today.get(one.currency, (Decimal(0), 0))
@@ -88,7 +88,7 @@ def draw(frame: Frame, found: Overview) -> None:
             Card(
                 f"Today {one.currency}",
                 words.money(net, one.currency, signed=True),
-                f"{count} trade{'' if count == 1 else 's'} closed since 00:00 UTC, after fees",
+                f"{count:,} trade{'' if count == 1 else 's'}, after fees",
                 words.tone(net),
             )
         )
@@ -103,9 +103,10 @@ def draw(frame: Frame, found: Overview) -> None:
     curves = {currency: points for currency, points in found.curves.items() if len(points) > 1}
     if curves:
         moved = [c for c, points in curves.items() if len({one.equity for one in points}) > 1] or list(curves)
-        for currency in moved:
-            tables.show_heading(f"Equity and drawdown, {currency}")
-            show_equity(curves[currency], currency)
+        for currency, column in zip(moved, st.columns(len(moved)), strict=True):
+            with column:
+                tables.show_heading(f"Equity and drawdown, {currency}")
+                show_equity(curves[currency], currency)
     else:
         tables.show_banner(
             "blue", "The equity curve begins with the first two snapshots of the account.", name="empty"

@@ -9,14 +9,13 @@ from typing import Final
 
 import streamlit as st
 
-from botd.store.queries import AccountResult, ResultView, ScreenReader, judge, nets_by_currency
+from botd.store.queries import AccountResult, ResultView, ScreenReader, nets_by_currency
 
 from . import tables, words
 from .frame import Frame, Page, Scope
 from .tables import Card, Cell, Column
 
 DAY_US: Final = 86_400_000_000
-HOUR_US: Final = 3_600_000_000
 PERIODS: Final = ("ALL", "TODAY", "WEEK", "MONTH")
 
 
@@ -49,9 +48,7 @@ def read(reader: ScreenReader, scope: Scope, period: str) -> Performance:
         period=period,
         results=reader.results(scope.sessions, since_us),
         accounts={
-            one.currency: judge(
-                reader.curve(scope.sessions, one.currency, since_us=since_us, step_us=HOUR_US)
-            )
+            one.currency: reader.account_result(scope.sessions, one.currency, since_us=since_us)
             for one in reader.books(scope.sessions)
         },
     )
@@ -59,24 +56,23 @@ def read(reader: ScreenReader, scope: Scope, period: str) -> Performance:
 
 def draw(_: Frame, found: Performance) -> None:
     """Draw the page."""
-    cards = []
-    for currency, (net, count) in sorted(nets_by_currency(found.results).items()):
+    sums = nets_by_currency(found.results)
+    for currency, (net, count) in sorted(sums.items(), key=lambda one: words.order_of(one[0])):
         account = found.accounts.get(currency)
-        cards.append(
+        cards = [
             Card(
                 f"Net profit {currency}",
                 words.money(net, currency, signed=True),
-                f"{count} trades, after fees",
+                f"{count:,} trades, after fees",
                 words.tone(net),
             )
-        )
+        ]
         if account is not None:
             cards.append(Card(f"Sharpe {currency}", words.number(account.sharpe), "hourly equity, a year"))
             cards.append(Card(f"Sortino {currency}", words.number(account.sortino), "hourly equity, a year"))
             cards.append(
-                Card(f"Max drawdown {currency}", words.percent(account.drawdown_max), "of the hourly equity")
+                Card(f"Max drawdown {currency}", words.percent(account.drawdown_max), "from the peak")
             )
-    if cards:
         tables.show_cards(cards)
     tables.show_heading("By strategy and instrument")
     tables.show_table(
@@ -88,11 +84,10 @@ def draw(_: Frame, found: Performance) -> None:
             Column("profit", "n"),
             Column("profit factor", "n x"),
             Column("expectancy", "n x"),
-            Column("best", "n x"),
-            Column("worst", "n x"),
+            Column("best / worst", "n x"),
             Column("fees", "n x"),
             Column("max drawdown", "n x"),
-            Column("held on average", "n x"),
+            Column("held, mean", "n x"),
         ),
         [_row(one) for one in found.results],
         key="performance",
@@ -108,13 +103,12 @@ def _row(one: ResultView) -> tuple[tables.Value, ...]:
     return (
         one.strategy,
         one.instrument,
-        str(one.trades_count),
+        f"{one.trades_count:,}",
         words.percent(one.win_rate, digits=1),
         Cell(f"{words.money(one.net, currency, signed=True)} {currency}", words.tone(one.net)),
         words.number(one.profit_factor),
         Cell(words.money(one.expectancy, currency, signed=True), words.tone(one.expectancy)),
-        words.money(one.best, currency, signed=True),
-        words.money(one.worst, currency, signed=True),
+        f"{words.money(one.best, currency, signed=True)} / {words.money(one.worst, currency, signed=True)}",
         words.money(one.fees, currency),
         words.money(one.drawdown_max, currency),
         words.span(one.holding_avg_us),

@@ -27,7 +27,7 @@ class Choice:
 def choose() -> Choice:
     """Offer an instrument and a section."""
     names = ["all", *(peek(lambda reader: reader.instruments()) or ())]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="top"):
         return Choice(
             instrument=pick("Instrument", names, key="of"), section=pick("Section", SECTIONS, key="section")
         )
@@ -40,7 +40,7 @@ def read(reader: ScreenReader, scope: Scope, choice: Choice) -> tuple[SignalStor
 
 def draw(_: Frame, found: tuple[SignalStory, ...]) -> None:
     """Draw the page."""
-    st.caption(f"The newest {LIMIT} at most. Limit and actual are what risk compared.")
+    st.caption(f"The newest {LIMIT} at most. A signal that was acted on went to risk, and then to the venue.")
     tables.show_table(
         (
             Column("time (UTC)"),
@@ -48,13 +48,8 @@ def draw(_: Frame, found: tuple[SignalStory, ...]) -> None:
             Column("instrument"),
             Column("section"),
             Column("price", "n x"),
-            Column("confidence", "n x"),
-            Column("acted", "x"),
-            Column("risk"),
-            Column("limit", "n x"),
-            Column("actual", "n x"),
-            Column("order"),
-            Column("filled", "n x"),
+            Column("risk", "t"),
+            Column("order", "t"),
             Column("values", "w x"),
         ),
         [_row(one) for one in found],
@@ -65,30 +60,35 @@ def draw(_: Frame, found: tuple[SignalStory, ...]) -> None:
 
 def _row(one: SignalStory) -> tuple[tables.Value, ...]:
     signal = one.signal
-    filled = words.NONE
+    filled = ""
     if one.filled_qty and one.avg_price is not None:
-        filled = f"{words.plain(one.filled_qty)} @ {words.average(one.avg_price, signal.price)}"
+        filled = f" {words.plain(one.filled_qty)} @ {words.average(one.avg_price, signal.price)}"
+    said = [f"{name} {value:.5g}" for name, value in signal.values]
+    if signal.confidence is not None:
+        said.insert(0, f"confidence {signal.confidence:.2f}")
     return (
         words.short_when(signal.ts_us),
         signal.strategy,
         signal.instrument,
         Cell(f"{signal.section} {signal.rule}".strip(), dot=MARKS.get(signal.section, ("",))[0]),
         words.price(signal.price),
-        words.number(signal.confidence),
-        "yes" if signal.acted else Cell("recorded only", "soft"),
         _risk(one),
-        words.plain(one.limit),
-        words.plain(one.actual),
-        Cell(str(one.order_status or words.NONE), title=one.client_order_id or ""),
-        filled,
-        ", ".join(f"{name} {value:.5g}" for name, value in signal.values) or signal.reason or words.NONE,
+        Cell(f"{one.order_status or words.NONE}{filled}", title=one.client_order_id or ""),
+        ", ".join(said) or signal.reason or words.NONE,
     )
 
 
 def _risk(one: SignalStory) -> tables.Value:
+    if not one.signal.acted:
+        return Cell("not acted on: recorded only", "soft")
     if one.approved is None:
         return words.NONE
-    return "approved" if one.approved else Cell(f"denied: {one.deny_reason}", "warn")
+    if one.approved:
+        return "approved"
+    compared = ""
+    if one.limit is not None and one.actual is not None:
+        compared = f" (limit {words.short(one.limit)}, actual {words.short(one.actual)})"
+    return Cell(f"denied: {one.deny_reason}{compared}", "warn")
 
 
 PAGE: Final = Page(

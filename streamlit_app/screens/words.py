@@ -56,6 +56,15 @@ def price(amount: Decimal | None) -> str:
     return NONE if amount is None else f"{amount:,f}".replace("-", MINUS)
 
 
+def short(amount: Decimal | None) -> str:
+    """Write an average to eight significant digits, or all of its whole ones."""
+    if amount is None:
+        return NONE
+    digits = max(0, 7 - amount.adjusted())
+    exact = -int(amount.normalize().as_tuple().exponent)
+    return plain(amount if exact <= digits else round(amount, digits))
+
+
 def average(amount: Decimal | None, like: Decimal) -> str:
     """Write an average price with as many decimals as a price it is of, and one more where that cuts."""
     if amount is None:
@@ -84,7 +93,7 @@ def percent(ratio: float | Decimal | None, *, signed: bool = False, digits: int 
 
 def number(value: float | None, digits: int = 2) -> str:
     """Write a statistic."""
-    return NONE if value is None else f"{value:,.{digits}f}".replace("-", MINUS)
+    return NONE if value is None else f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", MINUS)
 
 
 def tone(amount: Decimal | float | None) -> str:
@@ -97,6 +106,11 @@ def slippage_bps(side: str, decision: Decimal, filled: Decimal | None) -> float 
     if filled is None or decision <= 0:
         return None
     return float(filled / decision - 1) * 10_000 * (1 if side == "buy" else -1)
+
+
+def order_of(currency: str) -> tuple[bool, str]:
+    """Return where a currency stands in a list: dollars and the like come first."""
+    return currency not in _DIGITS, currency
 
 
 def quote_of(instrument: str) -> str:

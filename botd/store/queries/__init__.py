@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from botd.store.queries.bars import BarView
 from botd.store.queries.reader import OrderView, PositionView, ProfitView, SignalView, StateReader
-from botd.store.queries.results import AccountResult, EquityPoint, ResultView, judge, nets_by_currency
+from botd.store.queries.results import AccountResult, EquityPoint, ResultView, nets_by_currency
 from botd.store.queries.screens import ScreenReader, SignalStory, TradingView
 
 __all__ = [
@@ -20,6 +20,5 @@ __all__ = [
     "SignalView",
     "StateReader",
     "TradingView",
-    "judge",
     "nets_by_currency",
 ]

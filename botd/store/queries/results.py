@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from botd.core.money import ZERO
-from botd.core.performance import EquitySample, hourly_returns, measure_drawdown, sharpe, sortino
+from botd.core.performance import HOUR_US, EquitySample, hourly_returns, sharpe, sortino
 
 _TRADES: Final = """
 SELECT strategy, instrument, opened_us, closed_us, realized_pnl, fees FROM trades
@@ -18,6 +18,10 @@ _ODD_US: Final = 3_600_000_000  # that a trade may have been closed before one t
 _CURVE: Final = """
 SELECT ts_us, equity, drawdown, max(seq) FROM portfolio_snapshots
 WHERE session_id = ? AND currency = ? AND ts_us >= ? GROUP BY ts_us / ? ORDER BY ts_us
+"""
+_DEEPEST: Final = """
+SELECT max(CAST(drawdown AS REAL)) FROM portfolio_snapshots
+WHERE session_id = ? AND currency = ? AND ts_us >= ?
 """
 
 
@@ -128,13 +132,15 @@ def curve(
     return tuple(found[slot] for slot in sorted(found))
 
 
-def judge(points: Sequence[EquityPoint]) -> AccountResult:
-    """Return what an equity curve of hourly steps or finer says."""
-    samples = [EquitySample(one.ts_us, one.equity) for one in points]
-    returns = hourly_returns(samples)
-    fall = measure_drawdown(samples)
+def account_result(raw: Any, sessions: Sequence[str], currency: str, since_us: int) -> AccountResult:
+    """Return what a currency's account did from a time on."""
+    points = curve(raw, sessions, currency, since_us=since_us, step_us=HOUR_US)
+    returns = hourly_returns([EquitySample(one.ts_us, one.equity) for one in points])
+    falls = [raw.execute(_DEEPEST, (session, currency, since_us)).fetchone()[0] for session in sessions]
     return AccountResult(
-        sharpe=sharpe(returns), sortino=sortino(returns), drawdown_max=fall.depth if fall else None
+        sharpe=sharpe(returns),
+        sortino=sortino(returns),
+        drawdown_max=max((fall for fall in falls if fall is not None), default=None),
     )
 
 
