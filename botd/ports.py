@@ -152,7 +152,7 @@ class JournalEvent:
 
     position: int  # merged row number before which it was applied
     ordinal: int  # order among events of one position
-    kind: str  # "answers", "withheld", "command", "epoch", "job", "books", "stop", "abandon"
+    kind: str  # "answers", "withheld", "command", "epoch", "books", "stop", "abandon"
     payload: str  # JSON
 
 

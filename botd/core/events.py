@@ -256,6 +256,7 @@ class VenueNotice:
     kind: str
     text: str
     ts_us: int
+    client_order_id: ClientOrderId | None = None  # the order it is about, where it is about one
 
 
 @value(frozen=True, slots=True)

@@ -227,14 +227,16 @@ def forget(desk: Desk, before_us: int) -> None:
             del kept[name]
 
 
-def _notice(desk: Desk, _: Runners, notice: VenueNotice) -> None:
+def _notice(desk: Desk, runners: Runners, notice: VenueNotice) -> None:
     """Tell a person, once an hour while it is said again: a restart alone is no news."""
     name = f"{notice.severity}|{notice.kind}|{notice.text}"
     told_us = desk.noticed.get(name)
     if told_us is not None and notice.ts_us - told_us < _AGAIN_US:
         return
     desk.noticed[name] = notice.ts_us
-    desk.alert(notice.severity, notice.kind, notice.text, notice.ts_us)
+    order = desk.orders.get(notice.client_order_id) if notice.client_order_id else None
+    runner = runners.get((order.command.key.strategy, order.instrument)) if order else None
+    desk.alert(notice.severity, notice.kind, notice.text, notice.ts_us, runner)
 
 
 def _banned(desk: Desk, _: Runners, ban: VenueBan) -> None:

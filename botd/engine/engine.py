@@ -31,7 +31,8 @@ class InstrumentEngine:
     Column s of plane F, U or C holds row j of the newest block at index s * block_max + j. `phase` is
     int64[machines], written by stage 2: 0 is idle, and only there may the columns behind a guard be
     left stale (see `MachineCode`). Row numbers in the state are absolute, so neither the block size
-    nor the place of the rows in the ring shows in `state` or `digest`.
+    nor the place of the rows in the ring shows in `state` or `digest`. `ist fst samples deques bars hist`
+    are the state of the program's nodes; a reload carries them (`carry`), nobody else writes them.
     """
 
     def __init__(
@@ -59,9 +60,9 @@ class InstrumentEngine:
             self.F[slot * self.block_max : (slot + 1) * self.block_max] = value
         for slot, truth in program.const_u:
             self.U[slot * self.block_max : (slot + 1) * self.block_max] = truth
-        self._ist = program.ist0.copy()
-        self._fst = program.fst0.copy()
-        self._samples: F64 = np.full(max(1, program.n_sample), np.nan)
+        self.ist = program.ist0.copy()
+        self.fst = program.fst0.copy()
+        self.samples: F64 = np.full(max(1, program.n_sample), np.nan)
         self._links: I64 = np.concatenate((program.deques, program.bars))
         self.hdr: I64 = np.zeros(kernels.HDR_WORDS, np.int64)
         h = self.hdr
@@ -75,11 +76,11 @@ class InstrumentEngine:
         h[kernels.H_N_BAR] = program.bars.shape[0]
         h[kernels.H_BAR_US] = bar_length_us
         h[kernels.H_RUSH_T] = -1
-        self._deques: I64 = np.zeros((max(1, program.deques.shape[0]), 2, int(h[kernels.H_DQ_CAP])), np.int64)
-        self._bars: I64 = np.zeros(
+        self.deques: I64 = np.zeros((max(1, program.deques.shape[0]), 2, int(h[kernels.H_DQ_CAP])), np.int64)
+        self.bars: I64 = np.zeros(
             (max(1, program.bars.shape[0]), BAR_WORDS, int(h[kernels.H_BR_CAP])), np.int64
         )
-        self._hist: F64 = np.zeros((0, 0))
+        self.hist: F64 = np.zeros((0, 0))
         self._end = 0
         self._bind_ring()
 
@@ -97,6 +98,12 @@ class InstrumentEngine:
     def args(self) -> tuple[Any, ...]:
         """The arguments of `kernels.stage1` after base and n, in the order its module documents."""
         return self._args
+
+    def begin_at(self, row: int) -> None:
+        """Number the rows to come from `row` on; only before any row was appended."""
+        if self.hdr[kernels.H_END]:
+            raise InvariantBroken("rows are numbered before the first of them")
+        self.hdr[kernels.H_FIRST] = row
 
     def append(self, rows: I64) -> int:
         """Add a block, int64[N_INPUT, n <= block_max] in time order; return its ring index.
@@ -142,10 +149,10 @@ class InstrumentEngine:
     def grow(self, what: int) -> None:
         """Double the deques or the bar rings, as `stage1` asked for; the same rows are then run again."""
         if what == kernels.GROW_DEQUES:
-            self._deques = self._regrown(self._deques, self.program.deques, kernels.H_DQ_CAP)
+            self.deques = self._regrown(self.deques, self.program.deques, kernels.H_DQ_CAP)
             self.hdr[kernels.H_DQ_SLACK] = 0
         else:
-            self._bars = self._regrown(self._bars, self.program.bars, kernels.H_BR_CAP)
+            self.bars = self._regrown(self.bars, self.program.bars, kernels.H_BR_CAP)
         self._bind()
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -155,19 +162,19 @@ class InstrumentEngine:
         return {
             "rows": self.ring[:, keep:end].copy(),
             "first_row": np.array([self.first_row + keep], np.int64),
-            "hist": self._hist[: self.program.n_hist, keep:end].copy(),
-            "ist": self._ist.copy(),
-            "fst": self._fst.copy(),
-            "samples": self._samples.copy(),
-            "deques": self._packed(self._deques, self.program.deques, kernels.H_DQ_CAP),
-            "bars": self._packed(self._bars, self.program.bars, kernels.H_BR_CAP),
+            "hist": self.hist[: self.program.n_hist, keep:end].copy(),
+            "ist": self.ist.copy(),
+            "fst": self.fst.copy(),
+            "samples": self.samples.copy(),
+            "deques": self._packed(self.deques, self.program.deques, kernels.H_DQ_CAP),
+            "bars": self._packed(self.bars, self.program.bars, kernels.H_BR_CAP),
             "rush": self.hdr[_RUSH].copy(),
             "phase": self.phase.copy(),
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Continue from `state()` of an engine with the same program."""
-        if state["ist"].shape != self._ist.shape or state["fst"].shape != self._fst.shape:
+        if state["ist"].shape != self.ist.shape or state["fst"].shape != self.fst.shape:
             raise InvariantBroken("the snapshot is of another program")
         rows = state["rows"]
         n = rows.shape[1]
@@ -176,17 +183,17 @@ class InstrumentEngine:
             self._bind_ring()
         self.ring[:, :n] = rows
         if self.program.n_hist:
-            self._hist[:, :n] = state["hist"]
-        self._ist[:] = state["ist"]
-        self._fst[:] = state["fst"]
-        self._samples[:] = state["samples"]
+            self.hist[:, :n] = state["hist"]
+        self.ist[:] = state["ist"]
+        self.fst[:] = state["fst"]
+        self.samples[:] = state["samples"]
         self.phase[:] = state["phase"]
         self.hdr[_RUSH] = state["rush"]
         self.hdr[kernels.H_FIRST] = state["first_row"][0]
         self.hdr[kernels.H_END] = self._end = n
         self.hdr[kernels.H_DQ_SLACK] = 0
-        self._deques = self._unpacked(state["deques"], self._deques, self.program.deques, kernels.H_DQ_CAP)
-        self._bars = self._unpacked(state["bars"], self._bars, self.program.bars, kernels.H_BR_CAP)
+        self.deques = self._unpacked(state["deques"], self.deques, self.program.deques, kernels.H_DQ_CAP)
+        self.bars = self._unpacked(state["bars"], self.bars, self.program.bars, kernels.H_BR_CAP)
         self._bind()
 
     def digest(self) -> str:
@@ -204,17 +211,17 @@ class InstrumentEngine:
     def _bind_ring(self) -> None:
         self._capacity = self.ring.shape[1]
         hist = np.full((max(1, self.program.n_hist), self._capacity if self.program.n_hist else 1), np.nan)
-        hist[:, : min(self._hist.shape[1], hist.shape[1])] = (
-            self._hist[:, : hist.shape[1]] if self._hist.size else 0
+        hist[:, : min(self.hist.shape[1], hist.shape[1])] = (
+            self.hist[:, : hist.shape[1]] if self.hist.size else 0
         )
-        self._hist = hist
+        self.hist = hist
         self._bind()
 
     def _bind(self) -> None:
         p = self.program
         self._args = (
-            p.code, p.fpar, self.ring, self.hdr, self.F, self.U, self.C, self._ist, self._fst,
-            self._deques.reshape(-1), self._bars.reshape(-1), self._samples, self._hist, self._links,
+            p.code, p.fpar, self.ring, self.hdr, self.F, self.U, self.C, self.ist, self.fst,
+            self.deques.reshape(-1), self.bars.reshape(-1), self.samples, self.hist, self._links,
             self.phase, self.tick, self.lot,
         )  # fmt: skip
 
@@ -223,7 +230,7 @@ class InstrumentEngine:
         end = int(self.hdr[kernels.H_END])
         if self.program.edges.shape[0] == 0:
             return max(0, end - 1)
-        oldest = int(self._ist[self.program.edges].min()) - self.first_row
+        oldest = int(self.ist[self.program.edges].min()) - self.first_row
         return max(0, min(oldest, end - 1))
 
     def _make_room(self, n: int) -> int:
@@ -231,13 +238,13 @@ class InstrumentEngine:
         keep = self._oldest_needed()
         end = self._end
         kept = end - keep
-        old, old_hist = self.ring, self._hist
+        old, old_hist = self.ring, self.hist
         if 2 * (kept + n) > self._capacity:
             self.ring = np.zeros((N_COLUMNS, 2 * self._capacity + 8), np.int64)
             self._bind_ring()
         self.ring[:, :kept] = old[:, keep:end]
         if self.program.n_hist:
-            self._hist[:, :kept] = old_hist[:, keep:end]
+            self.hist[:, :kept] = old_hist[:, keep:end]
         self.hdr[kernels.H_FIRST] += keep
         self.hdr[kernels.H_END] = self._end = kept
         return kept
@@ -247,9 +254,9 @@ class InstrumentEngine:
         spans = []
         for io in owners.tolist():
             if word == kernels.H_DQ_CAP:
-                spans.append((int(self._ist[io]), int(self._ist[io + 1])))
+                spans.append((int(self.ist[io]), int(self.ist[io + 1])))
             else:
-                closed = int(self._ist[io])
+                closed = int(self.ist[io])
                 spans.append((max(0, closed - self.program.bar_keep), closed))
         return spans
 

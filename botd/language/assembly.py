@@ -19,6 +19,7 @@ class StateRange:
     fst: tuple[int, int]
     resource: int  # index of its deque, bar ring or history; offset of its samples; -1 = none
     size: int  # words of its samples
+    bars: int = -1  # index of the bar ring whose closed bars it counts, where it does
 
 
 def initial_state(node: Node) -> tuple[list[int], list[float]]:
@@ -162,10 +163,17 @@ class Assembler:
                     fst=(at_f, at_f + len(fst)),
                     resource=resource,
                     size=size,
+                    bars=self._counted(node),
                 )
             )
         self.ist.extend(ist)
         self.fst.extend(fst)
+
+    def _counted(self, node: Node) -> int:
+        """Return the bar ring whose closed bars a node counts in its state, -1 for none."""
+        if node.op in op.BAR_OPS:
+            return self._resource[node.args[0]]
+        return self._resource[node.args[2]] if node.op == op.CROSS_BARS else -1
 
     def _parameters(self, node: Node, b: int) -> tuple[int, int, int]:
         """Return ip0, ip1 and b as the kernels read them."""

@@ -206,7 +206,8 @@ class Gateway:
         amending = [r.memory.stop_id for r in bot.runners if r.memory.amending and r.memory.stop_id]
         self.tracker.busts.names |= set(desk.busted)
         self.tracker.resume(desk.orders.live(), amending, self.link.now_s())
-        self._queue += [one for one in self._again if one.client_order_id in self.tracker.tickets]
+        unanswered = {one.client_order_id: one for one in self._again if one.client_order_id in amending}
+        self._queue += unanswered.values()  # the last to each stop: all of them could overtake one another
         self._again.clear()
         self.watch.held_before(
             {(one.cause, one.scope) for one in desk.restraints if one.state is TradingState.REDUCING}
@@ -253,6 +254,7 @@ class Gateway:
                 spawn(f"cancel {ticket.id}", self.courier.cancel(ticket))
 
             spawn("gateway poll", self.watch.poll(self.save))
+            spawn("gateway doubts", self.watch.cry_for_ever())
             spawn("gateway lookups", self.watch.look_up())
             spawn("gateway cancels", self.watch.repeat_cancels(cancel))
             spawn("gateway stream", self.watch.listen())

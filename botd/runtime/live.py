@@ -126,7 +126,8 @@ class LiveDriver:
                     await self._record_books()
                     told = True
                 while not jobs.empty() and self.loop.recovery is None and not self.loop.stopping:
-                    await self.take(self.loop.job(jobs.get_nowait().name))
+                    jobs.get_nowait()  # each of them records the books
+                    await self._record_books()
         finally:
             self.loop.brake.wake_by(None)
             close = getattr(stream, "aclose", None)

@@ -300,14 +300,11 @@ class TradingLoop:
 
     # ---- jobs -----------------------------------------------------------------------------------
 
-    def job(self, name: str) -> Group:
-        """Carry out a job of the schedule between two chunks: the books are recorded."""
-        event = self._event("job", f"{name}|{self.ts_us}")
-        self.bot.close_books(self.ts_us)
-        return self._group([event], urgent=True)
-
     def record_books(self) -> Group:
-        """Record the account as it stands between two chunks, at a start or a stop."""
+        """Record the account as it stands between two chunks: at a start, at a stop, or for a job.
+
+        It moves no peak and no day's start: when a job is due is the machine's business, no row says it.
+        """
         event = self._event("books", str(self.ts_us))
         self.bot.note_books(self.ts_us)
         return self._group([event], urgent=True)
@@ -325,10 +322,9 @@ class TradingLoop:
         yield from self._wind_down(event, self.bot.flatten(self.ts_us, reason))
 
     def _wind_down(self, event: JournalEvent, commands: Sequence[Command]) -> Iterator[Group]:
+        yield self._group([event], urgent=True)  # without commands too: it changes what answers lead to
         if not commands:
-            yield self._group(urgent=False)
             return
-        yield self._group([event], urgent=True)
         yield from self._send(commands)
         while True:
             answers: list[Answer] = []

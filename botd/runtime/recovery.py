@@ -47,7 +47,7 @@ def replay(bot: Bot, event: JournalEvent) -> Sequence[Command]:
     if kind == "epoch":
         prefix, _, venue_us = payload.partition("|")
         bot.begin_epoch(prefix, int(venue_us))
-    elif kind == "job":
+    elif kind == "job":  # of an older botd
         bot.close_books(int(payload.rpartition("|")[2]))
     elif kind == "books":
         bot.note_books(int(payload))

@@ -365,7 +365,12 @@ class Tracker:
                 continue
             at = (ticket.sent_s + CRY_S, self.deadline_s(ticket) + 3 * CRY_S)
             if ticket.cries < len(at) and now_s >= at[ticket.cries]:
-                severity = ("high", "critical")[ticket.cries]
+                command = ticket.command
+                # what is held may have no stop: there is nothing to wait for with that
+                severity = "critical" if ticket.cries or command.stop is not None else "high"
                 ticket.cries += 1
-                text = f"{ticket.command.side} {ticket.id} is in doubt, after {ticket.looks} lookups"
-                self._tell(VenueNotice, 0, severity=severity, kind="order_in_doubt", text=text)
+                text = f"{command.side} {ticket.id} is in doubt, after {ticket.looks} lookups"
+                if command.stop is not None:
+                    text = f"{text}: what is held may have no stop"
+                fields = {"severity": severity, "kind": "order_in_doubt", "text": text}
+                self._tell(VenueNotice, 0, **fields, client_order_id=ticket.id)

@@ -23,6 +23,7 @@ SEEN_KEPT_US: Final = 3_600_000_000  # a stream may bring up what the lists no l
 SILENT_S: Final = 12.0  # without a heartbeat the stream is dead
 DOWN_S: Final = 15.0  # without one whole read nothing new is traded
 CLOCK_S: Final = 60.0
+CRY_EVERY_S: Final = 5.0
 HOLDINGS_S: Final = 10.0
 FAILED_S: Final = 1.0  # after a failed read
 RECONNECT_S: Final = (1.0, 2.0, 5.0, 10.0)
@@ -89,7 +90,6 @@ class Watch:
 
     async def poll(self, found_orphans: Callable[[], None]) -> None:
         """Read open orders and fills for ever, whatever the stream says."""
-        link = self._link
         while True:
             try:
                 await self.read_all()
@@ -100,8 +100,13 @@ class Watch:
             except VenueError:
                 pause_s = FAILED_S
             self._judge_link()
-            self._tracker.cry(link.now_s())
             await self._pause(pause_s)
+
+    async def cry_for_ever(self) -> None:
+        """Tell of what stays in doubt, also in a ban, when no read returns."""
+        while True:
+            await asyncio.sleep(CRY_EVERY_S)
+            self._tracker.cry(self._link.now_s())
 
     async def _pause(self, seconds: float) -> None:
         """Wait; what the tracker has learnt cuts it short."""

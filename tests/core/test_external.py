@@ -191,6 +191,18 @@ def test_notice_of_the_venue_is_an_alert() -> None:
     assert (alert.severity, alert.type, alert.message) == ("high", "order_in_doubt", "since 10 s")
 
 
+def test_notice_about_an_order_names_whose_it_is() -> None:
+    scene = Scene(strategy("a"))
+    (entry,) = scene.row(101)
+    assert isinstance(entry, SubmitOrder)
+    said = {"severity": "high", "kind": "order_in_doubt"}
+    scene.say(VenueNotice, text="of ours", client_order_id=entry.client_order_id, **said)
+    scene.say(VenueNotice, text="of nobody", client_order_id=ClientOrderId("x"), **said)
+    ours, other = scene.of(AlertRecord)
+    assert (ours.strategy, ours.instrument) == ("a", PERP.id)
+    assert (other.strategy, other.instrument) == (None, None)
+
+
 def test_S14_notice_said_again_is_told_once_an_hour_also_over_a_restart() -> None:
     scene = Scene(strategy())
     scene.row(99)

@@ -141,6 +141,34 @@ def test_D4_amendment_without_an_answer_ends_with_a_stop_of_what_is_held(fault: 
     play(script, SLOWLY, faults=[fault])
 
 
+@pytest.mark.parametrize("answered", [True, False])
+def test_D4_restart_asks_again_only_for_the_change_that_has_no_answer(answered: bool) -> None:
+    """All those before it are history: sent together they arrive in any order, and an old one may win."""
+    asked: list[int] = []
+
+    async def count(way_on: Way, command: AmendOrder) -> None:
+        asked.append(command.qty)
+        await way_on(command)
+
+    async def script(day: Day) -> None:
+        await day.at(20)
+        (entry,) = day.exchange.matching.open.values()
+        for second, lots in ((20, 3), (25, 3), (30, 4)):
+            await day.at(second)
+            day.exchange.matching.force(entry, lots)
+        await day.until(lambda: 10 in asked)
+        if answered:
+            await day.at(40)
+        assert asked == [6, 10]
+        await day.restart()
+        await day.at(70)
+        assert asked[2:] == ([] if answered else [10])
+        assert [one.qty for one in stops(day)] == [10]
+        day.check()
+
+    play(script, SLOWLY, hooks={"amend": count})
+
+
 @pytest.mark.parametrize("fault", [None, CHANGE.lost, CHANGE.unanswered])
 def test_D5_stop_is_gone_soon_after_its_position(fault: Any) -> None:
     async def script(day: Day) -> None:

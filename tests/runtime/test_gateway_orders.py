@@ -15,6 +15,7 @@ from botd.core.instrument import InstrumentId
 from botd.core.outcomes import DenyReason
 from botd.core.records import FillRecord, RiskRecord
 from botd.core.restraint import Cause, TradingCommand, Verb
+from botd.core.updates import AlertRecord
 from botd.ports import OrderReport, OrderState, VenueError, VenueEvent, VenueFill
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.exchange import sites
@@ -71,6 +72,28 @@ def test_B11_stop_that_never_came_is_replaced_once_it_cannot_come_any_more() -> 
         day.check()
 
     play(script, STOPPED, faults=[(SUBMIT.lost, 2)])
+
+
+def test_B11_F2_stop_in_doubt_is_cried_out_while_the_venue_has_shut_us_out() -> None:
+    async def banned(way_on: Way, *args: Any) -> Any:
+        raise VenueError("DDoSProtection", "banned", http=418, retry_after_us=120_000_000)
+
+    async def lost_then_banned(way_on: Way, order: SubmitOrder) -> OrderReport:
+        if order.stop is not None:
+            day.hooks.update(fetch_open_orders=banned, fetch_order=banned)
+            raise LOST
+        report: OrderReport = await way_on(order)
+        return report
+
+    async def script(today: Day) -> None:
+        nonlocal day
+        day = today
+        await day.at(40)
+        (cry,) = [one for one in day.of(AlertRecord) if one.type == "order_in_doubt"]
+        assert (cry.severity, cry.strategy, cry.instrument) == ("critical", STOPPED.id, PERP.id)
+
+    day: Day
+    play(script, STOPPED, hooks={"submit": lost_then_banned, "stream": silent})
 
 
 def test_B14_stop_taken_without_reduce_only_is_cancelled_cried_out_and_replaced() -> None:

@@ -250,6 +250,14 @@ def test_B2_order_long_in_doubt_is_cried_out_twice() -> None:
     assert books.notices() == [("high", "order_in_doubt"), ("critical", "order_in_doubt")]
 
 
+def test_B11_stop_long_in_doubt_is_critical_at_once() -> None:
+    books = Books()
+    ticket = books.track(stop=95)
+    books.tracker.doubt(ticket, "no answer", 0.0)
+    books.tracker.cry(10.0)
+    assert books.notices() == [("critical", "order_in_doubt")]
+
+
 def test_order_that_rests_is_not_cried_out() -> None:
     books = Books()
     books.rest()
