@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -12,9 +13,8 @@ from botd.store.queries import OrderView, PositionView
 
 from . import tables, words
 from .client import ActionFailed
-from .frame import api
+from .frame import TOLD, api
 
-_TOLD: Final = "botd-told"  # what came of the last action: (colour, text)
 REASON_MAX: Final = 200
 
 
@@ -32,35 +32,40 @@ def show_switches() -> None:
             reason = st.text_input("Why?", key="resume-reason", max_chars=REASON_MAX)
             if st.form_submit_button("Resume now", type="primary", width="stretch", key="resume-now"):
                 _switch("resume", reason)
-    show_told()
 
 
 def _switch(verb: str, reason: str) -> None:
     if not reason.strip():
-        st.session_state[_TOLD] = ("amber", f"A reason is needed to {verb}: it is kept for whoever asks why.")
+        _tell("amber", f"A reason is needed to {verb}: it is kept for whoever asks why.")
         return
     do = api().halt if verb == "halt" else api().resume
-    _act(lambda key: do(reason.strip(), key=key), f"{verb} asked for", secrets.token_hex(8))
+    _act(lambda key: do(reason.strip(), key=key), verb.capitalize(), secrets.token_hex(8))
 
 
-def _act(do: Callable[[str], None], done: str, key: str) -> None:
+def _act(do: Callable[[str], bool], what: str, key: str) -> None:
     try:
-        do(key)
+        done = do(key)
     except ActionFailed as error:
-        st.session_state[_TOLD] = ("red", str(error))
+        _tell("red", f"{what}: {error}")
     else:
-        st.session_state[_TOLD] = ("green", f"{done}: the daemon has taken it up.")
+        how = "done" if done else "asked for; it is in force, and not in the books yet"
+        _tell("green", f"{what}: {how}")
 
 
-def show_told() -> None:
-    """Say what came of the last action, until the next one."""
-    told = st.session_state.get(_TOLD)
-    if told is not None:
-        tables.show_banner(told[0], told[1], name="told")
+def _tell(colour: str, text: str) -> None:
+    at = words.when(time.time_ns() // 1000)[11:]
+    st.session_state[TOLD] = (colour, f"{at} UTC  {text}")
+
+
+def offer_reload() -> None:
+    """Offer to have the files read again, at once."""
+    if st.button("Read the files again", key="reload", icon=":material/refresh:"):
+        _act(lambda key: api().reload(key=key), "Reload", secrets.token_hex(8))
 
 
 def offer_close(positions: tuple[PositionView, ...]) -> None:
-    """Offer to close a position at market."""
+    """Offer to close a position at market; what belongs to no strategy is closed at the venue."""
+    positions = tuple(one for one in positions if not one.strategy.startswith("~"))
     named = {
         f"{one.strategy} · {one.instrument} · {one.side} {words.plain(abs(one.qty))}": one
         for one in positions
@@ -75,7 +80,8 @@ def offer_close(positions: tuple[PositionView, ...]) -> None:
 
 
 def offer_cancel(orders: tuple[OrderView, ...]) -> None:
-    """Offer to cancel an order that may still fill."""
+    """Offer to cancel an entry that works; exits and stops belong to their position."""
+    orders = tuple(one for one in orders if one.section == "Z1")
     named = {
         f"{one.instrument} · {one.side} {words.plain(one.working_qty)} {one.type} · {one.client_order_id}": (
             str(one.client_order_id)
@@ -86,18 +92,19 @@ def offer_cancel(orders: tuple[OrderView, ...]) -> None:
         "Cancel an order",
         named,
         kind="cancel",
-        asked="Cancel what is left of it? A protective stop that is cancelled protects no more.",
+        asked="Cancel what is left of it?",
         do=lambda chosen, key: api().cancel(chosen, key=key),
     )
 
 
 def position_id(one: PositionView) -> str:
     """Return what the API calls a position."""
-    return f"{one.strategy}:{one.instrument}:{one.cycle}"
+    name = one.instrument.lower().replace("/", "-").replace(":", "-")
+    return f"{one.strategy}-{name}-{one.cycle}"
 
 
 def _offer(
-    label: str, options: Mapping[str, str], *, kind: str, asked: str, do: Callable[[str, str], None]
+    label: str, options: Mapping[str, str], *, kind: str, asked: str, do: Callable[[str, str], bool]
 ) -> None:
     """Offer one of some things to act on; the second click does it, with the key of the first."""
     if not options:
@@ -117,7 +124,7 @@ def _offer(
             yes = st.button(f"Yes, {kind} it", type="primary", key=f"{kind}-yes")
             no = st.button("No", key=f"{kind}-no")
     if yes:
-        _act(lambda once: do(what, once), f"{kind} of {text}", key)
+        _act(lambda once: do(what, once), f"{kind.capitalize()} {text}", key)
     if yes or no:
         del st.session_state[asking]
-        st.rerun(scope="fragment")
+        st.rerun()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import stat
@@ -9,59 +10,66 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 ACT_TIMEOUT_S: Final = 10.0  # the daemon waits for its own loop before it answers
+RELOAD_TIMEOUT_S: Final = 40.0  # new engines are warmed
 LOOK_TIMEOUT_S: Final = 0.5
 ANSWER_MAX: Final = 1_000_000
-_TOKEN: Final = ("BOTD_API_TOKEN", "BOTD_API_TOKEN_TRADER")
-_TOKEN_FILE: Final = "BOTD_API_TOKEN_TRADER_FILE"
-_TOKEN_NAMES: Final = ("api-token-trader", "api-trader.token")  # beside the state file
+TOKEN: Final = "BOTD_API_TOKEN_TRADER"
+TOKEN_FILE: Final = f"{TOKEN}_FILE"
+TOKEN_NAME: Final = "api-token-trader"  # beside the state file
 
 
 class ActionFailed(Exception):
-    """The daemon did not do what was asked. The message is one line for people."""
+    """The daemon did not do what was asked, or nobody knows. The message is one line for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """One daemon's API. The token is read when something is asked, and kept nowhere."""
+    """One daemon's API. The token is read when something is asked, and kept nowhere.
+
+    What acts returns whether it is done, or only asked for yet, and raises ActionFailed. The key tells the
+    daemon that a second try is the same request.
+    """
 
     address: str
     folder: Path  # of the state file
 
-    def halt(self, reason: str, *, key: str) -> None:
+    def halt(self, reason: str, *, key: str) -> bool:
         """Ask that no new risk is taken."""
-        self._post("/api/trading/halt", {"reason": reason}, key)
+        return self._post("/api/trading/halt", {"reason": reason}, key)
 
-    def resume(self, reason: str, *, key: str) -> None:
+    def resume(self, reason: str, *, key: str) -> bool:
         """Ask that every halt is lifted."""
-        self._post("/api/trading/resume", {"reason": reason}, key)
+        return self._post("/api/trading/resume", {"reason": reason}, key)
 
-    def close(self, position_id: str, *, key: str) -> None:
+    def close(self, position_id: str, *, key: str) -> bool:
         """Ask that a position is closed at market."""
-        self._post(f"/api/trading/positions/{quote(position_id, safe='')}/close", {}, key)
+        return self._post(f"/api/trading/positions/{quote(position_id, safe='')}/close", {}, key)
 
-    def cancel(self, order_id: str, *, key: str) -> None:
+    def cancel(self, order_id: str, *, key: str) -> bool:
         """Ask that an order is cancelled."""
-        self._post(f"/api/trading/orders/{quote(order_id, safe='')}/cancel", {}, key)
+        return self._post(f"/api/trading/orders/{quote(order_id, safe='')}/cancel", {}, key)
 
-    def reload(self, *, key: str) -> None:
+    def reload(self, *, key: str) -> bool:
         """Ask that the files are read again."""
-        self._post("/api/reload", {}, key)
+        return self._post("/api/reload", {}, key, timeout_s=RELOAD_TIMEOUT_S)
 
     def answers(self) -> bool:
         """Say whether the daemon answers at all."""
         try:
             with _OPENER.open(f"{self.address}/health", timeout=LOOK_TIMEOUT_S) as answer:
-                return bool(answer.status == 200)
-        except (OSError, ValueError):
+                return bool(answer.status == HTTPStatus.OK)
+        except (OSError, ValueError, http.client.HTTPException):
             return False
 
-    def _post(self, path: str, body: Mapping[str, Any], key: str) -> None:
-        """Post once. The key tells the daemon that a second try is the same request."""
+    def _post(
+        self, path: str, body: Mapping[str, Any], key: str, *, timeout_s: float = ACT_TIMEOUT_S
+    ) -> bool:
         request = urllib.request.Request(
             f"{self.address}{path}",
             data=json.dumps(body).encode(),
@@ -73,19 +81,20 @@ class Api:
             },
         )
         try:
-            with _OPENER.open(request, timeout=ACT_TIMEOUT_S) as answer:
+            with _OPENER.open(request, timeout=timeout_s) as answer:
                 answer.read(ANSWER_MAX)
+                return bool(answer.status != HTTPStatus.ACCEPTED)
         except urllib.error.HTTPError as error:
             with error:
                 raise ActionFailed(_told(error.code, error.read(ANSWER_MAX))) from None
-        except TimeoutError:
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            if isinstance(reason, ConnectionRefusedError):
+                raise ActionFailed(
+                    f"no daemon at {self.address}; without its API 'botd halt' and 'botd resume' still work"
+                ) from None
             raise ActionFailed(
-                "the daemon did not answer in time: it may or may not have done it; look before you try again"
-            ) from None
-        except (OSError, ValueError) as error:
-            why = getattr(error, "reason", error)
-            raise ActionFailed(
-                f"no daemon at {self.address} ({why}); without its API, 'botd halt' and 'botd resume' work"
+                "the daemon gave no clear answer: it may or may not have done it; look before you try again"
             ) from None
 
 
@@ -96,43 +105,43 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-# No proxy: the API is on this machine or an address that was given.
+# No proxy: the API is on this machine or at the address that was given.
 _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
 
 
 def find_token(folder: Path) -> str:
-    """Return the trader's token: from the environment, a file it names, or the state folder."""
-    for name in _TOKEN:
-        if token := os.environ.get(name, "").strip():
-            return token
-    named = os.environ.get(_TOKEN_FILE)
-    for path in [Path(named)] if named else [folder / name for name in _TOKEN_NAMES]:
-        if path.is_file():
-            return _read(path)
-    raise ActionFailed(
-        f"no API token: neither {_TOKEN[0]} is set nor is there {folder / _TOKEN_NAMES[0]}; "
-        "the daemon makes that file when it starts"
-    )
+    """Return the trader's token: from the environment, the file it names, or the state folder."""
+    token = os.environ.get(TOKEN, "").strip()
+    if not token:
+        token = _read(Path(os.environ.get(TOKEN_FILE) or folder / TOKEN_NAME))
+    if not token or not token.isascii() or not token.isprintable():  # never shown, not even in part
+        raise ActionFailed("the API token is empty or has characters that no token has")
+    return token
 
 
 def _read(path: Path) -> str:
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise ActionFailed(f"others can read the API token in {path}; run chmod 600 {path}")
-        return path.read_text(encoding="utf-8").strip()
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except FileNotFoundError:
+        raise ActionFailed(
+            f"no API token: {TOKEN} is not set and there is no {path}; the daemon makes that file"
+        ) from None
     except OSError as error:
-        raise ActionFailed(f"cannot read the API token in {path}: {error.strerror}") from error
+        raise ActionFailed(f"cannot read the API token in {path}: {error.strerror}") from None
 
 
 def _told(status: int, body: bytes) -> str:
     """Return what the daemon said about a refusal, as one line."""
     try:
         told = json.loads(body)
-        error = told["error"]
-        code, message = (
-            (error["code"], error["message"]) if isinstance(error, dict) else (error, told["message"])
-        )
-        text = f"{message} ({code})"
-    except (ValueError, KeyError, TypeError):
+        if told.get("ok") is False:  # what came of a reload
+            text = f"{len(told['errors'])} faults in the files; the Configuration page shows each"
+        elif isinstance(told["error"], dict):
+            text = f"{told['error']['message']} ({told['error']['code']})"
+        else:
+            text = f"{told['message']} ({told['error']})"
+    except (ValueError, KeyError, TypeError, AttributeError):
         text = "it gave no reason"
     return f"the daemon refused: {' '.join(text.split())} [{status}]"

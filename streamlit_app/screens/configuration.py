@@ -12,6 +12,7 @@ import streamlit as st
 from botd.store.queries import ScreenReader
 
 from . import tables, words
+from .actions import offer_reload
 from .frame import Frame, Page, Scope, peek
 from .overview import show_reload
 from .tables import Card, Cell, Column
@@ -35,6 +36,7 @@ def name_of(revision: Any) -> str:
 
 def choose() -> str | None:
     """Offer the revisions, the newest first."""
+    offer_reload()
     found = peek(lambda reader: reader.revisions(limit=REVISIONS)) or ()
     names = [name_of(one) for one in found]
     return st.selectbox("Revision", names, key="revision", bind="query-params") if names else None

@@ -19,6 +19,7 @@ from .place import api_address, state_path
 STALE_US: Final = 15_000_000
 REFRESH_S: Final = 2.0
 SESSIONS_MAX: Final = 50
+TOLD: Final = "botd-told"  # in the session's state: what came of the last action, as colour and text
 
 T = TypeVar("T")
 
@@ -110,7 +111,7 @@ def choose_session() -> None:
 def find_scope(reader: ScreenReader) -> Scope:
     """Return the sessions that were chosen, or the newest."""
     newest = reader.session()
-    chosen = st.session_state.get("session")
+    chosen = st.session_state.get("session", newest.id)
     known = {one.id: one for one in reader.sessions()}
     info = known.get(chosen, newest)
     with_before = st.session_state.get("history", True)
@@ -130,6 +131,9 @@ def show_page(page: Page) -> None:
     st.html(tables.STYLE)
     st.subheader(page.title, anchor=False)
     choice = page.choose()
+    if TOLD in st.session_state:
+        colour, text = st.session_state[TOLD]
+        tables.show_banner(colour, text, name="told")
 
     @st.fragment(run_every=page.every_s)
     def refresh() -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from botd.store.queries import BarView, OrderView, PositionView, ScreenReader
 
 from . import tables, words
-from .actions import offer_cancel, offer_close, show_told
+from .actions import offer_cancel, offer_close
 from .frame import Frame, Page, Scope
 from .tables import Cell, Column
 
@@ -63,7 +63,6 @@ def read(reader: ScreenReader, scope: Scope, _: None) -> Held:
 
 def draw(frame: Frame, found: Held) -> None:
     """Draw the page."""
-    show_told()
     tables.show_heading("Open positions")
     show_positions(found.positions, found.bars, frame.as_of_us)
     if not frame.is_past:

@@ -35,7 +35,8 @@ def span(us: int | None) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-    left, said = int(seconds), []
+    left = int(seconds)
+    said: list[str] = []
     for name, size in units:
         count, left = divmod(left, size)
         if count or said:
