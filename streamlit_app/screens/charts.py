@@ -112,6 +112,24 @@ def show_market(
         hoverinfo="skip",
         showlegend=False,
     )
+    _add_marks(figure, marks)
+    axis = {"gridcolor": _QUIET, "automargin": True}
+    figure.update_layout(
+        height=560,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        uirevision=f"{instrument}-{length_us}",
+        hovermode="closest",
+        hoverlabel={"align": "left"},
+        bargap=0.15,
+        legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "itemsizing": "constant"},
+        xaxis={**axis, "rangeslider": {"visible": False}, "anchor": "y2"},
+        yaxis={**axis, "domain": [0.22, 1], "tickformat": ",.10~f"},
+        yaxis2={**axis, "domain": [0, 0.17], "nticks": 3, "tickformat": "~s"},
+    )
+    st.plotly_chart(figure, key="market", config=_CONFIG, alt=f"Candles, volume and signals of {instrument}")
+
+
+def _add_marks(figure: go.Figure, marks: Sequence[SignalStory]) -> None:
     for section, (colour, symbol, meaning) in MARKS.items():
         told = [one for one in marks if one.signal.section == section]
         if told:
@@ -130,20 +148,6 @@ def show_market(
                 text=[mark_text(one) for one in told],
                 hovertemplate="%{text}<extra></extra>",
             )
-    axis = {"gridcolor": _QUIET, "automargin": True}
-    figure.update_layout(
-        height=560,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        uirevision=f"{instrument}-{length_us}",
-        hovermode="closest",
-        hoverlabel={"align": "left"},
-        bargap=0.15,
-        legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "itemsizing": "constant"},
-        xaxis={**axis, "rangeslider": {"visible": False}, "anchor": "y2"},
-        yaxis={**axis, "domain": [0.22, 1], "tickformat": ",.10~f"},
-        yaxis2={**axis, "domain": [0, 0.17], "nticks": 3, "tickformat": "~s"},
-    )
-    st.plotly_chart(figure, key="market", config=_CONFIG, alt=f"Candles, volume and signals of {instrument}")
 
 
 def bar_text(one: BarView) -> str:

@@ -18,6 +18,7 @@ from .place import api_address, state_path
 
 STALE_US: Final = 15_000_000
 REFRESH_S: Final = 2.0
+SHARED_S: Final = 1.0  # how old a look may be that somebody else has taken
 SESSIONS_MAX: Final = 50
 TOLD: Final = "botd-told"  # in the session's state: what came of the last action, as colour and text
 
@@ -108,13 +109,11 @@ def choose_session() -> None:
     )
 
 
-def find_scope(reader: ScreenReader) -> Scope:
+def find_scope(reader: ScreenReader, chosen: str | None, with_before: bool) -> Scope:
     """Return the sessions that were chosen, or the newest."""
     newest = reader.session()
-    chosen = st.session_state.get("session", newest.id)
     known = {one.id: one for one in reader.sessions()}
-    info = known.get(chosen, newest)
-    with_before = st.session_state.get("history", True)
+    info = known.get(chosen or newest.id, newest)
     return Scope(
         session=info.id,
         mode=info.mode,
@@ -149,25 +148,47 @@ def show_page(page: Page) -> None:
     refresh()
 
 
-def _read(page: Page, choice: Any) -> tuple[Frame, Any]:
-    """Take one look at the state file, and leave it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What one look at the state file found. It is shared by all who look at the same, and never changed."""
+
+    scope: Scope
+    as_of_us: int
+    written_us: int
+    trading: TradingView
+    found: Any
+
+
+@st.cache_resource(ttl=SHARED_S, max_entries=256, show_spinner=False)
+def _look(url: str, choice: Any, chosen: str | None, with_before: bool, _page: Page) -> _Look:
+    """Take one look, and leave the file; twenty who look at one page in one second are one reader."""
     with ScreenReader(state_path()) as reader:
-        scope = find_scope(reader)
+        scope = find_scope(reader, chosen, with_before)
         cursor = reader.cursor(scope.session)
-        written_us = reader.written_us()
-        trading = reader.trading(scope.session)
-        found = page.read(reader, scope, choice)
+        return _Look(
+            scope=scope,
+            as_of_us=cursor.ts_us if cursor else 0,
+            written_us=reader.written_us(),
+            trading=reader.trading(scope.session),
+            found=_page.read(reader, scope, choice),
+        )
+
+
+def _read(page: Page, choice: Any) -> tuple[Frame, Any]:
+    chosen, with_before = st.session_state.get("session"), st.session_state.get("history", True)
+    look = _look(page.url, choice, chosen, with_before, page)
+    scope, written_us = look.scope, look.written_us
     now_us = time.time_ns() // 1000
     quiet = scope.is_newest and scope.status == "running" and now_us - written_us > STALE_US
     frame = Frame(
         scope=scope,
         now_us=now_us,
-        as_of_us=cursor.ts_us if cursor else 0,
+        as_of_us=look.as_of_us,
         written_us=written_us,
-        trading=trading,
+        trading=look.trading,
         daemon_answers=quiet and api().answers(),
     )
-    return frame, found
+    return frame, look.found
 
 
 def show_strip(frame: Frame) -> None:

@@ -80,7 +80,7 @@ def money(amount: Decimal | None, currency: str, *, signed: bool = False) -> str
     if amount is None:
         return NONE
     digits = _DIGITS.get(currency, 8)
-    rounded = amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN)
+    rounded = amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN) + 0  # zero has no sign
     sign = "+" if signed and rounded > 0 else ""
     return f"{sign}{rounded:,f}".replace("-", MINUS)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
+import tempfile
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -127,7 +130,7 @@ def test_longer_bars_are_made_of_the_minutes_in_them(path: Path) -> None:
 # ---- one state of the file ----------------------------------------------------------------------
 
 
-def test_screen_sees_one_state_of_the_file_and_cannot_write_it(path: Path) -> None:
+def test_L5_screen_sees_one_state_of_the_file_and_cannot_write_it(path: Path) -> None:  # noqa: N802
     journal = journal_with(path, samples.signal(1))
     with ScreenReader(path) as screen:
         assert len(screen.stories(("s1",), 10)) == 1
@@ -138,6 +141,33 @@ def test_screen_sees_one_state_of_the_file_and_cannot_write_it(path: Path) -> No
     with ScreenReader(path) as screen:
         assert len(screen.stories(("s1",), 10)) == 2
     journal.close()
+
+
+def test_L3_file_in_a_folder_that_cannot_be_written_is_read_beside_its_writer() -> None:  # noqa: N802
+    """As a volume that is mounted read-only: the writer's files are there, and the reader makes none."""
+    folder = Path(tempfile.mkdtemp())
+    path = folder / "botd.sqlite3"
+    journal = journal_with(path, samples.signal(1))
+    folder.chmod(0o555)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        with ScreenReader(path) as screen:
+            assert len(screen.stories(("s1",), 10)) == 1
+        if root:
+            os.seteuid(0)
+        journal.commit(Batch(session_id="s1", records=(samples.signal(2, cycle=2),)))
+        if root:
+            os.seteuid(65534)
+        with ScreenReader(path) as screen:
+            assert len(screen.stories(("s1",), 10)) == 2
+    finally:
+        if root:
+            os.seteuid(0)
+        journal.close()
+        folder.chmod(0o755)
+        shutil.rmtree(folder)
 
 
 def test_screen_outside_its_look_reads_nothing(path: Path) -> None:
