@@ -122,15 +122,8 @@ def fill_orders(db: sqlite3.Connection, first: int, count: int, start_us: int, n
             money = ("0.069", "3000.5", "3001.5", at - step, at, f"{gain:.2f}", "0.20")
             who = (strategy, instrument, cycle, "long")
             tables["trades"].append((SESSION, seq + 5, *who, *money, "ZE1", "out", None))
-            book = (
-                "USDT",
-                f"{equity:.2f}",
-                "0",
-                f"{equity:.2f}",
-                "0",
-                "11000",
-                f"{max(0, 1 - equity / 11000):.12f}",
-            )
+            now = f"{equity:.2f}"
+            book = ("USDT", now, "0", now, "0", "11000", f"{max(0, 1 - equity / 11000):.12f}")
             books.append((SESSION, seq + 6, at, *book, 0))
         closed = None if is_open and enters else at
         if enters:

@@ -12,18 +12,19 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 WIDE = {"width": 1360, "height": 860}
+LOW = {"width": 1360, "height": 640}
 PHONE = {"width": 390, "height": 844}
 SHOTS = (  # name, page, theme, size
     ("overview-dark", "", "dark", WIDE),
     ("overview-light", "", "light", WIDE),
     ("chart-dark", "chart?timeframe=1m", "dark", WIDE),
     ("chart-light", "chart?timeframe=5m", "light", WIDE),
-    ("orders-dark", "orders", "dark", WIDE),
-    ("signals-light", "signals", "light", WIDE),
-    ("trades-dark", "trades", "dark", WIDE),
+    ("orders-dark", "orders", "dark", LOW),
+    ("signals-light", "signals", "light", LOW),
+    ("trades-dark", "trades", "dark", LOW),
     ("performance-light", "performance", "light", WIDE),
     ("configuration-dark", "configuration", "dark", WIDE),
-    ("alerts-light", "alerts", "light", WIDE),
+    ("alerts-light", "alerts", "light", LOW),
     ("overview-phone", "", "dark", PHONE),
     ("chart-phone", "chart", "light", PHONE),
 )

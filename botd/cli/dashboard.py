@@ -49,6 +49,7 @@ def dashboard(
     path = place_of_books(state, config).absolute()
     _check_port(host, port)
     os.environ["BOTD_STATE"] = str(path)
+    os.environ["BOTD_NO_NUMBA"] = "1"  # it runs no kernel: seconds and memory saved
     settings = _SETTINGS | {"server.address": host, "server.port": str(port)}
     options = [f"--{name}={value}" for name, value in settings.items()]
     shown = f"[{host}]" if ":" in host else host
