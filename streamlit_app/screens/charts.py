@@ -113,6 +113,7 @@ def show_market(
         showlegend=False,
     )
     _add_marks(figure, marks)
+    most = max((one.volume for one in bars), default=0)
     axis = {"gridcolor": _QUIET, "automargin": True}
     figure.update_layout(
         height=560,
@@ -124,7 +125,7 @@ def show_market(
         legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "itemsizing": "constant"},
         xaxis={**axis, "rangeslider": {"visible": False}, "anchor": "y2"},
         yaxis={**axis, "domain": [0.22, 1], "tickformat": ",.10~f"},
-        yaxis2={**axis, "domain": [0, 0.17], "nticks": 3, "tickformat": "~s"},
+        yaxis2={**axis, "domain": [0, 0.17], "nticks": 3, "tickformat": "~s" if most >= 10_000 else ",.3~f"},
     )
     st.plotly_chart(figure, key="market", config=_CONFIG, alt=f"Candles, volume and signals of {instrument}")
 

@@ -247,6 +247,7 @@ class Dashboard:
 
 def cells(page: Page, table: str) -> list[list[str]]:
     """Return the text of a table's rows."""
+    page.wait_for_selector(f'[data-table="{table}"] tr')
     found: list[list[str]] = page.eval_on_selector_all(
         f'[data-table="{table}"] tbody tr', "rows => rows.map(row => [...row.cells].map(c => c.textContent))"
     )
@@ -262,5 +263,6 @@ def headings(page: Page, table: str) -> list[str]:
 
 def column(page: Page, table: str, name: str) -> list[str]:
     """Return the text of one column."""
+    page.wait_for_selector(f'[data-table="{table}"] th')
     place = headings(page, table).index(name)
     return [row[place] for row in cells(page, table)]

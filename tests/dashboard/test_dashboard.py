@@ -98,9 +98,11 @@ def page(tab: Page, books: Books, api: LoopbackApi) -> Page:
 
 
 def show(page: Page, dashboard: Dashboard, path: str) -> Page:
-    """Open a page and wait until it shows how old it is."""
+    """Open a page and wait until all of it is there."""
     page.goto(f"{dashboard.url}/{path}")
     page.wait_for_selector(".botd-strip[data-state]")
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    page.wait_for_selector("[class*=st-key-botd-body] > *")
     return page
 
 
@@ -365,7 +367,6 @@ def test_N3_no_page_is_sent_the_token(  # noqa: N802
     for title, path in PAGES.items():
         if title not in seen:
             show(page, dashboard, path)
-            page.wait_for_selector("[class*=st-key-botd-body] > *")
     texts = [frame.decode("utf-8", "replace") if isinstance(frame, bytes) else frame for frame in frames]
     assert all(any(title in text for text in texts) for title in PAGES)
     assert not any(CANARY in text for text in texts)

@@ -130,7 +130,7 @@ def test_longer_bars_are_made_of_the_minutes_in_them(path: Path) -> None:
 # ---- one state of the file ----------------------------------------------------------------------
 
 
-def test_L5_screen_sees_one_state_of_the_file_and_cannot_write_it(path: Path) -> None:  # noqa: N802
+def test_L1_L5_screen_sees_one_state_of_the_file_and_cannot_write_it(path: Path) -> None:  # noqa: N802
     journal = journal_with(path, samples.signal(1))
     with ScreenReader(path) as screen:
         assert len(screen.stories(("s1",), 10)) == 1
