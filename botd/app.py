@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from botd.config.loader import on_instruments
 from botd.config.plan import Plan
 from botd.core.bot import Bot, LaneSpec
 from botd.core.instrument import Instrument, InstrumentId
+from botd.core.pins import Pin
 from botd.core.records import Record
 from botd.core.restraint import TradingCommand, quarantine
+from botd.core.swap import pinned_specs
 from botd.errors import ConfigInvalid, Diagnostic, InputInvalid
 from botd.feeds.folder import open_data
 from botd.feeds.merged import MergedFeed
 from botd.feeds.recorded import RecordedFeed
 from botd.feeds.sidecar import SIDECAR_NAME
 from botd.language.checks import clauses_unfit_for_bars
+from botd.language.typed import Strategy
 from botd.ports import Chunk, Clock, Feed
 from botd.research.report import DataSpan, Run
 from botd.runtime.batch import run_batch
@@ -31,18 +34,18 @@ BLOCK_ROWS = 512
 
 
 def lane_specs(plan: Plan, instruments: Sequence[Instrument]) -> tuple[list[LaneSpec], list[int]]:
-    """Return a lane for each instrument that a strategy trades, and the lane of each of a feed, -1 for none.
+    """Return a lane for each instrument of the plan, and the lane of each of a feed, -1 for none.
 
-    An instrument of the plan that the feed lacks has a lane all the same: what is held there stays visible.
+    One that no strategy trades has a lane too: a reload may bring one that does. So has one that the feed
+    lacks: what is held there stays visible.
     """
     specs: list[LaneSpec] = []
     lanes: dict[InstrumentId, int] = {}
     fed = {instrument.id: instrument for instrument in instruments}
     for listed in plan.instruments:
+        lanes[listed.id] = len(specs)
         strategies = tuple(s for s in plan.strategies if listed.id in s.instruments)
-        if strategies:
-            lanes[listed.id] = len(specs)
-            specs.append(LaneSpec(instrument=fed.get(listed.id, listed), strategies=strategies))
+        specs.append(LaneSpec(instrument=fed.get(listed.id, listed), strategies=strategies))
     return specs, [lanes.get(instrument.id, -1) for instrument in instruments]
 
 
@@ -79,6 +82,44 @@ def quarantine_absent(
         say(f"{name} is not in the feed any more: it is quarantined, and the others are traded")
 
 
+def read_pins(
+    plan: Plan, pins: Sequence[Pin], read_plan: Callable[[Mapping[str, str]], Plan]
+) -> list[Strategy]:
+    """Return the pinned texts as strategies of a plan: its limits and defaults are theirs too.
+
+    Raises ConfigInvalid where one of them does not fit the plan any more.
+    """
+    names = {text: name for name, text in plan.files.items()}
+    files = {one.id: names[one.text] for one in plan.strategies}
+    folder = PurePosixPath(next(iter(files.values()))).parent
+    found = []
+    for strategy, text in dict.fromkeys((pin.strategy, pin.text) for pin in pins):
+        name = files.get(strategy, f"{folder}/{strategy}.yaml")
+        own = read_plan({**plan.files, name: text})
+        found.append(next(one for one in own.strategies if one.id == strategy))
+    return found
+
+
+def build_bot(
+    plan: Plan,
+    feed: Feed,
+    *,
+    session_id: str,
+    pins: Sequence[Pin] = (),
+    revisions: Collection[Strategy] = (),
+    one_way: bool = False,
+    rows: int = BLOCK_ROWS,
+) -> Bot:
+    """Make a plan's bot for the instruments of a feed."""
+    if feed.bar_length_us is not None:
+        refuse_on_bars(plan, feed.bar_length_us)
+    settings = replace(plan.settings, one_way=one_way or plan.settings.one_way)
+    specs = pinned_specs(lane_specs(plan, feed.instruments)[0], pins, revisions)
+    bot = Bot(settings, specs, id_prefix=session_id, block_max=rows, bar_length_us=feed.bar_length_us)
+    bot.pins = tuple(pins)
+    return bot
+
+
 def build_loop(
     plan: Plan,
     feed: Feed,
@@ -88,19 +129,20 @@ def build_loop(
     gateway: Gateway | None = None,
     recovery: Recovery | None = None,
     block_rows: int = BLOCK_ROWS,
+    pins: Sequence[Pin] = (),
+    revisions: Collection[Strategy] = (),
 ) -> TradingLoop:
     """Make the loop of a session: its bot, its venue, and what it has to recover.
 
-    The venue is a simulated one, unless there is a gateway to another.
+    The venue is a simulated one, unless there is a gateway to another. `pins` go on by the `revisions` that
+    their texts read as.
     """
-    settings = plan.settings
-    if gateway is not None:
-        settings = replace(settings, one_way=gateway.link.rules.one_way)
     bars_only = feed.bar_length_us is not None
-    if feed.bar_length_us is not None:
-        refuse_on_bars(plan, feed.bar_length_us)
     specs, lane_of = lane_specs(plan, feed.instruments)
-    bot = Bot(settings, specs, id_prefix=session_id, block_max=block_rows, bar_length_us=feed.bar_length_us)
+    one_way = gateway is not None and gateway.link.rules.one_way
+    bot = build_bot(
+        plan, feed, session_id=session_id, pins=pins, revisions=revisions, one_way=one_way, rows=block_rows
+    )
     if gateway is not None:
         return TradingLoop(bot, gateway, lane_of=lane_of, bar_length_us=feed.bar_length_us, recovery=recovery)
     venue = SimulatedVenue(

@@ -11,14 +11,16 @@ from botd.app import open_feeds
 from botd.config.loader import fit_to_data
 from botd.config.plan import Plan
 from botd.core.records import Record
+from botd.core.reload import ReloadOutcome
 from botd.core.restraint import Cause, TradingCommand, Verb
 from botd.core.updates import TradingStateRecord
 from botd.engine.warm import main as load_kernels
 from botd.errors import BotdError, InputInvalid, InvariantBroken, UnresolvedOrders
 from botd.failpoints import Point, failpoint
 from botd.feeds.synthetic import SyntheticFeed
-from botd.machine import Display, JournalWriter, Machine, Watch
-from botd.ports import Batch, Cursor, Feed, RemoteVenue
+from botd.machine import Display, Machine, Watch
+from botd.ports import Feed, RemoteVenue
+from botd.reload import Reloader
 from botd.runtime.audit import Audit
 from botd.runtime.batch import READ_ROWS, read_before
 from botd.runtime.brake import Brake
@@ -29,9 +31,9 @@ from botd.runtime.live import LiveDriver
 from botd.runtime.outbox import Outbox
 from botd.runtime.reconcile import Reconciler
 from botd.runtime.shutdown import Stage, Stages, StopReport, StopRequest, note_signals
-from botd.runtime.snapshot import encode
 from botd.runtime.starts import STARTS_MAX, StartLog
 from botd.runtime.supervisor import Supervisor
+from botd.session_writer import SessionWriter
 from botd.sessions import EXAMINED_RECORDS, Session, SessionOpener
 from botd.store.fsck import Report, examine
 from botd.store.journal import SqliteJournal
@@ -42,33 +44,6 @@ NEEDED_TASKS = frozenset({"reconcile", "gateway"})  # restartable, yet nothing n
 log = logging.getLogger(__name__)
 
 Ended = tuple[StopReport, BotdError | None]  # how the stages went, and why the books cannot be trusted
-
-
-class SessionWriter:
-    """The journal behind its writer, with snapshots encoded there too."""
-
-    def __init__(self, journal: SqliteJournal, plan_hash: str, writer: JournalWriter) -> None:
-        self._journal = journal
-        self._plan_hash = plan_hash
-        self._writer = writer
-
-    async def commit(self, batch: Batch) -> None:
-        """Write one transaction; return when it is on disk."""
-        await self._writer.commit(batch)
-
-    async def snapshot(self, session_id: str, cursor: Cursor, state: dict[str, object]) -> None:
-        """Keep a state; the copy was made by the caller, the rest is the writer's."""
-        await self._writer.call(self._save, session_id, cursor, state)
-
-    def _save(self, session_id: str, cursor: Cursor, state: dict[str, object]) -> None:
-        self._journal.save_snapshot(session_id, cursor, encode(state, plan=self._plan_hash))
-
-    async def end(self, session_id: str, status: str, ended_us: int) -> None:
-        """Write how the session ended."""
-        await self._writer.call(self._journal.end_session, session_id, status=status, ended_us=ended_us)
-
-    async def close(self) -> None:
-        await self._writer.close()
 
 
 class Daemon:
@@ -82,16 +57,20 @@ class Daemon:
         speed: float | None,
         screen: Display,
         machine: Machine,
+        config: Path | None = None,
         feed: Feed | None = None,
         venue: RemoteVenue | None = None,
     ) -> None:
-        """`data` replaces the plan's feed by a recorded file at `speed`, None as fast as it goes.
+        """`config` is where the plan was read and is read again; without it nothing is reloaded.
+
+        `data` replaces the plan's feed by a recorded file at `speed`, None as fast as it goes.
 
         A `feed` that is given replaces both; it carries the plan's instruments. Orders go to the simulated
         venue unless another is given.
         """
         self._venue = venue
         self._machine = machine
+        self._config = config
         self._clock = machine.clock
         self._screen = screen
         self._say = screen.say
@@ -100,6 +79,7 @@ class Daemon:
         # a hold for a stall is about rows that are late by the wall clock: recorded ones never are
         self._in_real_time = data is None and plan.feed.kind == "synthetic" and plan.feed.speed == 1
         self._as_listed = feed is not None
+        self._as_written = self._as_listed or (data is None and plan.feed.kind == "synthetic")
         self.plan, self._feed = (plan, feed) if feed else self._open_feed(plan, data, speed)
 
     def _open_feed(self, plan: Plan, data: Path | None, speed: float | None) -> tuple[Plan, Feed]:
@@ -119,10 +99,13 @@ class Daemon:
                 f"{path}: the daemon runs on one data file, this folder has {len(feeds)}; name one"
             )
         feed = feeds[0]
-        fitted = fit_to_data(plan, feed.instruments, bar_length_us=feed.bar_length_us)
+        fitted = self._fit(plan, feed)
         for warning in fitted.warnings[len(plan.warnings) :]:  # the others have been said
             self._say(warning.render())
         return fitted, feed
+
+    def _fit(self, plan: Plan, feed: Feed) -> Plan:
+        return fit_to_data(plan, feed.instruments, bar_length_us=feed.bar_length_us)
 
     def run(self) -> int:
         """Prepare the session, run it, and return the exit code."""
@@ -253,7 +236,7 @@ class Daemon:
         reports: list[StopReport] = []
 
         async def whole() -> None:
-            await self._tasks(session, driver, request, watchdog, audit)
+            await self._tasks(session, driver, writer, request, watchdog, audit)
             stages = self._stages(session, driver, writer, request)
             ceiling_s = self.plan.shutdown.ceiling_us / 1e6
             reports.append(await stages.run(ceiling_s=ceiling_s, request=request))
@@ -276,6 +259,7 @@ class Daemon:
         self,
         session: Session,
         driver: LiveDriver,
+        writer: SessionWriter,
         request: StopRequest,
         watchdog: Watch,
         audit: Audit,
@@ -299,15 +283,55 @@ class Daemon:
             await request.wait()
             driver.request_stop()
 
+        reloader = self._reloader(session, driver, writer)
         async with Supervisor(self._clock, self._lost) as supervisor:
             supervisor.start("trading", trade)
             supervisor.start("stop", watch, restarts=1)
+            if reloader is not None:
+                watchdog.on_reload(reloader.request)
+                supervisor.start("reload", reloader.run, restarts=3)
             supervisor.start("schedule", schedule.run, restarts=3)
             if isinstance(venue, SimulatedVenue):  # a gateway compares by itself
                 execution = self.plan.settings.execution
                 reconciler = Reconciler(session.loop, venue, self._clock, self._alert, execution)
                 supervisor.start("reconcile", reconciler.run, restarts=3)
             supervisor.start("fsck", audit.run, restarts=3)
+
+    def _reloader(self, session: Session, driver: LiveDriver, writer: SessionWriter) -> Reloader | None:
+        if self._config is None:
+            return None
+        return Reloader(
+            self.plan,
+            self._machine.open_folder(self._config, self.plan.files),
+            session,
+            driver,
+            fit=lambda plan: plan if self._as_written else self._fit(plan, session.feed),
+            read_plan=self._machine.read_plan,
+            keeper=writer,
+            applied=lambda plan: self._follow(plan, session),
+            tell=self._tell_reload,
+            clock=self._clock,
+        )
+
+    def _follow(self, plan: Plan, session: Session) -> None:
+        """Have what stands beside the bot go by a new plan too."""
+        self.plan = plan
+        venue = session.loop.venue
+        if isinstance(venue, SimulatedVenue):
+            venue.go_by(plan.settings.paper)
+
+    def _tell_reload(self, outcome: ReloadOutcome) -> None:
+        """Say what came of a reload, on the screen and in the log."""
+        fields = {"who": outcome.who, "running": outcome.running_hash[:12], "position": outcome.position}
+        if not outcome.ok:
+            text = "\n".join(one.render() for one in outcome.errors)
+            self._say(f"reload refused, the old plan trades on:\n{text}")
+            log.error("config.rejected", extra={**fields, "errors": text})
+        elif outcome.changes:
+            self._say(f"reloaded: {', '.join(outcome.changes)}")
+            log.info("config.reloaded", extra={**fields, "changes": list(outcome.changes)})
+        else:
+            self._say("reload: nothing has changed")
 
     def _stages(
         self, session: Session, driver: LiveDriver, writer: SessionWriter, request: StopRequest

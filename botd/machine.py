@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
+from botd.config.folder import BotFolder
 from botd.config.loader import load_plan
 from botd.config.plan import Plan
 from botd.core.bot import Bot
@@ -58,6 +59,8 @@ class Watch(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+    def on_reload(self, ask: Callable[[str], object] | None) -> None: ...
 
     def leave(self) -> None: ...
 
@@ -126,4 +129,5 @@ class Machine:
     read_plan: Callable[[Mapping[str, str]], Plan] = read_plan
     examine: Callable[..., Report] = examine  # the books, at a start
     new_token: Callable[[], str] = new_token
+    open_folder: Callable[[Path, Iterable[str]], BotFolder] = BotFolder
     snapshot_every_us: int = 60_000_000

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from botd.app import build_loop, quarantine_absent
+from botd.app import build_loop, quarantine_absent, read_pins
 from botd.config.loader import fit_to_data
 from botd.config.plan import Plan
 from botd.core import halts
-from botd.core.records import Record
+from botd.core.pins import pin_of
 from botd.core.restraint import Restraint
 from botd.engine.fills import NEVER
 from botd.errors import ConfigInvalid, InputInvalid, OtherAccount, StateCorrupt
@@ -21,16 +21,16 @@ from botd.runtime.bars import BarRecorder
 from botd.runtime.batch import read_before, run_batch
 from botd.runtime.brake import Brake
 from botd.runtime.gateway import Gateway
-from botd.runtime.loop import Group, TradingLoop
+from botd.runtime.loop import TradingLoop
 from botd.runtime.recovery import Recovery, event_place
 from botd.runtime.snapshot import decode, encode
 from botd.runtime.trades import seen_name
+from botd.sink import Sink
 from botd.store.journal import SqliteJournal
 from botd.venues.book import SqliteVenueBook
 
 DAY_US = 86_400_000_000
 WARM_UP_US = DAY_US
-WARM_UP_GROUPS = 1_000  # per transaction: nothing depends on a warm-up's being durable at once
 ABSENCE_MAX_US = DAY_US
 EXAMINED_RECORDS = 50_000  # the newest, one by one, at a start and every hour; sums are over all
 CLOCK_OFF_MAX_US = 7_200_000_000  # that our clock may be off when we look for what we have booked
@@ -191,7 +191,7 @@ class SessionOpener:
         loop.feed_position = feed.position_at(until - WARM_UP_US)
         self._start(session_id, "warmup")
         began = self._clock.monotonic()
-        sink = _Sink(self._journal, session_id, loop, self._screen, announce=False, bars=self._bars)
+        sink = Sink(self._journal, session_id, loop, self._screen, announce=False, bars=self._bars)
         rows = self._bars.through(feed.read(loop.feed_position, until_us=until))
         try:
             run_batch(loop, self._unless_stopped(rows), sink.take)
@@ -222,8 +222,16 @@ class SessionOpener:
         known = event_place(state) if state is not None else (0, -1)
         events = self._journal.events(info.id, from_position=since)
         recovery = Recovery(cursor, [e for e in events if (e.position, e.ordinal) > known])
+        pins = [pin_of(row) for row in state["bot"].get("pins", ())] if state is not None else []
         loop = build_loop(
-            plan, feed, session_id=info.id, book=book, gateway=self._gateway(), recovery=recovery
+            plan,
+            feed,
+            session_id=info.id,
+            book=book,
+            gateway=self._gateway(),
+            recovery=recovery,
+            pins=pins,
+            revisions=read_pins(plan, pins, self._machine.read_plan) if pins else (),
         )
         loop.brake = self._brake
         if state is not None:
@@ -234,7 +242,7 @@ class SessionOpener:
         """Bring an ended session's loop to its cursor under the plan it ran on."""
         plan, feed = self._former(info)
         loop, book = self._restore(plan, feed, info, cursor)
-        sink = _Sink(self._journal, info.id, loop, self._screen)
+        sink = Sink(self._journal, info.id, loop, self._screen)
         loop.ends_recovered = True
         for chunk in self._unless_stopped(read_before(feed, loop.feed_position, cursor.feed_position)):
             for group in loop.run(chunk):
@@ -300,7 +308,7 @@ class SessionOpener:
     def _begin_after_absence(self, info: SessionInfo, cursor: Cursor) -> Session:
         """After more than a day nothing can be replayed: positions close, the balances go on."""
         old, book = self._meet_again(info, cursor)
-        sink = _Sink(self._journal, info.id, old, self._screen)
+        sink = Sink(self._journal, info.id, old, self._screen)
         for group in old.abandon("closed at the last price: the daemon was away for more than 24 h"):
             sink.take(group, at_once=True)
         if book is not None:
@@ -343,46 +351,6 @@ class SessionOpener:
         if self._connect is not None:
             return None  # the venue keeps its own
         return self._machine.open_book(self._plan.state_path.parent / VENUE_FILE, session_id)
-
-
-class _Sink:
-    """Commits groups of a session that is not live yet, many at a time or at once."""
-
-    def __init__(
-        self,
-        journal: SqliteJournal,
-        session_id: str,
-        loop: TradingLoop,
-        screen: Display,
-        *,
-        announce: bool = True,
-        bars: BarRecorder | None = None,
-    ) -> None:
-        """With `announce`, what is committed is told line by line; with it go the `bars` that changed."""
-        self._journal = journal
-        self._session_id = session_id
-        self._loop = loop
-        self._screen = screen
-        self._announce = announce
-        self._bars = bars
-        self._pending: list[Group] = []
-        self.written = 0
-
-    def take(self, group: Group, *, at_once: bool = False) -> None:
-        self._pending.append(group)
-        if at_once or len(self._pending) >= WARM_UP_GROUPS:
-            self.write()
-
-    def write(self) -> None:
-        """Commit what is pending."""
-        records: tuple[Record, ...] = tuple(r for group in self._pending for r in group.records)
-        events = tuple(event for group in self._pending for event in group.events)
-        self._pending.clear()
-        cursor, bars = self._loop.cursor(), self._bars.take() if self._bars else ()
-        batch = Batch(session_id=self._session_id, records=records, events=events, cursor=cursor, bars=bars)
-        self._journal.commit(batch)
-        self._screen.update(records, announce=self._announce)
-        self.written += len(records)
 
 
 def _utc(ts_us: int) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Final, TextIO
 HIDDEN: Final = "***"
 LINES_MAX: Final = 5_000  # of the log, waiting to be written
 FLUSH_S: Final = 1.0
-_CHATTY: Final = ("alembic", "apscheduler")  # what they do in passing is no news to an operator
+_CHATTY: Final = ("alembic", "apscheduler", "watchfiles")  # what they do in passing is no news to an operator
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DEPTH_MAX: Final = 8
 _LOST: Final = "{} log lines were lost: the log could not be written fast enough, or at all"

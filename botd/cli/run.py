@@ -64,7 +64,7 @@ def run(
         screen.say(warning.render())
     stream = screen.log_stream() if screen.live else sys.stderr
     configure_logging(level=plan.logging.level, form=plan.logging.format, stream=stream)
-    code = Daemon(plan, data=data, speed=times, screen=screen, machine=machine).run()
+    code = Daemon(plan, data=data, speed=times, screen=screen, machine=machine, config=config).run()
     if screen.stuck:  # Python would wait for its thread, and then abort
         logging.shutdown()
         os._exit(code)

@@ -29,6 +29,7 @@ from botd.core.instrument import Instrument
 from botd.core.lanes import I64, Block, Lane, load_block
 from botd.core.orders import Order
 from botd.core.outcomes import OrderStatus
+from botd.core.pins import Owner, Pin, pin_of
 from botd.core.portfolio import Position
 from botd.core.records import Record
 from botd.core.restraint import TradingCommand, Verb
@@ -91,6 +92,9 @@ class Bot:
         self._hour_us = settings.execution.snapshot_interval_us
         self._next_snapshot_us = 0
         self._one_way = settings.one_way
+        self.pins: tuple[Pin, ...] = ()  # who goes on by an older text of a file
+        # strategies that are gone, or trade an instrument no more: memory, and until when S1 is blocked
+        self.retired: dict[Owner, tuple[dict[str, Any], int]] = {}
 
     # ---- rows ---------------------------------------------------------------------------------
 
@@ -354,6 +358,8 @@ class Bot:
             "memories": [runner.memory.state() for runner in self.runners],
             "engines": [lane.engine.state() for lane in self.lanes],
             "machines": [lane.machines.state() for lane in self.lanes],
+            "pins": [pin.row() for pin in self.pins],
+            "retired": [[*owner, *kept] for owner, kept in self.retired.items()],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -367,3 +373,19 @@ class Bot:
             runner.recall(Memory.from_state(memory))
         for lane, engine, machines in zip(self.lanes, state["engines"], state["machines"], strict=True):
             lane.restore(engine, machines)
+        # a snapshot of an older botd has none of these
+        self.pins = tuple(pin_of(row) for row in state.get("pins", ()))
+        self.retired = {(name, where): (kept, us) for name, where, kept, us in state.get("retired", ())}
+
+    # ---- a reload ---------------------------------------------------------------------------------
+
+    def runner_of(self, owner: Owner) -> Runner:
+        """Return who trades an instrument by a strategy. Raises KeyError."""
+        return self._runner_of[owner]
+
+    def take_over(self, old: Bot) -> None:
+        """Continue another bot's books: orders, positions, limits counted, what restrains trading."""
+        self.desk.restore(old.desk.state())
+        self.desk.last_marks = old.desk.marks_now()
+        self.retired = dict(old.retired)
+        self._next_snapshot_us = old._next_snapshot_us

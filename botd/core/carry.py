@@ -27,7 +27,7 @@ from botd.engine.machine import (
 )
 from botd.errors import InputInvalid
 
-_KEPT = (BLOCKED_UNTIL, QTY, COST, ENTRY_T, BEST, BUSY, RETRY, RETRY_AT, WAITS)
+KEPT_WORDS = (BLOCKED_UNTIL, QTY, COST, ENTRY_T, BEST, BUSY, RETRY, RETRY_AT, WAITS)
 
 
 def carry(old: Bot, new: Bot, ts_us: int) -> list[Runner]:
@@ -102,9 +102,9 @@ def _check(runner: Runner, heirs: Mapping[tuple[str, InstrumentId], Runner]) -> 
 def _hand_over(old: Bot, new: Bot, runner: Runner, heir: Runner, ts_us: int) -> None:
     before = runner.lane.machines.words[runner.machine * WORDS : (runner.machine + 1) * WORDS]
     after = heir.lane.machines.words[heir.machine * WORDS : (heir.machine + 1) * WORDS]
-    for word in _KEPT:
+    for word in KEPT_WORDS:
         after[word] = before[word]
-    after[FIRED] = _same_rules(int(before[FIRED]), runner, heir)
+    after[FIRED] = same_rules(int(before[FIRED]), runner, heir)
     phase = runner.phase()
     heir.lane.engine.phase[heir.machine] = IDLE if phase == SIGNALLED else phase
     heir.lane.machines.pnl_max[heir.machine] = runner.lane.machines.pnl_max[runner.machine]
@@ -120,7 +120,7 @@ def _hand_over(old: Bot, new: Bot, runner: Runner, heir: Runner, ts_us: int) -> 
         )
 
 
-def _same_rules(fired: int, runner: Runner, heir: Runner) -> int:
+def same_rules(fired: int, runner: Runner, heir: Runner) -> int:
     """Return which of the new ZE1 rules have fired, going by their names."""
     done = {rule.name for k, rule in enumerate(runner.strategy.exits) if (fired >> k) & 1}
     return sum(1 << k for k, rule in enumerate(heir.strategy.exits) if rule.name in done)

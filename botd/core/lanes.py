@@ -97,6 +97,10 @@ class Lane:
         self.engine.restore(engine)
         self.machines.restore(machines)
         self.machines.bind()
+        self.stand()
+
+    def stand(self) -> None:
+        """Stand behind the engine's newest row, between two blocks."""
         self.row0 = self.engine.rows_seen
         self.base = self.row0 - self.engine.first_row
         self.n = self.next = 0

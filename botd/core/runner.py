@@ -237,6 +237,10 @@ class Runner:
         self._words[self._first + RETRY] = 1
         self._words[self._first + RETRY_AT] = at_us
 
+    @property
+    def blocked_until(self) -> int:
+        return int(self._words[self._first + BLOCKED_UNTIL])
+
     def block_until(self, ts_us: int) -> None:
         """Keep S1 quiet until a time (a cooldown)."""
         place = self._first + BLOCKED_UNTIL

@@ -41,8 +41,11 @@ def adds_nodes(old: Program, new: Program) -> bool:
 def carry_engine(old: InstrumentEngine, new: InstrumentEngine) -> None:
     """Give `new` the states that its program shares with that of `old`.
 
-    Raises InvariantBroken where they do not stand at the same row.
+    Where `new` has run over nothing and has nothing of its own, it takes over the rows of `old` too. Raises
+    InvariantBroken where they do not stand at the same row.
     """
+    if not new.rows_seen and not adds_nodes(old.program, new.program):
+        new.share_rows(old)
     _check_rows(old, new)
     if new.first_row >= old.first_row:
         _carry_columns(old, new)

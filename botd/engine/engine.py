@@ -136,6 +136,14 @@ class InstrumentEngine:
         self.ring = ring
         self._bind_ring()
 
+    def share_rows(self, other: InstrumentEngine) -> None:
+        """Take over the rows of another engine, uncopied; it is not to be used afterwards."""
+        self.ring = other.ring
+        self._bind_ring()
+        for word in (kernels.H_FIRST, kernels.H_END, *range(_RUSH.start, _RUSH.stop)):
+            self.hdr[word] = other.hdr[word]
+        self._end = other._end
+
     def run(self, end: int, block: int | None = None) -> None:
         """Run stage 1 alone over the attached ring's rows up to `end`."""
         size = min(block or self.block_max, self.block_max)

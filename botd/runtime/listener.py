@@ -6,7 +6,7 @@ import logging
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
@@ -49,6 +49,7 @@ class Listener:
     def __init__(self, brake: Brake, files: ControlFiles) -> None:
         self._brake = brake
         self._files = files
+        self.on_reload: Callable[[str], object] | None = None  # hears of SIGHUP, and from whom
         self._halt: tuple[int, int] | None = None  # the HALT that was asked for
         self._resume: tuple[int, int] | None = None  # the RESUME that was asked for
         self._obeyed: tuple[int, int] | None = None  # the RESUME that is obeyed
@@ -66,7 +67,10 @@ class Listener:
 
     def _hear(self, number: int, who: str) -> None:
         if number == signal.SIGHUP:
-            log.warning("SIGHUP: reload is not there yet; stop and start to take up changed files")
+            if self.on_reload is None:
+                log.warning("SIGHUP: nothing trades yet, or this daemon has no files to read again")
+            else:
+                self.on_reload(f"SIGHUP by {who}")
             return
         self._ask_halt(Cause.SIGNAL, who, "SIGUSR1")
         try:

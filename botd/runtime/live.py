@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Any, Protocol
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
+from botd.core.bot import Bot
 from botd.core.records import Record
 from botd.errors import UnresolvedOrders
 from botd.failpoints import Point, failpoint
@@ -15,6 +18,8 @@ from botd.runtime.gateway import Gateway
 from botd.runtime.loop import Group, TradingLoop
 from botd.runtime.schedule import JobDue
 from botd.runtime.silence import Silence
+
+V = TypeVar("V")
 
 CURSOR_EVERY_US = 1_000_000
 PENDING_RECORDS_MAX = 2_000
@@ -45,6 +50,14 @@ class Bell:
         """Wake the listener, if there is one."""
         if self._rung is not None and not self._rung.done():
             self._rung.set_result(None)
+
+
+@dataclass(slots=True)
+class Visit:
+    """Something to be done between two chunks, by the driver itself, and what came of it."""
+
+    work: Callable[[], Coroutine[Any, Any, Any]]
+    done: asyncio.Future[Any]
 
 
 class LiveDriver:
@@ -87,11 +100,53 @@ class LiveDriver:
         loop.pauses_recovered = gateway is not None
         self._looked = False
         self._in_epoch = False
+        self._visits: deque[Visit] = deque()
 
     def request_stop(self) -> None:
         """Ask for the end: the block being judged is finished, no other is begun."""
         self.loop.stopping = self._stops = True
         self._bell.ring()
+
+    async def between_chunks(self, work: Callable[[], Coroutine[Any, Any, V]]) -> V:
+        """Do something where no row is being judged, and return what came of it.
+
+        Rows wait meanwhile. Its errors are the caller's, who is not the driver. It waits until what was
+        committed is met again.
+        """
+        visit = Visit(work, asyncio.get_running_loop().create_future())
+        self._visits.append(visit)
+        self._bell.ring()
+        result: V = await visit.done
+        return result
+
+    async def _receive(self) -> None:
+        while self._visits and self.loop.recovery is None and not self._stops:
+            visit = self._visits.popleft()
+            if visit.done.done():  # whoever asked is gone
+                continue
+            try:
+                result = await visit.work()
+            except Exception as error:
+                visit.done.set_exception(error)
+            else:
+                visit.done.set_result(result)
+
+    async def reload(
+        self, bot: Bot, save: Callable[[Sequence[Record], Cursor, dict[str, Any]], Awaitable[None]]
+    ) -> None:
+        """Go on with another bot; `save` writes what it begins with, in one transaction with its plan.
+
+        Only as a visit. What fails before `save` leaves the bot before it; what fails in `save` ends the
+        daemon, as every commit does.
+        """
+        await self._commit(self.loop.cursor())
+        group = self.loop.exchange(bot)
+        await save(group.records, group.cursor, self.loop.state())
+        self._snapshot_us = self._committed_us = self._clock.now_us()
+        if group.records:
+            self._on_records(group.records)
+        for sent in self.loop.send_unsent(again=False):
+            await self.take(sent)
 
     async def catch_up(self, chunks: Iterable[Chunk]) -> None:
         """Judge rows that are already there, as fast as they are committed."""
@@ -122,6 +177,7 @@ class LiveDriver:
                 if chunk is None:
                     return
                 await self._judge(chunk)
+                await self._receive()
                 if not told and self.loop.recovery is None and not self.loop.stopping:
                     await self._record_books()
                     told = True
@@ -129,6 +185,8 @@ class LiveDriver:
                     jobs.get_nowait()  # each of them records the books
                     await self._record_books()
         finally:
+            for visit in self._visits:
+                visit.done.cancel()
             self.loop.brake.wake_by(None)
             close = getattr(stream, "aclose", None)
             if close is not None:
@@ -145,6 +203,7 @@ class LiveDriver:
             while not coming.done() and not self._stops:
                 rung = self._bell.listen()
                 await self._obey()
+                await self._receive()
                 await _first_of(coming, rung)
             return coming.result() if coming.done() else None
         finally:

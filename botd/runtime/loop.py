@@ -19,6 +19,7 @@ from botd.core.events import Answer, Command, OrderEnded
 from botd.core.lanes import I64, Block
 from botd.core.records import Record
 from botd.core.restraint import trading_text
+from botd.core.swap import swap
 from botd.core.values import maker, value
 from botd.errors import InvariantBroken, StateCorrupt
 from botd.failpoints import Point, failpoint
@@ -292,19 +293,16 @@ class TradingLoop:
                 self._replay(event)
             yield from self._recovered()
 
-    def send_unsent(self) -> Iterator[Group]:
-        """Hand the venue the commands kept back until they were on disk; it ignores those it has had."""
+    def send_unsent(self, *, again: bool = True) -> Iterator[Group]:
+        """Hand the venue the commands kept back until they were on disk; `again`, those it has had too."""
         unsent, self._unsent = self._unsent, []
-        yield from self._hand_over(unsent, again=True)
+        yield from self._hand_over(unsent, again=again)
         failpoint(Point.RECOVERY_AFTER)
 
     # ---- jobs -----------------------------------------------------------------------------------
 
     def record_books(self) -> Group:
-        """Record the account as it stands between two chunks: at a start, at a stop, or for a job.
-
-        It moves no peak and no day's start: when a job is due is the machine's business, no row says it.
-        """
+        """Record the account between two chunks. It moves no peak: no row says when a job is due."""
         event = self._event("books", str(self.ts_us))
         self.bot.note_books(self.ts_us)
         return self._group([event], urgent=True)
@@ -363,6 +361,13 @@ class TradingLoop:
         self.venue_seq = old.venue_seq
         self._commands = old._commands
         self._remember(adopt_stops(self.bot, changed, self.ts_us))
+
+    def exchange(self, bot: Bot) -> Group:
+        """Go on with another plan's bot from the next row on; what it asks is part of `state()` as well."""
+        changed = swap(self.bot, bot, self.ts_us)
+        self.bot = bot
+        self._remember(adopt_stops(bot, changed, self.ts_us))
+        return self._group(urgent=True)
 
     # ---- snapshots ------------------------------------------------------------------------------
 

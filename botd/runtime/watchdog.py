@@ -86,6 +86,10 @@ class Watchdog:
             self._thread.join(5.0)
             self._thread = None
 
+    def on_reload(self, ask: Callable[[str], object] | None) -> None:
+        """Have SIGHUP ask for a reload, by whoever sent it; None has nobody hear it."""
+        self._listener.on_reload = ask
+
     def leave(self) -> None:
         """Say that there is nothing left to do but to end the process."""
         if self._left_s is None:

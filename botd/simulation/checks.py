@@ -123,9 +123,11 @@ class PaperTruth:
         return nets
 
 
-def check_books(state: Path) -> None:
-    """Check every invariant of the books over the whole file."""
+def check_books(state: Path, excused: Container[str] = ()) -> None:
+    """Check every invariant of the books over the whole file, but for some by their ids."""
     for found in examine(state).findings:
+        if found.check.id in excused:
+            continue
         raise CheckFailed(f"fsck.{found.check.id}", f"{found.check.statement}: {dict(found.rows[0])}")
 
 

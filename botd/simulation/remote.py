@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -107,10 +107,12 @@ class RemoteWorld(World):
         self._market.closed_us = EPOCH_US + round(self._loop.now_s * 1e6)
         await super()._calm()
 
-    def _hear(self, line: str) -> None:
+    def _excused_now(self) -> Container[str]:
         """Take an overdue answer for what it is while the venue does not answer."""
-        overdue = line.startswith("fsck: S9.overdue")
-        if overdue and self._loop.now_s < self._chaos_s + SETTLE_S:
+        return ("S9.overdue",) if self._loop.now_s < self._chaos_s + SETTLE_S else ()
+
+    def _hear(self, line: str) -> None:
+        if line.startswith("fsck: S9.overdue") and self._excused_now():
             self._note(f"  {line}")
         else:
             super()._hear(line)

@@ -111,6 +111,11 @@ class SqliteJournal:
             if done.rowcount != 1:
                 raise InvariantBroken(f"session {session_id} ends but never started")
 
+    def follow_plan(self, session_id: str, config_hash: str) -> None:
+        """Say that a session goes on by another configuration from here on."""
+        with self._transaction() as connection:
+            connection.execute("UPDATE sessions SET config_hash = ? WHERE id = ?", (config_hash, session_id))
+
     def note_killed(self, ended_us: int) -> None:
         """Mark the sessions that a former daemon left running; only the holder of the state's lock may."""
         with self._transaction() as connection:
@@ -201,7 +206,7 @@ class SqliteJournal:
 
     def save_snapshot(self, session_id: str, cursor: Cursor, payload: bytes) -> None:
         """Keep the engine's state at a cursor: the file first, then the row that makes it count."""
-        name = self._snapshots.file_name(session_id, cursor.position)
+        name = self._snapshots.file_name(session_id, cursor.position, payload)
         try:
             sha256 = self._snapshots.write(name, payload)
         except OSError as error:
@@ -221,7 +226,8 @@ class SqliteJournal:
                 "SELECT file_name FROM engine_snapshots WHERE session_id = ?", (session_id,)
             ).fetchall()
         failpoint(Point.SNAPSHOT_ROW)
-        self._snapshots.sweep(session_id, frozenset(name for (name,) in kept))
+        if not self._open:  # what is not committed must not lose the file it would go back to
+            self._snapshots.sweep(session_id, frozenset(name for (name,) in kept))
 
     def load_snapshot(self, session_id: str) -> tuple[Cursor, bytes] | None:
         rows = self._select(

@@ -15,8 +15,9 @@ class SnapshotFolder:
     def __init__(self, state_file: Path) -> None:
         self.path = state_file.parent / "snapshots"
 
-    def file_name(self, session_id: str, position: int) -> str:
-        return f"{quote(session_id, safe='')}-{position}.snap"
+    def file_name(self, session_id: str, position: int, payload: bytes) -> str:
+        """Return a name of these bytes alone: an older state of the same place keeps its file."""
+        return f"{quote(session_id, safe='')}-{position}-{hashlib.sha256(payload).hexdigest()[:12]}.snap"
 
     def write(self, name: str, payload: bytes) -> str:
         """Put the payload on disk under `name` and return its sha256; a crash leaves the old file."""
@@ -44,7 +45,7 @@ class SnapshotFolder:
 
     def sweep(self, session_id: str, keep: frozenset[str]) -> None:
         """Delete this session's files that no row names, also what a crash left."""
-        ours = re.compile(rf"{re.escape(quote(session_id, safe=''))}-\d+\.snap(\.tmp)?")
+        ours = re.compile(rf"{re.escape(quote(session_id, safe=''))}-\d+(-[0-9a-f]{{12}})?\.snap(\.tmp)?")
         for file in self.path.iterdir():
             if file.name not in keep and ours.fullmatch(file.name):
                 file.unlink(missing_ok=True)

@@ -51,12 +51,16 @@ class Matching:
 
     def __init__(self, account: VenueAccount, settings: PaperSettings, *, bars_only: bool) -> None:
         self._account = account
-        self._levels_max = settings.walk_levels_max
-        self._slippage_ppm = int(settings.bar_slippage * 1_000_000)
+        self.go_by(settings)
         self._bars_only = bars_only
         self.seq = 0  # of the last answer
         self.trades = 0
         self._answers: list[Answer] = []
+
+    def go_by(self, settings: PaperSettings) -> None:
+        """Take other settings for the fills to come."""
+        self._levels_max = settings.walk_levels_max
+        self._slippage_ppm = int(settings.bar_slippage * 1_000_000)
 
     def take(self) -> list[Answer]:
         """Hand over the answers made since the last call."""

@@ -50,6 +50,11 @@ class SimulatedVenue:
         self._out: list[Due] = []  # answers made by the call in progress
         self._waiting: list[Due] = []  # answers that a daemon before this one never took
 
+    def go_by(self, settings: PaperSettings) -> None:
+        """Take other settings for requests and fills from here on."""
+        self._settings = settings
+        self._matching.go_by(settings)
+
     # ---- requests -------------------------------------------------------------------------------
 
     def send(self, number: int, command: Command) -> None:

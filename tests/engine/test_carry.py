@@ -14,7 +14,7 @@ from botd.engine.layout import T
 from botd.errors import InvariantBroken
 from botd.language.program import Program, compile_program
 from botd.language.warmup import strategy_warmup_us
-from tests.engine.cases import LOT, TICK, Run, random_rows, random_sizes, same, strategy_of
+from tests.engine.cases import LOT, TICK, Run, random_rows, same, strategy_of
 from tests.engine.expressions import condition
 
 ROWS = 6_000
@@ -53,12 +53,13 @@ def test_shared_nodes_go_on_and_new_ones_are_as_after_the_whole_history(case: in
     first = former.first_row
     if adds_nodes(old, new):  # with the row that stands at the start
         first = max(0, int(np.searchsorted(rows[T], start_us)) - 1)
-    engine = InstrumentEngine(new, tick=TICK, lot=LOT, block_max=512)
+    engine = InstrumentEngine(new, tick=TICK, lot=LOT, block_max=former.block_max)
     engine.phase[:] = 1
-    engine.begin_at(first)
-    run_on(engine, rows[:, first:at], [300])
+    if adds_nodes(old, new) or rng.random() < 0.3:
+        engine.begin_at(first)
+        run_on(engine, rows[:, first:at], [block // 2])
     carry_engine(former, engine)
-    went_on = run_on(engine, rows[:, at:], random_sizes(seed + 1)).columns()
+    went_on = run_on(engine, rows[:, at:], sizes[::-1]).columns()
     whole = Run(new).feed(rows, [512]).columns()
     assert same(went_on, {name: column[at:] for name, column in whole.items()})
 
