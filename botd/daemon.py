@@ -12,7 +12,6 @@ from botd.config.loader import fit_to_data
 from botd.config.plan import Plan
 from botd.core.bot import Bot
 from botd.core.records import Record
-from botd.core.reload import ReloadOutcome
 from botd.core.restraint import Cause, TradingCommand, Verb
 from botd.core.updates import TradingStateRecord
 from botd.engine.warm import main as load_kernels
@@ -22,8 +21,9 @@ from botd.feeds.synthetic import SyntheticFeed
 from botd.machine import Display, Machine, Watch
 from botd.ports import Feed, RemoteVenue
 from botd.reception import Api, ApiNeeds, NoApi
-from botd.reload import Reloader
+from botd.reload import Reloader, report
 from botd.runtime.audit import Audit
+from botd.runtime.batch import READ_ROWS, read_before
 from botd.runtime.brake import Brake
 from botd.runtime.control import ControlFiles
 from botd.runtime.gateway import Gateway
@@ -35,7 +35,7 @@ from botd.runtime.shutdown import Stage, Stages, StopReport, StopRequest, note_s
 from botd.runtime.starts import STARTS_MAX, StartLog
 from botd.runtime.supervisor import Supervisor
 from botd.session_writer import SessionWriter
-from botd.sessions import EXAMINED_RECORDS, READ_ROWS, Session, SessionOpener, read_before
+from botd.sessions import EXAMINED_RECORDS, Session, SessionOpener
 from botd.store.fsck import Report, examine
 from botd.store.journal import SqliteJournal
 from botd.venues.simulated import SimulatedVenue
@@ -177,6 +177,7 @@ class Daemon:
     def _open(self, request: StopRequest) -> tuple[Session, SqliteJournal]:
         load_kernels()  # half a second that the event loop would stand still at its first row
         journal = self._machine.open_journal(self.plan.state_path)
+        journal.bars_kept_us = self.plan.bars_kept_us
         opener = SessionOpener(
             self.plan,
             self._feed,
@@ -225,6 +226,7 @@ class Daemon:
             on_records=lambda records: self._heard(session.id, records),
             on_block=lambda ts_us: self._seen(session.loop.bot, ts_us),
             gateway=session.gateway,
+            bars=session.bars,
         )
         audit = self._audit(session, journal, request)
         self._screen.begin(session=session.id, feed=session.feed.identity)
@@ -329,7 +331,7 @@ class Daemon:
             read_plan=self._machine.read_plan,
             keeper=writer,
             applied=lambda plan: self._follow(plan, session),
-            tell=self._tell_reload,
+            tell=lambda outcome: report(outcome, self._say),
             clock=self._clock,
         )
 
@@ -339,19 +341,6 @@ class Daemon:
         venue = session.loop.venue
         if isinstance(venue, SimulatedVenue):
             venue.go_by(plan.settings.paper)
-
-    def _tell_reload(self, outcome: ReloadOutcome) -> None:
-        """Say what came of a reload, on the screen and in the log."""
-        fields = {"who": outcome.who, "running": outcome.running_hash[:12], "position": outcome.position}
-        if not outcome.ok:
-            text = "\n".join(one.render() for one in outcome.errors)
-            self._say(f"reload refused, the old plan trades on:\n{text}")
-            log.error("config.rejected", extra={**fields, "errors": text})
-        elif outcome.changes:
-            self._say(f"reloaded: {', '.join(outcome.changes)}")
-            log.info("config.reloaded", extra={**fields, "changes": list(outcome.changes)})
-        else:
-            self._say("reload: nothing has changed")
 
     def _stages(
         self, session: Session, driver: LiveDriver, writer: SessionWriter, request: StopRequest

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from botd.core.codec import answers_text
 from botd.core.events import AmendOrder, Answer, Command, Side, SubmitOrder
 from botd.core.instrument import Instrument, InstrumentId
-from botd.core.records import Record
+from botd.core.records import MarketBar, Record
 from botd.core.values import value
 from botd.engine.layout import RowKind
 
@@ -192,6 +192,7 @@ class Batch:
     records: tuple[Record, ...] = ()
     events: tuple[JournalEvent | AnswersEvent, ...] = ()
     cursor: Cursor | None = None
+    bars: tuple[MarketBar, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

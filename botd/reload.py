@@ -278,3 +278,17 @@ class Reloader:
         self._last = outcome
         self._tell(outcome)
         return outcome
+
+
+def report(outcome: ReloadOutcome, say: Callable[[str], None]) -> None:
+    """Say what came of a reload, on the screen and in the log."""
+    fields = {"who": outcome.who, "running": outcome.running_hash[:12], "position": outcome.position}
+    if not outcome.ok:
+        text = "\n".join(one.render() for one in outcome.errors)
+        say(f"reload refused, the old plan trades on:\n{text}")
+        log.error("config.rejected", extra={**fields, "errors": text})
+    elif outcome.changes:
+        say(f"reloaded: {', '.join(outcome.changes)}")
+        log.info("config.reloaded", extra={**fields, "changes": list(outcome.changes)})
+    else:
+        say("reload: nothing has changed")

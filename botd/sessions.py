@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-import numpy as np
-
 from botd.app import build_loop, quarantine_absent, read_pins
 from botd.config.loader import fit_to_data
 from botd.config.plan import Plan
@@ -19,7 +17,8 @@ from botd.errors import ConfigInvalid, InputInvalid, OtherAccount, StateCorrupt
 from botd.feeds.synthetic import SyntheticFeed
 from botd.machine import Display, Machine
 from botd.ports import Batch, Chunk, Cursor, Feed, SessionInfo
-from botd.runtime.batch import run_batch
+from botd.runtime.bars import BarRecorder
+from botd.runtime.batch import read_before, run_batch
 from botd.runtime.brake import Brake
 from botd.runtime.gateway import Gateway
 from botd.runtime.loop import TradingLoop
@@ -32,7 +31,6 @@ from botd.venues.book import SqliteVenueBook
 
 DAY_US = 86_400_000_000
 WARM_UP_US = DAY_US
-READ_ROWS = 4_096  # at a time: whoever waits for an event loop gets its turn in between
 ABSENCE_MAX_US = DAY_US
 EXAMINED_RECORDS = 50_000  # the newest, one by one, at a start and every hour; sums are over all
 CLOCK_OFF_MAX_US = 7_200_000_000  # that our clock may be off when we look for what we have booked
@@ -47,6 +45,7 @@ class Session:
     feed: Feed
     loop: TradingLoop
     book: SqliteVenueBook | None  # of the simulated venue
+    bars: BarRecorder
     gateway: Gateway | None = None  # to any other
 
     def close(self) -> None:
@@ -87,6 +86,7 @@ class SessionOpener:
         self._connect = connect
         self._check_stop = check_stop
         self._as_listed = as_listed
+        self._bars = BarRecorder(feed.instruments, bar_length_us=feed.bar_length_us)
 
     def open(self) -> Session:
         """Return the session to run: begun, resumed, or the successor of one that cannot go on."""
@@ -105,6 +105,7 @@ class SessionOpener:
         journal.note_killed(self._clock.now_us())
         journal.save_revision(config_hash=plan.config_hash, files=plan.files, applied_us=self._clock.now_us())
         cursor = journal.cursor(info.id) if info else None
+        self._bars.go_on(journal.newest_bars(listed), again=bool(info and info.feed == self._feed.identity))
         if info is None or cursor is None:
             return self._begin(plan)
         away_us = self._clock.now_us() - cursor.ts_us
@@ -122,7 +123,7 @@ class SessionOpener:
         if gateway is not None:
             since_us = self._clock.now_us() - gateway.link.rules.fills_back_us - CLOCK_OFF_MAX_US
             gateway.serve(loop, [seen_name(*one) for one in self._journal.fills_since(since_us)])
-        return Session(session_id, self._feed, loop, book, gateway)
+        return Session(session_id, self._feed, loop, book, self._bars, gateway)
 
     def _find(self) -> SessionInfo | None:
         if isinstance(self._feed, SyntheticFeed):  # other instruments make it another feed: still our account
@@ -190,9 +191,10 @@ class SessionOpener:
         loop.feed_position = feed.position_at(until - WARM_UP_US)
         self._start(session_id, "warmup")
         began = self._clock.monotonic()
-        sink = Sink(self._journal, session_id, loop, self._screen, announce=False)
+        sink = Sink(self._journal, session_id, loop, self._screen, announce=False, bars=self._bars)
+        rows = self._bars.through(feed.read(loop.feed_position, until_us=until))
         try:
-            run_batch(loop, self._unless_stopped(feed.read(loop.feed_position, until_us=until)), sink.take)
+            run_batch(loop, self._unless_stopped(rows), sink.take)
             sink.write()
         except BaseException:
             self._journal.end_session(session_id, status="failed", ended_us=self._clock.now_us())
@@ -349,16 +351,6 @@ class SessionOpener:
         if self._connect is not None:
             return None  # the venue keeps its own
         return self._machine.open_book(self._plan.state_path.parent / VENUE_FILE, session_id)
-
-
-def read_before(feed: Feed, position: int, end: int) -> Iterator[Chunk]:
-    """Yield the feed's rows from a position up to another; they have been due and are not waited for."""
-    for chunk in feed.read(position, rows_max=READ_ROWS):
-        count = min(chunk.rows.shape[1], end - chunk.position)
-        if count <= 0:
-            return
-        rows = np.ascontiguousarray(chunk.rows[:, :count])
-        yield replace(chunk, instrument=chunk.instrument[:count], rows=rows)
 
 
 def _utc(ts_us: int) -> str:

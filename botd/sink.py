@@ -7,6 +7,7 @@ from typing import Final
 from botd.core.records import Record
 from botd.machine import Display
 from botd.ports import Batch
+from botd.runtime.bars import BarRecorder
 from botd.runtime.loop import Group, TradingLoop
 from botd.store.journal import SqliteJournal
 
@@ -24,13 +25,15 @@ class Sink:
         screen: Display,
         *,
         announce: bool = True,
+        bars: BarRecorder | None = None,
     ) -> None:
-        """With `announce`, what is committed is told line by line."""
+        """With `announce`, what is committed is told line by line; with it go the `bars` that changed."""
         self._journal = journal
         self._session_id = session_id
         self._loop = loop
         self._screen = screen
         self._announce = announce
+        self._bars = bars
         self._pending: list[Group] = []
         self.written = 0
 
@@ -44,9 +47,8 @@ class Sink:
         records: tuple[Record, ...] = tuple(r for group in self._pending for r in group.records)
         events = tuple(event for group in self._pending for event in group.events)
         self._pending.clear()
-        cursor = self._loop.cursor()
-        self._journal.commit(
-            Batch(session_id=self._session_id, records=records, events=events, cursor=cursor)
-        )
+        cursor, bars = self._loop.cursor(), self._bars.take() if self._bars else ()
+        batch = Batch(session_id=self._session_id, records=records, events=events, cursor=cursor, bars=bars)
+        self._journal.commit(batch)
         self._screen.update(records, announce=self._announce)
         self.written += len(records)

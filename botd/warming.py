@@ -16,8 +16,8 @@ from botd.engine.carry import adds_nodes
 from botd.engine.layout import N_INPUT, T
 from botd.feeds.synthetic import SyntheticFeed
 from botd.ports import Feed
+from botd.runtime.batch import read_before
 from botd.runtime.merge import RowMerger
-from botd.sessions import read_before
 
 _BEFORE: Final = 1_000  # rows before the first that are read too: what stands there, they say
 

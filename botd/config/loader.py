@@ -21,7 +21,15 @@ from botd.config.build import (
 from botd.config.files import looking_at
 from botd.config.frozen import FrozenMapping
 from botd.config.gather import BotFiles, Gathering, surroundings
-from botd.config.plan import Job, LoggingSettings, Plan, ShutdownSettings, SignalDefaults, hash_files
+from botd.config.plan import (
+    BARS_KEPT_US,
+    Job,
+    LoggingSettings,
+    Plan,
+    ShutdownSettings,
+    SignalDefaults,
+    hash_files,
+)
 from botd.config.reading import Document
 from botd.config.strategies import check_traded
 from botd.core.instrument import Instrument
@@ -204,6 +212,7 @@ def _plan(gathering: Gathering, files: BotFiles) -> Plan:
         strategies=_by_id(gathering),
         feed=build_feed(config.feed, gathering.root.absolute()),
         state_path=(gathering.root / config.state.path).absolute(),
+        bars_kept_us=config.data.retention or BARS_KEPT_US,
         schedule=tuple(Job(name=name, cron=cron) for name, cron in config.schedule.items()),
         record=config.record,
         logging=LoggingSettings(level=config.logging.level.value, format=config.logging.format.value),

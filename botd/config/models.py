@@ -121,6 +121,8 @@ class DataShape(Shape):
     """Over how long those returns are taken."""
     outlier_confirm: Duration
     """How long an outlier is doubted unless further prints confirm it."""
+    retention: Duration | None = None
+    """How long minute bars are kept for the charts; 90 days unless set."""
 
 
 class Logging(Shape):

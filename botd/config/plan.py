@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 from botd.config.frozen import FrozenMapping
 from botd.core.instrument import Instrument, InstrumentId
 from botd.core.settings import CoreSettings
 from botd.errors import Diagnostic
 from botd.language.typed import OnStop, Strategy
+
+BARS_KEPT_US: Final = 90 * 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +147,7 @@ class Plan:
     feed: FeedSettings = FeedSettings()
     state_path: Path  # absolute
     schedule: tuple[Job, ...] = ()
+    bars_kept_us: int = BARS_KEPT_US  # minute bars in the state file
     record: bool = True
     logging: LoggingSettings = LoggingSettings()
     api: ApiAddress = ApiAddress()

@@ -203,7 +203,7 @@ def strategy_schema() -> dict[str, Any]:
         **_overrides(),
         "on_reload": {
             "enum": ["pin", "adopt"],
-            "description": "Exits of an open position after an edit: pin keeps them, adopt takes the new ones.",
+            "description": "Exits of what is open after an edit: pin keeps them, adopt takes the new ones.",
         },
         "on_stop": {
             "enum": ["keep", "cancel", "flatten"],

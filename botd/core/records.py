@@ -295,6 +295,23 @@ class TradeRecord:
         return self.position.confidence
 
 
+@value(frozen=True, slots=True)
+class MarketBar:
+    """A minute of a market as it stands, in whole ticks and lots; for screens, no decision reads it.
+
+    Input that comes in longer bars keeps their length.
+    """
+
+    traded: Instrument
+    open_us: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    feed_position: int  # every row of the feed before it is in the bar
+
+
 Record = (
     SignalRecord
     | IntentRecord

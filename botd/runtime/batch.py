@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
-from botd.ports import Chunk
+import numpy as np
+
+from botd.ports import Chunk, Feed
 from botd.runtime.loop import Group, TradingLoop
+
+READ_ROWS = 4_096  # at a time: whoever waits for an event loop gets its turn in between
 
 
 def run_batch(
@@ -24,3 +29,13 @@ def run_batch(
             take(group)
         if progress is not None:
             progress(chunk.rows.shape[1])
+
+
+def read_before(feed: Feed, position: int, end: int) -> Iterator[Chunk]:
+    """Yield the feed's rows from a position up to another; they have been due and are not waited for."""
+    for chunk in feed.read(position, rows_max=READ_ROWS):
+        count = min(chunk.rows.shape[1], end - chunk.position)
+        if count <= 0:
+            return
+        rows = np.ascontiguousarray(chunk.rows[:, :count])
+        yield replace(chunk, instrument=chunk.instrument[:count], rows=rows)

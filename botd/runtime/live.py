@@ -13,6 +13,7 @@ from botd.core.records import Record
 from botd.errors import UnresolvedOrders
 from botd.failpoints import Point, failpoint
 from botd.ports import AnswersEvent, Batch, Chunk, Clock, Cursor, Feed, JournalEvent
+from botd.runtime.bars import BarRecorder
 from botd.runtime.gateway import Gateway
 from botd.runtime.loop import Group, TradingLoop
 from botd.runtime.schedule import JobDue
@@ -74,9 +75,10 @@ class LiveDriver:
         on_records: Callable[[Sequence[Record]], None],
         on_block: Callable[[int], None],
         gateway: Gateway | None = None,
+        bars: BarRecorder | None = None,
     ) -> None:
         """`on_records` sees what has been committed, `on_block` the event time after each chunk; `gateway`
-        is the loop's venue where that does not live in event time.
+        is the loop's venue where that does not live in event time; `bars` are written between two chunks.
         """
         self.loop = loop
         self._feed = feed
@@ -94,6 +96,7 @@ class LiveDriver:
         self._settled = False
         self._bell = Bell()  # a stop, a trading command or an answer has come in
         self._gateway = gateway
+        self._bars = bars
         self._silence = Silence(feed.instruments, loop.bot.desk.instruments.keys())
         loop.pauses_recovered = gateway is not None
         self._looked = False
@@ -250,9 +253,11 @@ class LiveDriver:
         await self._begin_epoch()
         for group in self.loop.run(chunk):
             await self.take(group)
+        if self._bars is not None:
+            self._bars.add(chunk)
         now_us = self._clock.now_us()
         if abs(now_us - self._committed_us) >= CURSOR_EVERY_US:  # a clock can be set back
-            await self._commit(self.loop.cursor())
+            await self._commit(self.loop.cursor(), with_bars=True)
         if abs(now_us - self._snapshot_us) >= self._snapshot_every_us and not self._stops:
             await self.snapshot()
         if self.loop.recovery is None:
@@ -272,12 +277,14 @@ class LiveDriver:
         if group.urgent or len(self._records) >= PENDING_RECORDS_MAX:
             await self._commit(group.cursor)
 
-    async def _commit(self, cursor: Cursor) -> None:
+    async def _commit(self, cursor: Cursor, *, with_bars: bool = False) -> None:
+        """Write what has gathered. Bars wait for a commit that no command waits for."""
         records, self._records = tuple(self._records), []
+        bars = self._bars.take() if with_bars and self._bars is not None else ()
         events, self._events = tuple(self._events), []
         failpoint(Point.GROUP_BEFORE_COMMIT)
         await self._writer.commit(
-            Batch(session_id=self._session_id, records=records, events=events, cursor=cursor)
+            Batch(session_id=self._session_id, records=records, events=events, cursor=cursor, bars=bars)
         )
         failpoint(Point.GROUP_AFTER_COMMIT)
         self._committed_us = self._clock.now_us()
@@ -288,7 +295,7 @@ class LiveDriver:
         """Save the state between two chunks, so that a restart re-reads little."""
         if self.loop.recovery is not None or not self.loop.between_chunks:
             return
-        await self._commit(self.loop.cursor())
+        await self._commit(self.loop.cursor(), with_bars=True)
         failpoint(Point.SNAPSHOT_BEFORE)
         await self._writer.snapshot(self._session_id, self.loop.cursor(), self.loop.state())
         failpoint(Point.SNAPSHOT_AFTER)
@@ -304,7 +311,7 @@ class LiveDriver:
         failpoint(Point.STOP_BEFORE_CURSOR)
         if self.loop.recovery is None:
             await self._record_books()
-            await self._commit(self.loop.cursor())
+            await self._commit(self.loop.cursor(), with_bars=True)
         self._settled = True
         if left:
             raise UnresolvedOrders(f"left with orders whose outcome is not known: {', '.join(left)}")

@@ -19,8 +19,8 @@ from botd.core.money import ZERO
 from botd.core.records import Record
 from botd.core.restraint import Cause
 from botd.ports import SessionInfo
-from botd.runtime.batch import run_batch
-from botd.sessions import VENUE_FILE, read_before
+from botd.runtime.batch import read_before, run_batch
+from botd.sessions import VENUE_FILE
 from botd.simulation.market import MarketFeed
 from botd.store.fsck import examine
 from botd.store.invariants import words

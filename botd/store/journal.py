@@ -6,25 +6,29 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from decimal import Decimal
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
+from botd.core.instrument import Instrument
+from botd.core.records import MarketBar
 from botd.core.reload import ReloadOutcome, diagnostics_text
 from botd.core.updates import Untold, UntoldAlert, UntoldTrade
 from botd.errors import InputInvalid, InvariantBroken
 from botd.failpoints import Point, failpoint
 from botd.ports import Batch, Cursor, JournalEvent, SessionInfo
 from botd.store import tables
-from botd.store.rows import insert_sql, statements, upsert_sql
+from botd.store.rows import BAR_COLUMNS, UPSERT_BAR, bar_values, insert_sql, statements, upsert_sql
 from botd.store.schema import DEFAULT_STATE, open_checked, refusal
 from botd.store.snapshots import SnapshotFolder
 
 SNAPSHOTS_KEPT: Final = 2
+BARS_KEPT_US: Final = 90 * 86_400_000_000
 
 _EVENTS_PAGE: Final = 1000
+_HOUR_US: Final = 3_600_000_000
 
 _CURSOR_NAMES: Final = tuple(field.name for field in fields(Cursor))
 _SESSION_NAMES: Final = tuple(field.name for field in fields(SessionInfo))
@@ -82,6 +86,7 @@ class SqliteJournal:
         self._connection = connection
         self._snapshots = SnapshotFolder(path)
         self._open = False  # inside `together`
+        self.bars_kept_us = BARS_KEPT_US
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -146,6 +151,8 @@ class SqliteJournal:
         with self._transaction() as connection:
             for sql, parameters in grouped:
                 connection.executemany(sql, parameters)
+            if batch.bars:
+                self._write_bars(connection, batch.bars)
             failpoint(Point.TX_MID)
             if batch.events:
                 connection.executemany(
@@ -154,6 +161,29 @@ class SqliteJournal:
                 )
             if batch.cursor is not None:
                 connection.execute(_UPSERT_CURSOR, (session_id, *_cursor_values(batch.cursor)))
+
+    def _write_bars(self, connection: sqlite3.Connection, bars: Sequence[MarketBar]) -> None:
+        connection.executemany(UPSERT_BAR, [bar_values(bar) for bar in bars])
+        for bar in bars:
+            if bar.open_us % _HOUR_US == 0:  # now and then
+                connection.execute(
+                    "DELETE FROM ohlcv_history WHERE instrument = ? AND open_us < ?",
+                    (bar.traded.id, bar.open_us - self.bars_kept_us),
+                )
+
+    def newest_bars(self, instruments: Sequence[Instrument]) -> tuple[MarketBar, ...]:
+        """Return the newest bar of each instrument that has one, in its own ticks and lots."""
+        found = []
+        for one in instruments:
+            rows = self._select(
+                f"SELECT {', '.join(BAR_COLUMNS[1:])} FROM ohlcv_history WHERE instrument = ? "
+                "ORDER BY open_us DESC LIMIT 1",
+                (one.id,),
+            )
+            for open_us, opened, high, low, close, volume, tick, lot, position in rows:
+                traded = replace(one, tick_size=Decimal(tick), lot_size=Decimal(lot))
+                found.append(MarketBar(traded, open_us, opened, high, low, close, volume, position))
+        return tuple(found)
 
     def cursor(self, session_id: str) -> Cursor | None:
         found = self._select(f"{_SELECT_CURSOR} FROM journal_cursor WHERE session_id = ?", (session_id,))

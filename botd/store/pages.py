@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, Table, func, select
 from botd.store import rows
 from botd.store.queries import OrderView, SignalView, StateReader
 from botd.store.signal_outcomes import signals_with_outcome
-from botd.store.tables import orders, sessions, trades
+from botd.store.tables import orders, sessions, signals, trades
 
 
 class PageReader(StateReader):
@@ -37,7 +37,10 @@ class PageReader(StateReader):
         self, session_id: str, *, limit: int, before: int | None = None, instrument: str | None = None
     ) -> tuple[SignalView, ...]:
         """Return the newest signals before a record, with their outcome."""
-        query = signals_with_outcome(session_id, limit, before=before, instrument=instrument)
+        where = [signals.c.seq < before] if before is not None else []
+        if instrument is not None:
+            where.append(signals.c.instrument == instrument)
+        query = signals_with_outcome(session_id, limit, where=where)
         with self._connect() as connection:
             found = connection.execute(query).all()
         return tuple(

@@ -18,6 +18,7 @@ from botd.core.outcomes import OrderStatus
 from botd.core.records import (
     FillRecord,
     IntentRecord,
+    MarketBar,
     OrderRecord,
     Record,
     RiskRecord,
@@ -200,6 +201,18 @@ def _upsert_position() -> Statement:
         )
 
     return Statement(sql, encode)
+
+
+BAR_COLUMNS: Final = tuple(column.name for column in tables.ohlcv_history.columns)
+UPSERT_BAR: Final = upsert_sql(tables.ohlcv_history, BAR_COLUMNS)
+
+
+def bar_values(bar: MarketBar) -> Row:
+    """Return a bar as the driver's values, in the order of `BAR_COLUMNS`."""
+    traded = bar.traded
+    steps = (str(traded.tick_size), str(traded.lot_size))
+    ohlcv = (bar.open, bar.high, bar.low, bar.close, bar.volume)
+    return (traded.id, bar.open_us, *ohlcv, *steps, bar.feed_position)
 
 
 # In the order they are carried out: an intent before its risk decision, an order before its updates.

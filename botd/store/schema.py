@@ -26,7 +26,8 @@ class Lineage:
 
 
 LINEAGE: Final = Lineage(
-    revisions=("0001", "0002", "0003", "0004", "0005"), migrations=Path(__file__).parent / "migrations"
+    revisions=("0001", "0002", "0003", "0004", "0005", "0006"),
+    migrations=Path(__file__).parent / "migrations",
 )
 
 _MAGIC: Final = b"SQLite format 3\x00"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from botd.core.events import Section
 from botd.store import rows
@@ -12,19 +13,25 @@ from botd.store.tables import intents, orders, risk_decisions, signals
 
 
 def signals_with_outcome(
-    session_id: str, limit: int, *, before: int | None = None, instrument: str | None = None
+    session_id: str,
+    limit: int,
+    *,
+    where: Sequence[ColumnElement[bool]] = (),
+    by_time: bool = False,
+    more: Sequence[ColumnElement[Any]] = (),
 ) -> Select[Any]:
     """Join each signal that was acted on to the first intent it, or as S1 its Z1, led to.
 
-    They are the newest, of those before a record and of one instrument where that is asked.
+    The newest are taken, `by_time` where `where` is about times; `more` are further columns of the outcome.
     """
     s, i, r, o = signals.c, intents.c, risk_decisions.c, orders.c
-    wanted = [s.session_id == session_id]
-    if before is not None:
-        wanted.append(s.seq < before)
-    if instrument is not None:
-        wanted.append(s.instrument == instrument)
-    newest = select(signals).where(*wanted).order_by(s.seq.desc()).limit(limit).subquery("newest")
+    newest = (
+        select(signals)
+        .where(s.session_id == session_id, *where)
+        .order_by(s.ts_us.desc() if by_time else s.seq.desc())
+        .limit(limit)
+        .subquery("newest")
+    )
     n = newest.c
     same = and_(
         *(n[name] == i[name] for name in ("session_id", "strategy", "instrument", "cycle")),
@@ -42,4 +49,4 @@ def signals_with_outcome(
     )
     columns = [n[rows.COLUMN_OF.get(name, name)] for name in rows.SIGNALS.field_names]
     outcome = (i.qty, r.approved, r.reason, o.client_order_id, o.status)
-    return select(*columns, *outcome).select_from(joined).order_by(n.seq.desc())
+    return select(*columns, *outcome, *more).select_from(joined).order_by(n.seq.desc())

@@ -136,6 +136,7 @@ signals = _record(
     _text("reason"),
     # A signal has no leg, and one that is recorded only does not use up its cycle: the row tells.
     UniqueConstraint(*DECISION_KEY[:-1], "row_number", name="uq_signals_decision_key"),
+    Index(None, "session_id", "instrument", "ts_us"),  # what a chart shows
 )
 
 intents = _record(
@@ -300,6 +301,19 @@ trading_states = _record(
     _text("who"),
     _text("reason"),
     _int("since_us"),
+)
+
+# Minutes of every market, the newest as it stands; in whole ticks and lots, whose sizes stand beside them.
+ohlcv_history = Table(
+    "ohlcv_history",
+    metadata,
+    _text("instrument"),
+    *(_int(name) for name in ("open_us", "open", "high", "low", "close", "volume")),
+    _money("tick_size"),
+    _money("lot_size"),
+    _int("feed_position"),  # every row of the feed before it is in the bar
+    PrimaryKeyConstraint("instrument", "open_us"),
+    sqlite_with_rowid=False,
 )
 
 _CURSOR = ("feed_position", "position", "ts_us", "seq", "venue_seq")

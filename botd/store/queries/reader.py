@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from sqlalchemy import Connection, Row, create_engine, exc, func, select
 
@@ -117,14 +117,14 @@ class SignalView:
 class StateReader:
     """Reads one state file, also while a daemon writes it. Every call is one short look."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, busy_timeout_s: float = _BUSY_TIMEOUT_S) -> None:
         """Open the file; raise InputInvalid, StateCorrupt or NewerSchema where that cannot be."""
         self.path = Path(path)
         uri = reading_uri(self.path)
         self._engine = create_engine(
             "sqlite://",
             creator=lambda: sqlite3.connect(
-                uri, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+                uri, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
             ),
         )
         try:
@@ -136,7 +136,7 @@ class StateReader:
     def close(self) -> None:
         self._engine.dispose()
 
-    def __enter__(self) -> StateReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
