@@ -20,8 +20,8 @@ setup-dev:
 	@command -v $(PYTHON) >/dev/null || { echo 'set-up: Python >= 3.11 is needed and $(PYTHON) is not there' >&2; exit 2; }
 	@$(PYTHON) scripts/setup.py dev
 
-run: setup ## set up, then trade on paper until Ctrl-C; ARGS="--config FILE" goes to `botd run`
-	@$(BIN)/python scripts/foreground.py $(BIN)/botd run $(ARGS)
+run: setup ## set up, then trade on paper, with a dashboard, until Ctrl-C; ARGS="--config FILE" goes to `botd run`
+	@$(BIN)/python scripts/foreground.py $(BIN)/python scripts/serve.py $(ARGS)
 
 test: lint ## set up, then run every check; core and language at 100 % branch coverage by their own tests
 	@$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term --cov-fail-under=100 tests/core tests/language
