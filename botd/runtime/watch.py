@@ -259,7 +259,8 @@ class Watch:
         }
         if found:
             self._tracker.news.set()  # a fill may not have been shown yet
-        for instrument in sorted({*found, *self._differing}):
+        before = {InstrumentId(scope) for cause, scope in self._held if cause is Cause.POSITION_DIFFERS}
+        for instrument in sorted({*found, *self._differing, *before}):
             pair = found.get(instrument)
             if pair is None or pair == self._differing.get(instrument):
                 self._judge_holding(instrument, pair)

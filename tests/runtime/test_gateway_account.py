@@ -102,6 +102,25 @@ def test_E4_one_empty_answer_about_positions_is_nothing() -> None:
     play(script, STOPPED)
 
 
+def test_E4_hold_is_lifted_by_the_process_after_where_nothing_differs_any_more() -> None:
+    async def empty_positions(way_on: Way) -> Mapping[InstrumentId, int]:
+        return {}
+
+    async def script(day: Day) -> None:
+        await day.at(25)
+        day.hooks.update(fetch_positions=empty_positions)
+        await day.at(85)
+        assert day.restraints() == [("reducing", "position_differs")]
+        day.kill()
+        day.hooks.clear()
+        await day.restart()
+        await day.at(110)
+        assert day.restraints() == []
+        day.check()
+
+    play(script, STOPPED)
+
+
 def test_E4_empty_positions_and_orders_hold_and_change_nothing() -> None:
     async def empty_positions(way_on: Way) -> Mapping[InstrumentId, int]:
         return {}
