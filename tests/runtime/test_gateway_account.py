@@ -111,7 +111,6 @@ def test_E4_hold_is_lifted_by_the_process_after_where_nothing_differs_any_more()
         day.hooks.update(fetch_positions=empty_positions)
         await day.at(85)
         assert day.restraints() == [("reducing", "position_differs")]
-        day.kill()
         day.hooks.clear()
         await day.restart()
         await day.at(110)
