@@ -117,7 +117,9 @@ class RemoteWorld(World):
         return ("S9.overdue",) if self._loop.now_s < self._chaos_s + SETTLE_S else ()
 
     def _hear(self, line: str) -> None:
-        if line.startswith("fsck: S9.overdue") and self._excused_now():
+        # at a start the fills of the time before are only just heard of, and no stop has followed them yet
+        told = line.startswith(("fsck: S9.overdue", "fsck: S12.stop"))
+        if told and self._excused_now():
             self._note(f"  {line}")
         else:
             super()._hear(line)
