@@ -193,7 +193,7 @@ def test_J4_halt_and_sighup_while_no_rows_come_are_obeyed_and_said(bot: Path) ->
         wait_until(has(bot, ("halt", "file"), ("resume", "file")))
         for _ in range(3):
             daemon.signal(signal.SIGHUP)
-        wait_until(lambda: bool(said(daemon, "SIGHUP: reload is not there yet")))
+        daemon.wait_for("reload: nothing has changed")
         daemon.process.terminate()
         assert daemon.end().code == 0
 
