@@ -10,6 +10,7 @@ from sqlalchemy import Row, Select, Table, func, select
 
 from botd.store import rows
 from botd.store.queries import OrderView, SignalView, StateReader
+from botd.store.queries.reader import signal_view
 from botd.store.signal_outcomes import signals_with_outcome
 from botd.store.tables import orders, sessions, signals, trades
 
@@ -43,17 +44,7 @@ class PageReader(StateReader):
         query = signals_with_outcome(session_id, limit, where=where)
         with self._connect() as connection:
             found = connection.execute(query).all()
-        return tuple(
-            SignalView(
-                signal=rows.SIGNALS.decode(row[:-5]),
-                qty=row[-5],
-                approved=row[-4],
-                deny_reason=row[-3],
-                client_order_id=row[-2],
-                order_status=row[-1],
-            )
-            for row in found
-        )
+        return tuple(map(signal_view, found))
 
     def trades_page(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from decimal import Decimal
@@ -112,6 +112,18 @@ class SignalView:
     deny_reason: DenyReason | None
     client_order_id: str | None
     order_status: OrderStatus | None
+
+
+def signal_view(row: Sequence[Any]) -> SignalView:
+    """Make the view of a row of `signals_with_outcome`."""
+    return SignalView(
+        signal=rows.SIGNALS.decode(row[:-5]),
+        qty=row[-5],
+        approved=row[-4],
+        deny_reason=row[-3],
+        client_order_id=row[-2],
+        order_status=row[-1],
+    )
 
 
 class StateReader:
@@ -235,17 +247,7 @@ class StateReader:
         """Return the newest signals with their outcome, newest first."""
         with self._connect() as connection:
             found = connection.execute(signals_with_outcome(session_id, limit)).all()
-        return tuple(
-            SignalView(
-                signal=rows.SIGNALS.decode(row[:-5]),
-                qty=row[-5],
-                approved=row[-4],
-                deny_reason=row[-3],
-                client_order_id=row[-2],
-                order_status=row[-1],
-            )
-            for row in found
-        )
+        return tuple(map(signal_view, found))
 
     def trades(self, session_id: str, *, limit: int | None = None) -> tuple[Row[Any], ...]:
         """Return the closed round trips, oldest first; with a limit, the newest of them.
