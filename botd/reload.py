@@ -138,11 +138,8 @@ class Reloader:
             self._changed.clear()
 
     async def _settled_hash(self) -> str:
-        try:
-            _, checked = await self._folder.settle()
-        except InputInvalid:
-            return ""
-        return "" if checked.plan is None else self._fit(checked.plan).config_hash
+        _, checked = await self._folder.settle()
+        return "" if checked.plan is None else checked.plan.config_hash
 
     async def _attempt(self, asked: Sequence[tuple[str, Future[ReloadOutcome]]]) -> None:
         who = asked[0][0] if asked else "files"

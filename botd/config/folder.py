@@ -13,6 +13,7 @@ from watchfiles import Change, awatch
 from botd.config.files import read_text
 from botd.config.loader import CONFIG_NAME, Checked, check_bot
 from botd.config.plan import hash_files
+from botd.errors import Diagnostic, InputInvalid
 
 SETTLED_S: Final = 0.3  # two reads so far apart have to be equal
 POLL_S: Final = 10.0  # some mounts tell of nothing
@@ -42,14 +43,18 @@ class BotFolder:
         return {folder for name in names if (folder := (self.root / name).parent).is_dir()}
 
     def check(self) -> Checked:
-        """Read and check everything; remember which files there are. Raises InputInvalid."""
-        checked = check_bot(self.path)
+        """Read and check everything; remember the names. A config.yaml that is gone is a fault."""
+        try:
+            checked = check_bot(self.path)
+        except InputInvalid as error:
+            fault = Diagnostic(file=str(self.path), line=0, column=0, message=str(error))
+            return Checked(plan=None, diagnostics=(fault,), settings_count=0, strategies_count=0)
         if checked.plan is not None:
             self._names = set(checked.plan.files)
         return checked
 
     async def settle(self) -> tuple[str, Checked]:
-        """Return the files' fingerprint and what they say, once nobody is writing. Raises InputInvalid."""
+        """Return the files' fingerprint and what they say, once nobody is writing."""
         before = await asyncio.to_thread(self.fingerprint)
         while True:
             await asyncio.sleep(SETTLED_S)

@@ -127,3 +127,12 @@ def test_I5_two_files_with_one_id_are_both_refused(bot: Path) -> None:
     checked = check_bot(bot)
     assert checked.plan is None
     assert any("is already in" in one.message for one in checked.diagnostics)
+
+
+async def test_I1_configuration_that_is_gone_is_a_fault_and_settles(bot: Path) -> None:
+    watched = folder(bot)
+    (bot / "config.yaml").unlink()
+    fingerprint, checked = await watched.settle()
+    assert checked.plan is None
+    assert "no such file" in checked.diagnostics[0].message
+    assert watched.fingerprint() == fingerprint  # it is judged once, and not again and again
