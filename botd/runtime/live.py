@@ -129,12 +129,17 @@ class LiveDriver:
             visit = self._visits.popleft()
             if visit.done.done():  # whoever asked is gone
                 continue
+            bot = self.loop.bot
             try:
                 result = await visit.work()
             except Exception as error:
-                visit.done.set_exception(error)
+                if not visit.done.done():  # whoever asked may have left meanwhile
+                    visit.done.set_exception(error)
+                if self.loop.bot is not bot:  # swapped, and not on disk: nothing may be traded from there
+                    raise
             else:
-                visit.done.set_result(result)
+                if not visit.done.done():
+                    visit.done.set_result(result)
 
     async def reload(
         self, bot: Bot, save: Callable[[Sequence[Record], Cursor, dict[str, Any]], Awaitable[None]]
