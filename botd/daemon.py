@@ -134,6 +134,8 @@ class Daemon:
             starts.settle()  # a person has looked at what went wrong
         with watchdog, self._api:
             with self._screen:  # from here on nobody waits for who reads it
+                if self._api.address:
+                    self._say(f"API: {self._api.address}")
                 self._judge_starts(starts.begin(self._clock.now_us()))
                 ended = await self._run(request, watchdog, starts)
             if ended is None:

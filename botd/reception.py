@@ -28,6 +28,8 @@ class Api(Protocol):
     It is told what happens, in the trading thread, and never makes that wait.
     """
 
+    address: str  # where it listens, empty for nowhere
+
     def __enter__(self) -> Self: ...
 
     def __exit__(
@@ -61,6 +63,8 @@ class Api(Protocol):
 
 class NoApi:
     """An API that nobody can call."""
+
+    address = ""
 
     def __enter__(self) -> Self:
         return self

@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
         stderr=subprocess.DEVNULL,
     )
     os.close(ends)
-    print(f"dashboard: http://127.0.0.1:{PORT}   API: http://127.0.0.1:8080 (see config.yaml)", flush=True)
+    print(f"dashboard: http://127.0.0.1:{PORT}", flush=True)
     os.execv(BOTD, [BOTD, "run", *arguments])
 
 
