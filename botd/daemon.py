@@ -38,6 +38,7 @@ from botd.session_writer import SessionWriter
 from botd.sessions import EXAMINED_RECORDS, Session, SessionOpener
 from botd.store.fsck import Report, examine
 from botd.store.journal import SqliteJournal
+from botd.swapping import Swapper
 from botd.venues.simulated import SimulatedVenue
 
 NEEDED_TASKS = frozenset({"reconcile", "gateway"})  # restartable, yet nothing new is traded without them
@@ -79,6 +80,7 @@ class Daemon:
         self._outbox = Outbox(plan.state_path.parent)
         self._api: Api = NoApi()
         self._reloads: Reloader | None = None  # of the session that trades
+        self._changed = plan  # what the files said at this start
         # a hold for a stall is about rows that are late by the wall clock: recorded ones never are
         self._in_real_time = data is None and plan.feed.kind == "synthetic" and plan.feed.speed == 1
         self._as_listed = feed is not None
@@ -195,6 +197,7 @@ class Daemon:
         try:
             self._outbox.tell_again(journal, self._say)
             session = opener.open()
+            self._changed, self.plan = self.plan, session.plan
             cursor = journal.cursor(session.id)
             seq = cursor.seq if cursor else 0
             self._outbox.begin(session.id, seq)
@@ -260,12 +263,10 @@ class Daemon:
             ceiling_s = self.plan.shutdown.ceiling_us / 1e6
             reports.append(await stages.run(ceiling_s=ceiling_s, request=request))
 
-        if session.gateway is None:
-            await whole()
-            return reports[0]
         async with Supervisor(self._clock, self._lost) as supervisor:
             supervisor.start("session", whole)
-            supervisor.start("gateway", session.gateway.run, restarts=3)
+            if session.gateway is not None:
+                supervisor.start("gateway", session.gateway.run, restarts=3)
         return reports[0]
 
     def _audit(self, session: Session, journal: SqliteJournal, request: StopRequest) -> Audit:
@@ -289,12 +290,14 @@ class Daemon:
 
         async def trade() -> None:
             feed, loop = session.feed, session.loop
-            if isinstance(feed, SyntheticFeed):
-                await driver.catch_up(feed.read(loop.feed_position, rows_max=READ_ROWS))
-            elif loop.recovery is not None:
+            if loop.recovery is not None:
                 end = loop.recovery.cursor.feed_position
                 await driver.catch_up(read_before(feed, loop.feed_position, end))
-            await driver.meet_venue()
+            if await driver.meet_venue() and self._changed.config_hash != self.plan.config_hash:
+                report(await swapper.begin_with(self._changed), self._say)
+            swapper.begun.set()
+            if isinstance(feed, SyntheticFeed):
+                await driver.catch_up(feed.read(loop.feed_position, rows_max=READ_ROWS))
             watchdog.hold_on_stall = self._in_real_time
             self._api.trades(True)
             try:
@@ -306,7 +309,15 @@ class Daemon:
             await request.wait()
             driver.request_stop()
 
-        reloader = self._reloads = self._reloader(session, driver, writer)
+        swapper = Swapper(
+            session,
+            driver,
+            read_plan=self._machine.read_plan,
+            keeper=writer,
+            applied=lambda plan: self._follow(plan, session),
+            clock=self._clock,
+        )
+        reloader = self._reloads = self._reloader(session, swapper, writer)
         async with Supervisor(self._clock, self._lost) as supervisor:
             supervisor.start("trading", trade)
             supervisor.start("stop", watch, restarts=1)
@@ -321,20 +332,15 @@ class Daemon:
             supervisor.start("fsck", audit.run, restarts=3)
         self._reloads = None  # nobody would answer
 
-    def _reloader(self, session: Session, driver: LiveDriver, writer: SessionWriter) -> Reloader | None:
+    def _reloader(self, session: Session, swapper: Swapper, writer: SessionWriter) -> Reloader | None:
         if self._config is None:
             return None
         return Reloader(
-            self.plan,
-            self._machine.open_folder(self._config, self.plan.files),
-            session,
-            driver,
+            self._machine.open_folder(self._config, self._changed.files),
+            swapper,
             fit=lambda plan: plan if self._as_written else self._fit(plan, session.feed),
-            read_plan=self._machine.read_plan,
-            keeper=writer,
-            applied=lambda plan: self._follow(plan, session),
+            note=writer.note,
             tell=lambda outcome: report(outcome, self._say),
-            clock=self._clock,
         )
 
     def _follow(self, plan: Plan, session: Session) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from botd.app import build_loop, quarantine_absent, read_pins
+from botd.config.changes import needs_session
 from botd.config.loader import fit_to_data
 from botd.config.plan import Plan
 from botd.core import halts
@@ -42,6 +43,7 @@ class Session:
     """A session ready to run."""
 
     id: str
+    plan: Plan  # that it trades by: on its return the one it had, whatever the files say now
     feed: Feed
     loop: TradingLoop
     book: SqliteVenueBook | None  # of the simulated venue
@@ -103,7 +105,6 @@ class SessionOpener:
         if info is not None:
             self._examine(info.id)
         journal.note_killed(self._clock.now_us())
-        journal.save_revision(config_hash=plan.config_hash, files=plan.files, applied_us=self._clock.now_us())
         cursor = journal.cursor(info.id) if info else None
         self._bars.go_on(journal.newest_bars(listed), again=bool(info and info.feed == self._feed.identity))
         if info is None or cursor is None:
@@ -111,19 +112,22 @@ class SessionOpener:
         away_us = self._clock.now_us() - cursor.ts_us
         if isinstance(self._feed, SyntheticFeed) and away_us > ABSENCE_MAX_US:
             return self._begin_after_absence(info, cursor)
-        if info.config_hash != plan.config_hash:
+        former, feed = self._former(info)
+        if needs_session(former, plan) or feed.identity != self._feed.identity:
             return self._succeed(info, cursor)
-        loop, book = self._restore(plan, self._feed, info, cursor)
+        loop, book = self._restore(former, self._feed, info, cursor)
         journal.start_session(replace(info, status="running", ended_us=None))
         self._say(f"session {info.id} goes on at {_utc(cursor.ts_us)}")
-        return self._session(info.id, loop, book)
+        return self._session(info.id, former, loop, book)
 
-    def _session(self, session_id: str, loop: TradingLoop, book: SqliteVenueBook | None) -> Session:
+    def _session(
+        self, session_id: str, plan: Plan, loop: TradingLoop, book: SqliteVenueBook | None
+    ) -> Session:
         gateway = loop.venue if isinstance(loop.venue, Gateway) else None
         if gateway is not None:
             since_us = self._clock.now_us() - gateway.link.rules.fills_back_us - CLOCK_OFF_MAX_US
             gateway.serve(loop, [seen_name(*one) for one in self._journal.fills_since(since_us)])
-        return Session(session_id, self._feed, loop, book, self._bars, gateway)
+        return Session(session_id, plan, self._feed, loop, book, self._bars, gateway)
 
     def _find(self) -> SessionInfo | None:
         if isinstance(self._feed, SyntheticFeed):  # other instruments make it another feed: still our account
@@ -165,13 +169,14 @@ class SessionOpener:
         if book is not None:
             loop.venue.keep_in(book)
         loop.brake = self._brake
-        records, journal = tuple(loop.bot.take_records()), self._journal
+        records, journal, plan = tuple(loop.bot.take_records()), self._journal, self._plan
         with journal.together():
-            self._start(session_id, self._plan.mode)
-            journal.commit(Batch(session_id=session_id, records=records, cursor=loop.cursor()))
-            journal.save_snapshot(
-                session_id, loop.cursor(), encode(loop.state(), plan=self._plan.config_hash)
+            journal.save_revision(
+                config_hash=plan.config_hash, files=plan.files, applied_us=self._clock.now_us()
             )
+            self._start(session_id, plan.mode)
+            journal.commit(Batch(session_id=session_id, records=records, cursor=loop.cursor()))
+            journal.save_snapshot(session_id, loop.cursor(), encode(loop.state(), plan=plan.config_hash))
             if after is not None:
                 journal.end_session(after, status="finished", ended_us=self._clock.now_us())
         for group in loop.send_unsent():
@@ -180,7 +185,7 @@ class SessionOpener:
             )
         self._screen.update(records)
         self._say(f"session {session_id} begins")
-        return self._session(session_id, loop, book)
+        return self._session(session_id, plan, loop, book)
 
     def _warm_up(self, plan: Plan, feed: SyntheticFeed) -> TradingLoop:
         """Run the day before the first start through the batch driver into the same store."""
@@ -282,7 +287,7 @@ class SessionOpener:
     # ---- what cannot go on ----------------------------------------------------------------------
 
     def _succeed(self, info: SessionInfo, cursor: Cursor) -> Session:
-        """The files changed while the daemon was stopped: a new session takes the account over."""
+        """What the session stands on changed meanwhile: a new one takes the account over."""
         old, book = self._meet_again(info, cursor)
         if book is not None:
             book.close()

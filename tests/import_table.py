@@ -28,8 +28,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "session_writer": frozenset({"machine"}),
     "sessions": frozenset({"app", "machine", "sink"}),
     "warming": frozenset({"app", "sessions"}),
-    "reload": frozenset({"app", "sessions", "warming"}),
-    "daemon": frozenset({"app", "sessions", "session_writer", "reload"}),
+    "swapping": frozenset({"app", "sessions", "warming"}),
+    "reload": frozenset({"swapping"}),
+    "daemon": frozenset({"app", "sessions", "session_writer", "swapping", "reload"}),
     "cli": frozenset({"app", "daemon", "config", "research", "store", "errors", "ports", "telemetry"}),
     "simulation": frozenset({"app", "daemon"}),  # of everything, and nothing of botd imports it
     "__main__": frozenset({"cli"}),

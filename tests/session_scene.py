@@ -67,6 +67,13 @@ class Bench:
     def write(self, text: str, name: str = "holder.yaml") -> None:
         (self.folder / "strategies" / name).write_text(text)
 
+    def judge_otherwise(self) -> None:
+        """Change what a session stands on: the next start begins another one."""
+        config = self.folder / "config.yaml"
+        text = config.read_text()
+        now = text.replace("outlier_window: 5m", "outlier_window: 6m")
+        config.write_text(now if now != text else text.replace("outlier_window: 6m", "outlier_window: 5m"))
+
     def open(self) -> tuple[Session, SqliteJournal]:
         plan = load_plan(self.folder)
         feed = SyntheticFeed(plan.instruments, seed=1, clock=self.clock)

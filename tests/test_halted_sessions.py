@@ -38,6 +38,7 @@ def test_S8_halt_goes_over_to_the_session_of_changed_files(bench: Bench) -> None
     bench.trade(session, journal, 1)
     bench.brake.ask(HALT)  # while no daemon runs: the old session or the new one obeys
     bench.write(HOLDER.replace("held > 1h", "held > 2h"))
+    bench.judge_otherwise()
     heir, journal = bench.open()
     assert heir.id != session.id
     bench.trade(heir, journal, 1)

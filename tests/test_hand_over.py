@@ -32,6 +32,7 @@ def test_changed_files_hand_the_account_over(bench: Bench) -> None:
     before = held(session)
     assert before
     bench.write(HOLDER.replace("held > 1h", "held > 2h"))
+    bench.judge_otherwise()
     heir, journal = bench.open()
     assert heir.id != session.id
     assert held(heir) == before
@@ -57,6 +58,7 @@ def test_hand_over_long_after_the_last_snapshot_takes_what_was_there(bench: Benc
     before = (held(session), [desk.portfolio.balance(one) for one in desk.portfolio.currencies()])
     cycles = [runner.memory.cycle for runner in session.loop.bot.runners]
     bench.write(HOLDER.replace("out, when: held > 1h", "out, when: held > 2h"))
+    bench.judge_otherwise()
     heir, journal = bench.open()
     books = heir.loop.bot.desk.portfolio
     assert (held(heir), [books.balance(one) for one in books.currencies()]) == before
@@ -81,6 +83,7 @@ def test_hand_over_of_a_session_killed_inside_a_chunk_leaves_no_row_unjudged(ben
     before, ts_us = held(session), session.loop.ts_us
     bench.die(session, journal)
     bench.write(HOLDER.replace("out, when: held > 1h", "out, when: held > 2h"))
+    bench.judge_otherwise()
     heir, journal = bench.open()
     assert held(heir) == before
     assert (heir.loop.feed_position, heir.loop.ts_us) == (judged, ts_us)
@@ -106,6 +109,7 @@ def test_changed_stop_loss_moves_the_stop_at_the_venue(bench: Bench) -> None:
     assert before == {instrument: [Decimal("0.8")] for instrument in held(session)}
     assert before
     bench.write(HOLDER.replace("stop_loss: 20%", "stop_loss: 15%"))
+    bench.judge_otherwise()
     heir, journal = bench.open()
     bench.trade(heir, journal, 1)
     assert stops(heir) == {instrument: [Decimal("0.85")] for instrument in before}
@@ -116,11 +120,13 @@ def test_removed_stop_loss_leaves_no_stop_and_an_added_one_brings_it(bench: Benc
     bench.trade(session, journal, 5)
     assert stops(session)
     bench.write(HOLDER.replace("{ stop_loss: 20% }", "{}"))
+    bench.judge_otherwise()
     bare, journal = bench.open()
     bench.trade(bare, journal, 1)
     assert held(bare)
     assert stops(bare) == {}
     bench.write(HOLDER)
+    bench.judge_otherwise()
     again, journal = bench.open()
     bench.trade(again, journal, 1)
     assert stops(again) == {instrument: [Decimal("0.8")] for instrument in held(again)}
@@ -133,6 +139,7 @@ def test_hand_over_killed_before_it_spoke_to_the_venue_speaks_on_return(
     bench.trade(session, journal, 5)
     before = stops(session)
     bench.write(HOLDER.replace("stop_loss: 20%", "stop_loss: 15%"))
+    bench.judge_otherwise()
 
     save = SqliteJournal.save_snapshot
 
@@ -156,8 +163,10 @@ def test_strategy_with_a_position_cannot_vanish(bench: Bench) -> None:
     session, journal = bench.open()
     bench.trade(session, journal, 5)
     bench.write(HOLDER.replace("strategy: breakout", "strategy: other"))
+    bench.judge_otherwise()
     with pytest.raises(InputInvalid, match="strategy breakout still holds a position or an order"):
         bench.open()
+    bench.judge_otherwise()
     bench.write(HOLDER)  # nothing was lost: the old file finds its session again
     again, journal = bench.open()
     assert again.id == session.id
@@ -203,6 +212,7 @@ def test_G6_hand_over_killed_at_any_write_is_made_again_or_was_made(
     before = books(session)
     assert before[0]
     bench.write(HOLDER.replace("held > 1h", "held > 2h"))
+    bench.judge_otherwise()
     done = getattr(SqliteJournal, write)
 
     def do_and_die(journal: SqliteJournal, *args: object, **terms: object) -> None:

@@ -54,6 +54,7 @@ def test_G5_fill_that_was_not_committed_is_met_by_a_start_with_changed_files(ben
     bench.write(BRIEF)
     die_before_a_fill_is_committed(bench, *bench.open())
     bench.write(BRIEF.replace("held > 20s", "held > 25s"))
+    bench.judge_otherwise()
     session, journal = bench.open()
     at_venue = {str(name): lots for name, lots in session.loop.venue.positions().items() if lots}
     assert at_venue
@@ -82,6 +83,7 @@ def test_I8_order_on_its_way_fills_for_the_changed_strategy_and_is_sent_once(ben
     bench.write(BRIEF)
     name = die_with_an_order_on_its_way(bench, *bench.open())
     bench.write(BRIEF.replace("held > 20s", "held > 25s"))
+    bench.judge_otherwise()
     session, journal = bench.open()
     assert [str(one.client_order_id) for one in session.loop.bot.desk.orders.live()].count(name) == 1
     assert held(session) == {}

@@ -99,6 +99,30 @@ def test_I4_deleted_strategy_exits_by_its_last_revision_also_after_a_kill(bot: P
     assert botd(bot, "fsck").code == 0
 
 
+def test_I6_files_changed_between_two_runs_are_reloaded_at_the_start_and_a_position_keeps_its_exits(
+    bot: Path,
+) -> None:
+    with Running(bot, "run", "--data", DATA, *SPEED) as daemon:
+        wait_until(lambda: _holds(bot, "holder"))
+        daemon.signal(signal.SIGKILL)
+        daemon.end()
+    edit(bot / "strategies/holder.yaml", "stop_loss: 20%", "stop_loss: 15%")
+    edit(bot / "strategies/rider.yaml", "cooldown: 30s", "cooldown: 31s")
+    with Running(bot, "run", "--data", DATA, *SPEED) as daemon:
+        daemon.wait_for("reloaded: strategies/holder.yaml: changed, strategies/rider.yaml: changed")
+        (done,) = reloads(bot)
+        assert (done.ok, done.who) == (True, "start")
+        with StateReader(bot / "state/botd.sqlite3") as reader:
+            assert reader.session().config_hash == done.config_hash
+            assert reader.cursor(reader.session().id).position >= done.position > 0
+        daemon.wait_for(" trade rider ")
+        daemon.signal(signal.SIGTERM)
+        assert daemon.end().code == 0
+    assert alerts(bot).count("revision_pinned") == 1
+    assert len(sessions(bot)) == 1
+    assert botd(bot, "fsck").code == 0
+
+
 def test_change_that_a_running_bot_cannot_take_up_is_refused_at_its_key(bot: Path) -> None:
     with Running(bot, "run", "--data", DATA, *SPEED) as daemon:
         daemon.wait_for(" trade rider ")

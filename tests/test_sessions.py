@@ -101,6 +101,7 @@ def test_S5_fill_lost_in_a_session_that_was_taken_over_refuses_the_start(bench: 
     session, journal = bench.open()
     bench.trade(session, journal, 5)
     bench.write(HOLDER.replace("held > 1h", "held > 2h"))
+    bench.judge_otherwise()
     bench.trade(*bench.open(), minutes=1)
     state = bench.folder / "state" / "botd.sqlite3"
     kept = state.read_bytes()

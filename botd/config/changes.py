@@ -9,15 +9,18 @@ from botd.language.document import Source, read_document
 
 CONFIG_NAME = "config.yaml"
 
-# what the books, the feed and the account stand on: a change of it is another session's
-_COLD = (
+# what the books and the rows stand on: with another one it is another session
+_OF_SESSION = (
     ("mode", lambda plan: plan.mode),
     ("account", lambda plan: (plan.account, plan.settings.equity)),
     ("instruments", lambda plan: plan.instruments),
+    ("data", lambda plan: (plan.settings.outlier_sigma, plan.settings.outlier_window_us)),
+)
+# what a process takes up once, when it starts
+_OF_PROCESS = (
     ("feed", lambda plan: plan.feed),
     ("state", lambda plan: plan.state_path),
     ("api", lambda plan: plan.api),
-    ("data", lambda plan: (plan.settings.outlier_sigma, plan.settings.outlier_window_us)),
 )
 
 
@@ -37,7 +40,7 @@ def needs_restart(old: Plan, new: Plan) -> tuple[Diagnostic, ...]:
     text = new.files.get(CONFIG_NAME, "")
     root, _ = read_document(text, CONFIG_NAME)
     found = []
-    for key, part in _COLD:
+    for key, part in (*_OF_SESSION, *_OF_PROCESS):
         if part(old) == part(new):
             continue
         message = f"{key} cannot change while botd runs: take it back, or stop botd and start it again"
@@ -46,3 +49,8 @@ def needs_restart(old: Plan, new: Plan) -> tuple[Diagnostic, ...]:
         else:
             found.append(Document(Source(CONFIG_NAME, text), root).at((key,), message))
     return tuple(found)
+
+
+def needs_session(old: Plan, new: Plan) -> bool:
+    """Say whether a start with changed files has to begin another session."""
+    return any(part(old) != part(new) for _, part in _OF_SESSION)

@@ -124,6 +124,11 @@ class LiveDriver:
         result: V = await visit.done
         return result
 
+    async def before_rows(self, work: Callable[[], Coroutine[Any, Any, V]]) -> V:
+        """Do something before `run` is called, and return what came of it."""
+        await self._begin_epoch()
+        return await work()
+
     async def _receive(self) -> None:
         while self._visits and self.loop.recovery is None and not self._stops:
             visit = self._visits.popleft()
@@ -166,12 +171,14 @@ class LiveDriver:
                 return
             await asyncio.sleep(0)
 
-    async def meet_venue(self) -> None:
-        """Find out how things stand at a venue that is not in event time, without waiting for a row."""
-        if self._gateway is not None:
-            for group in self.loop.end_recovery():
-                await self.take(group)
-            await self._look_around()
+    async def meet_venue(self) -> bool:
+        """Find out how things stand at the venue, without waiting for a row; say whether that was found."""
+        if self._stops:
+            return False
+        for group in self.loop.end_recovery():
+            await self.take(group)
+        await self._look_around()
+        return not self._stops and self.loop.recovery is None and (self._gateway is None or self._looked)
 
     async def run(self, jobs: asyncio.Queue[JobDue]) -> None:
         """Judge rows as the feed hands them out, until it ends or a stop is asked for."""

@@ -73,6 +73,8 @@ breaker: { failures: 5, window: 60s, open: 30s, probes: 1 }
 
 CONFIG: Final = "config.yaml"
 EXECUTION: Final = "configs/execution.yaml"
+LIFECYCLE: Final = "configs/lifecycle.yaml"
+EDITIONS: Final = 6
 RISK: Final = "configs/risk.yaml"
 LIMITS: Final[Mapping[str, str]] = {
     "position_max": "10%",
@@ -137,8 +139,10 @@ MOODS: Final = (*[Mood.PLAIN] * 7, *[Mood.TIGHT] * 5, *[Mood.BOLD] * 3, Mood.RUN
 def draw_files(seed: int, *, edition: int = 0, policy: str | None = None) -> dict[str, str]:
     """Return the files of a seed's bot by name.
 
-    Every edition has the same strategies with other numbers. `policy` is every strategy's `on_stop`, where
-    it is given: such a bot is no runaway, as nobody is to resume it.
+    Editions 0 and 1 differ in the strategies' numbers; in any other one limits and timeouts may be others,
+    a strategy may be gone or have another name, and positions may be asked to follow the files at once.
+    `policy` is every strategy's `on_stop`, where it is given: such a bot is no runaway, as nobody is to
+    resume it.
     """
     chosen = Stream(make_key(seed, "bot"))
     draws = Stream(make_key(seed, "bot", edition))
@@ -153,7 +157,32 @@ def draw_files(seed: int, *, edition: int = 0, policy: str | None = None) -> dic
         files[f"strategies/{name}.yaml"] = (
             f"strategy: {name}\n{text}on_stop: {policy or draws.one_of(POLICIES)}\n"
         )
+    if edition > 1:
+        _edit(files, Stream(make_key(seed, "edition", edition)), mood)
     return files
+
+
+def _edit(files: dict[str, str], edits: Stream, mood: Mood) -> None:
+    """Change more than the strategies' numbers."""
+    if edits.below(2):
+        files[RISK] = _limits(edits, mood) + SETTINGS[RISK]
+    if edits.below(2):
+        files[EXECUTION] = files[EXECUTION].replace(
+            "timeout: 30s", edits.one_of(("timeout: 5s", "timeout: 90s"))
+        )
+        files[LIFECYCLE] = files[LIFECYCLE].replace("max: 240m", edits.one_of(("max: 3m", "max: 30m")))
+        files[LIFECYCLE] = files[LIFECYCLE].replace("warning: 180m", "warning: 2m")
+    names = [name for name in files if name.startswith("strategies/")]
+    for name in names:
+        if edits.below(4) == 0:
+            files[name] = files[name].replace("\non_stop:", "\non_reload: adopt\non_stop:")
+    chosen = edits.one_of(names)
+    if edits.below(3) == 0 and len(names) > 1:
+        del files[chosen]
+    elif edits.below(3) == 0:
+        former = chosen.removeprefix("strategies/").removesuffix(".yaml")
+        renamed = files.pop(chosen).replace(f"strategy: {former}\n", f"strategy: {former}_b\nwas: {former}\n")
+        files[f"strategies/{former}_b.yaml"] = renamed
 
 
 def _limits(chosen: Stream, mood: Mood) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -18,9 +18,11 @@ from botd.core.instrument import Instrument
 from botd.core.money import ZERO
 from botd.core.records import Record
 from botd.core.restraint import Cause
+from botd.errors import BotdError, InputInvalid, SecondDaemon
 from botd.ports import SessionInfo
 from botd.runtime.batch import read_before, run_batch
 from botd.sessions import VENUE_FILE
+from botd.simulation.host import End, EndCause
 from botd.simulation.market import MarketFeed
 from botd.store.fsck import examine
 from botd.store.invariants import words
@@ -250,3 +252,23 @@ def was_restrained(state: Path) -> bool:
 
 def _reading(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+
+
+def check_end(said: str, end: End, *, asked: int, allowed: Collection[int], excused: bool) -> None:
+    """Check how a process ended that was `asked` so often to stop.
+
+    It may leave with `allowed` codes beside those of a stop; `excused`, where its disk failed as well.
+    """
+    codes = {0, *allowed} | ({4} if asked > 1 else set())
+    if excused:  # a disk that fails while the daemon stops is a stage that failed
+        codes |= {InputInvalid.exit_code, SecondDaemon.exit_code}
+    if end.cause is EndCause.RETURNED and (not asked or end.result not in codes):
+        raise CheckFailed("exit_code", f"it was asked {asked} times: {said}")
+    if end.cause is EndCause.FAILED:
+        error = end.error
+        known = isinstance(error, BotdError) and error.exit_code in (
+            InputInvalid.exit_code,
+            SecondDaemon.exit_code,
+        )
+        if not excused or not known:
+            raise CheckFailed("failed", said) from error

@@ -18,11 +18,12 @@ SKEW: Final = Site("clock.skew", 0.2)  # of each start
 HALT: Final = Site("person.halt", 0.004)  # of each half minute
 LOOK: Final = Site("person.look", 0.15)  # of each half minute: somebody looks at what halted, and resumes
 RESOLVE: Final = Site("person.resolve", 0.5)  # of each look: somebody says that an order is over, which it is
-EDIT: Final = Site("person.edit", 0.15)  # of each start: the strategies' numbers were changed meanwhile
+EDIT: Final = Site("person.edit", 0.15)  # of each start: the files were changed meanwhile
+SAVE: Final = Site("person.save", 0.03)  # of each half minute: the files are changed while it runs
 SITES: Final = (
     *(
         Site(one.name, one.share / 12) for one in disks.SITES
     ),  # a daemon makes thousands of statements an hour
     Site(DEATH.name, 0.3),
-    *(KILL, POWER, STOP, AGAIN, STOP_DEATH, CLOCK, SKEW, HALT, LOOK, EDIT),
+    *(KILL, POWER, STOP, AGAIN, STOP_DEATH, CLOCK, SKEW, HALT, LOOK, EDIT, SAVE),
 )

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from botd.config.plan import Plan
 from botd.core.bot import Bot
 from botd.core.records import Record
 from botd.core.restraint import Cause, TradingCommand, Verb
@@ -31,6 +30,7 @@ from botd.runtime.shutdown import SIGNALS, StopRequest
 from botd.runtime.view import look
 from botd.runtime.watchdog import WHO
 from botd.simulation.chance import Chance
+from botd.simulation.folder import Files, SimulatedFolder
 from botd.simulation.host import Process
 from botd.simulation.writer import InlineWriter, commit_latency
 from botd.store.fsck import Report, examine
@@ -43,7 +43,7 @@ def make_machine(
     process: Process,
     chance: Chance,
     *,
-    read_plan: Callable[[Mapping[str, str]], Plan],
+    files: Files,
     snapshot_every_s: float,
 ) -> Machine:
     """Return the machine of a process on a host that has a disk."""
@@ -66,7 +66,8 @@ def make_machine(
         watch=LoopWatch,
         stop_on_signals=stop_on_signals,
         schedule=lambda jobs, alert: Timetable(jobs, alert, process.clock),
-        read_plan=read_plan,
+        read_plan=files.read,
+        open_folder=lambda path, _: SimulatedFolder(path, files),
         examine=examine_now_and_then,
         snapshot_every_us=round(snapshot_every_s * 1e6),
         open_api=lambda plan, needs: NoApi(),

@@ -83,7 +83,7 @@ class RemoteWorld(World):
         super().__init__(loop, chance, folder, chaos_s=chaos_s, tally=tally)
         self._pause_s = chance.stream("rows").one_of(PAUSES_S)
         self._compared = False  # what a venue answers, and when, no second run repeats
-        plan = self._draw_plan()
+        plan = self._files.plan()
         self._books_plan = plan
         # what others trade where no strategy does is told of and never booked: the judges would miss it
         traded = {name for one in plan.strategies for name in one.instruments}

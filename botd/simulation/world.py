@@ -9,31 +9,28 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Container, Coroutine, Mapping
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Container, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
 from botd.config.plan import Plan
 from botd.core.restraint import Cause
 from botd.daemon import Daemon
-from botd.errors import BotdError, InputInvalid, SecondDaemon
 from botd.failpoints import Point
-from botd.machine import read_plan
 from botd.ports import RemoteVenue
 from botd.runtime.control import ControlFiles
 from botd.runtime.shutdown import StopRequest
 from botd.runtime.starts import STARTS_MAX, WINDOW_US
 from botd.simulation import disk as disks
-from botd.simulation.bots import draw_files
-from botd.simulation.chance import Chance
+from botd.simulation.bots import EDITIONS
+from botd.simulation.chance import Chance, Stream
 from botd.simulation.checks import (
     CheckFailed,
     PaperTruth,
     VenueTruth,
     check_alive,
     check_books,
+    check_end,
     check_equal_books,
     check_idempotent,
     check_parity,
@@ -44,8 +41,21 @@ from botd.simulation.checks import (
 )
 from botd.simulation.clock import EPOCH_US
 from botd.simulation.disk import Disk, empty_state
+from botd.simulation.folder import Files
 from botd.simulation.host import DEATH, Death, End, EndCause, Host, Process
-from botd.simulation.incidents import AGAIN, CLOCK, EDIT, HALT, KILL, LOOK, POWER, SKEW, STOP, STOP_DEATH
+from botd.simulation.incidents import (
+    AGAIN,
+    CLOCK,
+    EDIT,
+    HALT,
+    KILL,
+    LOOK,
+    POWER,
+    SAVE,
+    SKEW,
+    STOP,
+    STOP_DEATH,
+)
 from botd.simulation.loop import VirtualLoop
 from botd.simulation.machine import QuietScreen, make_machine
 from botd.simulation.market import Market, MarketFeed
@@ -87,14 +97,14 @@ class World:
         self._snapshot_every_s = draws.one_of(_SNAPSHOTS_S)
         self._disk = Disk(folder / "host", chance)
         self._host = Host(loop, "bot", disk=self._disk)
-        self._edition = 0
-        self._instruments = self._draw_plan().instruments
+        state = self._disk.folder / STATE
+        self._files = Files(chance.seed, "keep" if self._compared else None, state)
+        self._instruments = self._files.plan().instruments
         self._market = Market(self._instruments, seed=chance.seed)
         self._life: Counter[int] = Counter()  # signals that a process was sent, by its number
         self._disk_faults_before = 0  # that had happened when the running process began
         self._starts_us: list[int] = []
         self._failure: CheckFailed | None = None  # found where nothing can be raised
-        state = self._disk.folder / STATE
         state.parent.mkdir()
         state.write_bytes(empty_state())
 
@@ -119,7 +129,7 @@ class World:
         self._check_settled(self._state)
         if self._compared and not was_restrained(self._state):
             feed = MarketFeed(self._market, self._loop, pause_s=0)
-            self._tally.decisions_compared = check_parity(self._state, self._draw_plan(), feed)
+            self._tally.decisions_compared = check_parity(self._state, self._files.plan(), feed)
         await self._start_without_news()
 
     async def _live_until(self, until_s: float) -> None:
@@ -140,6 +150,7 @@ class World:
     def _heal(self) -> None:
         self._chance.healed = True
         self._note("everything heals")
+        self._files.save(told=True)
         if self._host.process is not None:
             self._host.process.spare()
         self._resume()
@@ -221,6 +232,17 @@ class World:
                 self._resume()
             elif not self._compared and self._chance.hit(LOOK.name):
                 self._resume()
+            elif not self._compared and (fault := self._chance.hit(SAVE.name)):
+                await self._save(fault)
+
+    async def _save(self, fault: Stream) -> None:
+        """Save other files for the daemon to reload, now and then a half of one first."""
+        self._files.edition, told = fault.below(EDITIONS), fault.below(4) > 0
+        self._note(f"somebody saves files {self._files.edition}{'' if told else ', which nobody is told of'}")
+        if fault.below(3) == 0:
+            self._files.save(told=told, half=fault)
+            await asyncio.sleep(fault.span(0.0, 20.0))
+        self._files.save(told=told)
 
     async def _stop(self, process: Process, number: signal.Signals) -> None:
         if dies := self._chance.hit(STOP_DEATH.name):
@@ -255,12 +277,15 @@ class World:
         death = self._draw_death() if draw else None
         skew = self._chance.hit(SKEW.name)
         skew_us = round(skew.span(-1.0, 1.0) * skew.one_of(_SKEWS_S) * 1e6) if skew else 0
-        if not self._compared and self._chance.hit(EDIT.name):
-            self._edition = 1 - self._edition
+        if not self._compared and (edit := self._chance.hit(EDIT.name)):
+            self._files.edition = edit.below(EDITIONS)
+        self._files.save(told=False)
         self._look_at_starts()
         self._disk_faults_before = self._disk_faults()
-        process = self._host.boot(self._program(self._draw_plan()), skew_us=skew_us, death=death)
-        self._note(f"{process.label} starts, files {self._edition}, clock {skew_us / 1e6:+.6f} s, {death}")
+        process = self._host.boot(self._program(self._files.plan()), skew_us=skew_us, death=death)
+        self._note(
+            f"{process.label} starts, files {self._files.edition}, clock {skew_us / 1e6:+.6f} s, {death}"
+        )
         self._tally.starts += 1
         return process
 
@@ -288,12 +313,13 @@ class World:
     def _program(self, plan: Plan) -> Any:
         def main(process: Process) -> Coroutine[Any, Any, int]:
             machine = make_machine(
-                process, self._chance, read_plan=self._plan, snapshot_every_s=self._snapshot_every_s
+                process, self._chance, files=self._files, snapshot_every_s=self._snapshot_every_s
             )
             feed = MarketFeed(self._market, self._loop, pause_s=self._pause_s)
             screen = QuietScreen(self._hear)
             venue = self._connect(process)
-            parts = {"screen": screen, "machine": machine, "feed": feed, "venue": venue}
+            config = Path("config.yaml")
+            parts = {"screen": screen, "machine": machine, "feed": feed, "venue": venue, "config": config}
             return self._start(self._daemon(plan, data=None, speed=None, **parts))
 
         return main
@@ -318,9 +344,11 @@ class World:
         if process.died_at is not None:
             self._tally.died_at[process.died_at] += 1
         where = f" at {process.died_at}" if process.died_at is not None else ""
-        self._note(f"{process.label} ended: {said(process)}{where}")
+        what = f"{process.label} ended: {said(process)}{where}"
+        self._note(what)
+        asked, allowed = self._life[process.number], self._allowed_exit(process)
         excused = self._disk_faults() > self._disk_faults_before
-        self._check_end(process, end, excused=excused)
+        check_end(what, end, asked=asked, allowed=allowed, excused=excused)
         if self._loop.unhandled:
             first = self._loop.unhandled[0]
             raise CheckFailed("unhandled", f"{first.owner}: {first.message} ({first.error!r})")
@@ -333,21 +361,6 @@ class World:
     def _excused_now(self) -> Container[str]:
         """Return what the books may show at this stop in order."""
         return ()
-
-    def _check_end(self, process: Process, end: End, *, excused: bool) -> None:
-        asked = self._life[process.number]
-        if end.cause is EndCause.RETURNED:
-            allowed = ({0, 4} if asked > 1 else {0}) | self._allowed_exit(process)
-            if excused:  # a disk that fails while the daemon stops is a stage that failed
-                allowed |= {InputInvalid.exit_code, SecondDaemon.exit_code}
-            if not asked or end.result not in allowed:
-                raise CheckFailed("exit_code", f"{process.label} was asked {asked} times: {said(process)}")
-        elif end.cause is EndCause.FAILED:
-            error = end.error
-            if not isinstance(error, BotdError):
-                raise CheckFailed("failed", f"{process.label}: {said(process)}") from error
-            if not excused or error.exit_code not in (InputInvalid.exit_code, SecondDaemon.exit_code):
-                raise CheckFailed("failed", f"{process.label}: {said(process)}") from error
 
     def _disk_faults(self) -> int:
         return sum(fault.site in _DISK_SITES for fault in self._chance.fired)
@@ -373,13 +386,6 @@ class World:
         excused_us = round(looked_s * 1e6)
         check_alive(self._state, now_us, _BEHIND_MAX_US, excused_us=excused_us, excused=excused)
 
-    def _draw_plan(self) -> Plan:
-        policy = "keep" if self._compared else None
-        return self._plan(draw_files(self._chance.seed, edition=self._edition, policy=policy))
-
-    def _plan(self, files: Mapping[str, str]) -> Plan:
-        return replace(_cached_plan(tuple(sorted(files.items()))), state_path=self._state)
-
     def _note(self, text: str) -> None:
         self._tally.history.append(f"{self._loop.now_s:12.6f}  {text}")
 
@@ -390,8 +396,3 @@ class World:
     def close(self) -> None:
         """Free what dead processes hold open; the loop must have ended."""
         self._disk.close()
-
-
-@lru_cache(maxsize=8)
-def _cached_plan(files: tuple[tuple[str, str], ...]) -> Plan:
-    return read_plan(dict(files))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from botd.machine import read_plan
-from botd.simulation.bots import draw_files
+from botd.simulation.bots import EDITIONS, draw_files
 
 
-def test_bots_of_many_seeds_are_read_in_both_editions() -> None:
+def test_bots_of_many_seeds_are_read_in_every_edition() -> None:
     for seed in range(40):
-        for edition in (0, 1):
+        for edition in range(EDITIONS):
             files = draw_files(seed, edition=edition)
             plan = read_plan(files)
             assert len(plan.strategies) == sum(name.startswith("strategies/") for name in files)
