@@ -84,12 +84,15 @@ def swap(old: Bot, new: Bot, ts_us: int) -> list[Runner]:
     new.take_over(old)
     moved: list[Runner] = []
     former = {runner.key: runner for runner in old.runners}
+    same = {runner.key: former.pop(runner.key) for runner in new.runners if runner.key in former}
     for runner in new.runners:
-        source = former.pop(runner.key, None) or _renamed(former, runner)
+        source = same.get(runner.key) or _renamed(former, runner)
         if source is None:
             _begin(new, runner)
         elif _hand_over(new, source, runner, ts_us):
             moved.append(runner)
+        if source is not None and source.key != runner.key:
+            _leave_name(new, source, runner)
     for pin in new.pins:
         if pin not in old.pins:
             _tell_pinned(new, pin, ts_us)
@@ -113,6 +116,15 @@ def _renamed(former: dict[Owner, Runner], runner: Runner) -> Runner | None:
     """Return who it was under the name that its file gives as its old one."""
     was = runner.strategy.was
     return former.pop((was, runner.lane.instrument.id), None) if was else None
+
+
+def _leave_name(new: Bot, source: Runner, heir: Runner) -> None:
+    """See that no cycle comes twice under either name: records are known by the two."""
+    memory, kept = heir.memory, new.retired.pop(heir.key, None)
+    new.retired[source.key] = (Memory(cycle=memory.cycle, opened=memory.opened).state(), source.blocked_until)
+    if kept is not None and Memory.from_state(kept[0]).cycle >= memory.cycle:
+        memory.cycle = Memory.from_state(kept[0]).cycle
+        memory.begin_cycle()
 
 
 def _begin(new: Bot, runner: Runner) -> None:

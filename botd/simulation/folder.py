@@ -27,7 +27,18 @@ class Files:
         self._state = state
         self._seen: asyncio.Future[None] | None = None
         self.edition = 0
+        self._seen_editions = {0}
         self.texts: Mapping[str, str] = self.whole()
+
+    def turn_to(self, edition: int) -> None:
+        """Have another edition be what is saved from now on."""
+        self.edition = edition
+        self._seen_editions.add(edition)
+
+    def plans(self) -> list[Plan]:
+        """Return the plans of all editions that there have been."""
+        texts = [draw_files(self._seed, edition=one, policy=self._policy) for one in self._seen_editions]
+        return [self.read(one) for one in texts]
 
     def whole(self) -> Mapping[str, str]:
         """Return the texts of the edition that is there, or on its way."""

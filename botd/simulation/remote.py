@@ -154,7 +154,8 @@ class RemoteWorld(World):
 
     def _judge(self, process: Process) -> None:
         super()._judge(process)
-        check_manners(self._state, self.exchange, self._books_plan.settings.limits.symbol_exposure_max)
+        limits = [plan.settings.limits for plan in self._files.plans()]
+        check_manners(self._state, self.exchange, max(one.symbol_exposure_max for one in limits))
 
     def _check_settled(self, state: Path) -> None:
         """Check that nothing is open that can be known, and that the books are the venue's."""
@@ -170,7 +171,7 @@ class RemoteWorld(World):
 def check_manners(state: Path, exchange: Exchange, exposure_max: Decimal) -> None:
     """Check what the venue may never see: calls in a ban, new risk that is late or too much.
 
-    `exposure_max` is the limit for one symbol, a ratio of the equity.
+    `exposure_max` is the highest limit there was for one symbol, a ratio of the equity.
     """
     truth = exchange.truth
     if truth.defied_bans():

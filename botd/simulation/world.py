@@ -237,7 +237,8 @@ class World:
 
     async def _save(self, fault: Stream) -> None:
         """Save other files for the daemon to reload, now and then a half of one first."""
-        self._files.edition, told = fault.below(EDITIONS), fault.below(4) > 0
+        self._files.turn_to(fault.below(EDITIONS))
+        told = fault.below(4) > 0
         self._note(f"somebody saves files {self._files.edition}{'' if told else ', which nobody is told of'}")
         if fault.below(3) == 0:
             self._files.save(told=told, half=fault)
@@ -278,7 +279,7 @@ class World:
         skew = self._chance.hit(SKEW.name)
         skew_us = round(skew.span(-1.0, 1.0) * skew.one_of(_SKEWS_S) * 1e6) if skew else 0
         if not self._compared and (edit := self._chance.hit(EDIT.name)):
-            self._files.edition = edit.below(EDITIONS)
+            self._files.turn_to(edit.below(EDITIONS))
         self._files.save(told=False)
         self._look_at_starts()
         self._disk_faults_before = self._disk_faults()

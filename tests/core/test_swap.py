@@ -161,9 +161,33 @@ def test_I5_renamed_strategy_goes_on_under_its_new_name() -> None:
     scene.accept(order)
     scene.end(order)
     reload(scene, replace(strategy("z", s1="when: price > 100, cooldown: 1h"), was="a"))
-    assert scene.bot.retired == {}
     assert scene.bot.runners[0].memory.cycle == 1
     assert scene.row(99) == scene.row(101) == []  # its cooldown too
+
+
+def test_S14_cycles_of_a_name_never_come_twice_however_often_it_is_given_away_and_back() -> None:
+    when = "when: price > 100, cooldown: 1s"
+    scene, cycles = Scene(strategy("a", s1=when)), []
+    for name, was in (("a", None), ("z", "a"), ("z", "a"), ("a", None), ("z", "a"), ("a", "z")):
+        reload(scene, replace(strategy(name, s1=when), was=was))
+        for _ in range(2):
+            scene.row(99)
+            order = submitted(scene.row(101))
+            cycles.append((order.key.strategy, order.key.cycle))
+            scene.accept(order)
+            scene.end(order)
+    assert len(set(cycles)) == len(cycles) == 12
+
+
+@pytest.mark.parametrize("name", ["b", "z"])
+def test_I5_renamed_strategy_that_holds_something_keeps_it_under_its_old_name(name: str) -> None:
+    scene = Scene(strategy("m", ze1=OUT))
+    bought(scene)
+    reload(scene, replace(strategy(name, ze1=OUT), was="m"))
+    by_name = {one.strategy.id: one for one in scene.bot.runners}
+    assert by_name["m"].phase() == IN_POSITION
+    assert by_name[name].memory.cycle == 0
+    assert submitted(scene.row(111)).key.strategy == "m"
 
 
 @pytest.mark.parametrize(
