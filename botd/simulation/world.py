@@ -233,13 +233,13 @@ class World:
             elif not self._compared and self._chance.hit(LOOK.name):
                 self._resume()
             elif not self._compared and (fault := self._chance.hit(SAVE.name)):
+                self._files.turn_to(fault.below(EDITIONS))
                 await self._save(fault)
 
     async def _save(self, fault: Stream) -> None:
-        """Save other files for the daemon to reload, now and then a half of one first."""
-        self._files.turn_to(fault.below(EDITIONS))
-        told = fault.below(4) > 0
-        self._note(f"somebody saves files {self._files.edition}{'' if told else ', which nobody is told of'}")
+        """Save what the daemon is to reload, now and then a half of one file first."""
+        told = fault.below(4) > 0  # not on every mount
+        self._note(f"somebody saves files {self._files.edition}, told of: {told}")
         if fault.below(3) == 0:
             self._files.save(told=told, half=fault)
             await asyncio.sleep(fault.span(0.0, 20.0))
@@ -317,8 +317,7 @@ class World:
                 process, self._chance, files=self._files, snapshot_every_s=self._snapshot_every_s
             )
             feed = MarketFeed(self._market, self._loop, pause_s=self._pause_s)
-            screen = QuietScreen(self._hear)
-            venue = self._connect(process)
+            screen, venue = QuietScreen(self._hear), self._connect(process)
             config = Path("config.yaml")
             parts = {"screen": screen, "machine": machine, "feed": feed, "venue": venue, "config": config}
             return self._start(self._daemon(plan, data=None, speed=None, **parts))
@@ -380,6 +379,8 @@ class World:
         return PaperTruth(self._state.parent, self._instruments)
 
     def _check_alive(self) -> None:
+        if newest_session(self._state).config_hash != self._files.plan().config_hash:
+            raise CheckFailed("reload.behind", f"files {self._files.edition} are not what is traded by")
         now_us = EPOCH_US + round(self._loop.now_s * 1e6)
         # how long a halt may have stood, by the time of the rows, which come late
         looked_s = 0.0 if self._compared else 2 * LOOK_S + max(_PAUSES_S)
