@@ -31,7 +31,10 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "swapping": frozenset({"app", "sessions", "warming"}),
     "reload": frozenset({"swapping"}),
     "daemon": frozenset({"app", "sessions", "session_writer", "swapping", "reload"}),
-    "cli": frozenset({"app", "daemon", "config", "research", "store", "errors", "ports", "telemetry"}),
+    "hosting": frozenset({"errors"}),
+    "cli": frozenset(
+        {"hosting", "app", "daemon", "config", "research", "store", "errors", "ports", "telemetry"}
+    ),
     "simulation": frozenset({"app", "daemon"}),  # of everything, and nothing of botd imports it
     "__main__": frozenset({"cli"}),
 }

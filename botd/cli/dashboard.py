@@ -27,6 +27,8 @@ _SETTINGS: Final = {
     "server.enableXsrfProtection": "true",
     "server.enableCORS": "true",
     "browser.gatherUsageStats": "false",
+    "logger.hideWelcomeMessage": "true",  # it asks a server on the internet for the address it shows
+    "logger.level": "warning",
     "client.toolbarMode": "viewer",
     "client.showErrorDetails": "none",
     "client.showErrorLinks": "false",
