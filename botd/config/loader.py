@@ -33,6 +33,7 @@ from botd.config.plan import (
 from botd.config.reading import Document
 from botd.config.strategies import check_traded
 from botd.core.instrument import Instrument
+from botd.core.reload import revision_name
 from botd.errors import ConfigInvalid, Diagnostic, InputInvalid, InvariantBroken, Severity
 from botd.language.checks import clauses_unfit_for_bars
 from botd.language.document import Source, read_document
@@ -202,12 +203,13 @@ def _checked(gathering: Gathering, files: BotFiles | None) -> Checked:
 
 def _plan(gathering: Gathering, files: BotFiles) -> Plan:
     config, shutdown = files.config, files.shutdown.shutdown
-    budget = config.session.budget
+    budget, config_hash = config.session.budget, hash_files(gathering.texts)
+    settings = build_settings(config, files.risk, files.execution)
     return Plan(
         mode=config.mode.value,
         account=config.account.name,
         budget=(budget.amount, budget.currency),
-        settings=build_settings(config, files.risk, files.execution),
+        settings=replace(settings, revision=revision_name(config_hash)),
         instruments=files.instruments,
         strategies=_by_id(gathering),
         feed=build_feed(config.feed, gathering.root.absolute()),
@@ -226,7 +228,7 @@ def _plan(gathering: Gathering, files: BotFiles) -> Plan:
             expected_us=shutdown.expected, ceiling_us=shutdown.ceiling, on_stop=shutdown.on_stop
         ),
         defaults=SignalDefaults(cooldown_us=files.risk.signal.cooldown, kelly_cap=files.risk.kelly.cap),
-        config_hash=hash_files(gathering.texts),
+        config_hash=config_hash,
         files=FrozenMapping(gathering.texts),
         warnings=tuple(gathering.found),
     )
@@ -234,15 +236,16 @@ def _plan(gathering: Gathering, files: BotFiles) -> Plan:
 
 def _default_plan(gathering: Gathering) -> Plan:
     """Return the plan of strategies without a config.yaml: the shipped values."""
+    config_hash = hash_files(gathering.texts)
     return Plan(
         mode="paper",
         account="paper",
         budget=(Decimal(1000), "USD"),
-        settings=default_settings(),
+        settings=replace(default_settings(), revision=revision_name(config_hash)),
         instruments=(),
         strategies=_by_id(gathering),
         state_path=Path("state/botd.sqlite3").absolute(),
-        config_hash=hash_files(gathering.texts),
+        config_hash=config_hash,
         files=FrozenMapping(gathering.texts),
         warnings=tuple(gathering.found),
     )
