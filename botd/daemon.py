@@ -38,6 +38,7 @@ from botd.session_writer import SessionWriter
 from botd.sessions import EXAMINED_RECORDS, Session, SessionOpener
 from botd.store.fsck import Report, examine
 from botd.store.journal import SqliteJournal
+from botd.telemetry import set_level
 from botd.venues.simulated import SimulatedVenue
 
 NEEDED_TASKS = frozenset({"reconcile", "gateway"})  # restartable, yet nothing new is traded without them
@@ -79,6 +80,7 @@ class Daemon:
         self._outbox = Outbox(plan.state_path.parent)
         self._api: Api = NoApi()
         self._reloads: Reloader | None = None  # of the session that trades
+        self._followers: list[Callable[[Plan], None]] = []  # told of the plan that trades from here on
         # a hold for a stall is about rows that are late by the wall clock: recorded ones never are
         self._in_real_time = data is None and plan.feed.kind == "synthetic" and plan.feed.speed == 1
         self._as_listed = feed is not None
@@ -306,6 +308,8 @@ class Daemon:
             await request.wait()
             driver.request_stop()
 
+        self._followers = [lambda plan: schedule.go_by(plan.schedule)]
+        self._followers.append(lambda plan: set_level(plan.logging.level))
         reloader = self._reloads = self._reloader(session, driver, writer)
         async with Supervisor(self._clock, self._lost) as supervisor:
             supervisor.start("trading", trade)
@@ -315,8 +319,10 @@ class Daemon:
                 supervisor.start("reload", reloader.run, restarts=3)
             supervisor.start("schedule", schedule.run, restarts=3)
             if isinstance(venue, SimulatedVenue):  # a gateway compares by itself
-                execution = self.plan.settings.execution
-                reconciler = Reconciler(session.loop, venue, self._clock, self._alert, execution)
+                terms = self.plan.settings.execution
+                reconciler = Reconciler(session.loop, venue, self._clock, self._alert, terms)
+                self._followers.append(lambda plan: reconciler.go_by(plan.settings.execution))
+                self._followers.append(lambda plan: venue.go_by(plan.settings.paper))
                 supervisor.start("reconcile", reconciler.run, restarts=3)
             supervisor.start("fsck", audit.run, restarts=3)
         self._reloads = None  # nobody would answer
@@ -332,17 +338,15 @@ class Daemon:
             fit=lambda plan: plan if self._as_written else self._fit(plan, session.feed),
             read_plan=self._machine.read_plan,
             keeper=writer,
-            applied=lambda plan: self._follow(plan, session),
+            applied=self._follow,
             tell=lambda outcome: report(outcome, self._say),
             clock=self._clock,
         )
 
-    def _follow(self, plan: Plan, session: Session) -> None:
-        """Have what stands beside the bot go by a new plan too."""
+    def _follow(self, plan: Plan) -> None:
         self.plan = plan
-        venue = session.loop.venue
-        if isinstance(venue, SimulatedVenue):
-            venue.go_by(plan.settings.paper)
+        for follow in self._followers:
+            follow(plan)
 
     def _stages(
         self, session: Session, driver: LiveDriver, writer: SessionWriter, request: StopRequest

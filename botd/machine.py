@@ -74,6 +74,10 @@ class Timetable(Protocol):
 
     def run(self) -> Coroutine[Any, Any, None]: ...
 
+    def go_by(self, jobs: Iterable[JobSpec]) -> None:
+        """Keep the times of other jobs from here on."""
+        ...
+
 
 def open_api(plan: Plan, needs: ApiNeeds) -> Api:
     """Take the address that a plan names, which may be none; raise InputInvalid where it cannot be had."""

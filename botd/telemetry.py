@@ -18,7 +18,10 @@ from typing import Any, Final, TextIO
 HIDDEN: Final = "***"
 LINES_MAX: Final = 5_000  # of the log, waiting to be written
 FLUSH_S: Final = 1.0
-_CHATTY: Final = ("alembic", "apscheduler", "watchfiles")  # what they do in passing is no news to an operator
+_CHATTY: Final = ("apscheduler", "watchfiles")  # what they do in passing is no news to an operator
+_SILENT: Final = ("alembic",)  # else a first start begins with its inner life
+# at `debug` these write headers and bodies of requests, values bound to queries
+_TALKS_OF_SECRETS: Final = ("aiohttp", "asyncio", "ccxt", "sqlalchemy", "urllib3")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DEPTH_MAX: Final = 8
 _LOST: Final = "{} log lines were lost: the log could not be written fast enough, or at all"
@@ -224,11 +227,19 @@ def configure_logging(*, level: str = "info", form: str = "json", stream: TextIO
         root.removeHandler(old)
         old.close()
     root.addHandler(handler)
-    root.setLevel(level.upper())
+    set_level(level)
+    logging.captureWarnings(True)
+
+
+def set_level(level: str) -> None:
+    """Say from which level on anything is logged; also while it is."""
+    logging.getLogger().setLevel(level.upper())
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.NOTSET if level == "debug" else logging.WARNING)
-    logging.captureWarnings(True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # else a first start begins with its inner life
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _TALKS_OF_SECRETS:
+        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger().level))
 
 
 def _handler(stream: TextIO) -> logging.Handler:
