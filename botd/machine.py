@@ -118,7 +118,7 @@ def read_plan(files: Mapping[str, str]) -> Plan:
             path = Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="")
-        return load_plan(Path(folder))
+        return load_plan(Path(folder), kept=True)
 
 
 def new_token() -> str:

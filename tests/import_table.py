@@ -13,6 +13,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "failpoints": frozenset({"errors"}),
     "ports": frozenset({"core"}),
     "telemetry": frozenset({"core"}),
+    "hardening": frozenset({"telemetry"}),
     "config": frozenset({"errors", "language", "core", "ports", "telemetry"}),
     "feeds": frozenset({"errors", "core", "ports", "telemetry"}),
     "venues": frozenset({"errors", "core", "ports", "telemetry"}),
@@ -30,7 +31,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "warming": frozenset({"app", "sessions"}),
     "reload": frozenset({"app", "sessions", "warming"}),
     "daemon": frozenset({"app", "sessions", "session_writer", "reload"}),
-    "cli": frozenset({"app", "daemon", "config", "research", "store", "errors", "ports", "telemetry"}),
+    "cli": frozenset(
+        {"app", "daemon", "config", "research", "store", "errors", "ports", "telemetry", "hardening"}
+    ),
     "simulation": frozenset({"app", "daemon"}),  # of everything, and nothing of botd imports it
     "__main__": frozenset({"cli"}),
 }

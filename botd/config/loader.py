@@ -57,12 +57,13 @@ class Checked:
         return all(d.severity is not Severity.ERROR for d in self.diagnostics)
 
 
-def load_plan(path: Path) -> Plan:
+def load_plan(path: Path, *, kept: bool = False) -> Plan:
     """Load config.yaml, or the folder it is in, with everything it includes.
 
+    Files `kept` with a session are not searched for secrets: a session must stay readable.
     Raises InputInvalid when there is no such file, and ConfigInvalid with every fault of every file.
     """
-    return _accepted(check_bot(path))
+    return _accepted(check_bot(path, kept=kept))
 
 
 def load_strategies(paths: Sequence[Path], config: Path | None = None) -> Plan:
@@ -82,14 +83,14 @@ def check(path: Path) -> tuple[Plan | None, tuple[Diagnostic, ...]]:
     return checked.plan, checked.diagnostics
 
 
-def check_bot(path: Path) -> Checked:
+def check_bot(path: Path, *, kept: bool = False) -> Checked:
     """Check config.yaml, or the folder it is in. Raises InputInvalid when there is no such file."""
     with looking_at(path):
         file = path / CONFIG_NAME if path.is_dir() else path
         there = file.exists()
     if not there:
         raise InputInvalid(f"{file}: no such file; give the path of a {CONFIG_NAME} or of its folder")
-    gathering = Gathering(root=file.parent)
+    gathering = Gathering(root=file.parent, kept=kept)
     files = gathering.read_settings(file)
     gathering.read_strategies_folder(surroundings(files))
     return _checked(gathering, files)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from botd.config.changes import RELOADS, Uptake, needs_restart, table
+from botd.config.changes import RELOADS, Uptake, changed_files, needs_restart, table
 from botd.config.loader import check_bot, load_plan
 from botd.config.models import ConfigFile, ExecutionFile, LifecycleFile, RiskFile, ShutdownFile
 
@@ -82,3 +82,14 @@ def test_I11_an_edit_never_turns_paper_into_live(bot: Path) -> None:
     checked = check_bot(bot)
     assert checked.plan is None
     assert any("live" in one.message for one in checked.diagnostics)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("position_max: 11%", "position_max: 5%"), ("position_max: 11%", "position_max: 12%")]
+)
+def test_I11_limits_of_paper_are_hot_both_ways(bot: Path, old: str, new: str) -> None:
+    before = load_plan(bot)
+    edited(bot, old, new, "configs/risk.yaml")
+    after = load_plan(bot)
+    assert needs_restart(before, after) == ()
+    assert changed_files(before, after) == ("configs/risk.yaml: changed",)  # what the row says
