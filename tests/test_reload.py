@@ -35,7 +35,7 @@ def alerts(folder: Path) -> list[str]:
         return [one.type for one in reader.recent_alerts(reader.session().id)]
 
 
-def test_saved_edit_trades_on_and_a_bad_one_leaves_the_plan_before_it(bot: Path) -> None:
+def test_I1_saved_edit_trades_on_and_a_bad_one_leaves_the_plan_before_it(bot: Path) -> None:
     rider = bot / "strategies/rider.yaml"
     with Running(bot, "run", "--data", DATA, *SPEED) as daemon:
         daemon.wait_for(" trade rider ")
