@@ -116,7 +116,7 @@ def build_bot(
     settings = replace(plan.settings, one_way=one_way or plan.settings.one_way)
     specs = pinned_specs(lane_specs(plan, feed.instruments)[0], pins, revisions)
     bot = Bot(settings, specs, id_prefix=session_id, block_max=rows, bar_length_us=feed.bar_length_us)
-    bot.pins = tuple(pins)
+    bot.pin(pins)
     return bot
 
 

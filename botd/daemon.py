@@ -39,6 +39,7 @@ from botd.sessions import EXAMINED_RECORDS, Session, SessionOpener
 from botd.store.fsck import Report, examine
 from botd.store.journal import SqliteJournal
 from botd.swapping import Swapper
+from botd.telemetry import set_level
 from botd.venues.simulated import SimulatedVenue
 
 NEEDED_TASKS = frozenset({"reconcile", "gateway"})  # restartable, yet nothing new is traded without them
@@ -81,6 +82,7 @@ class Daemon:
         self._api: Api = NoApi()
         self._reloads: Reloader | None = None  # of the session that trades
         self._changed = plan  # what the files said at this start
+        self._followers: list[Callable[[Plan], None]] = []  # told of the plan that trades from here on
         # a hold for a stall is about rows that are late by the wall clock: recorded ones never are
         self._in_real_time = data is None and plan.feed.kind == "synthetic" and plan.feed.speed == 1
         self._as_listed = feed is not None
@@ -309,13 +311,10 @@ class Daemon:
             await request.wait()
             driver.request_stop()
 
+        self._followers = [lambda plan: schedule.go_by(plan.schedule)]
+        read_plan = self._machine.read_plan
         swapper = Swapper(
-            session,
-            driver,
-            read_plan=self._machine.read_plan,
-            keeper=writer,
-            applied=lambda plan: self._follow(plan, session),
-            clock=self._clock,
+            session, driver, writer, read_plan=read_plan, applied=self._follow, clock=self._clock
         )
         reloader = self._reloads = self._reloader(session, swapper, writer)
         async with Supervisor(self._clock, self._lost) as supervisor:
@@ -326,8 +325,10 @@ class Daemon:
                 supervisor.start("reload", reloader.run, restarts=3)
             supervisor.start("schedule", schedule.run, restarts=3)
             if isinstance(venue, SimulatedVenue):  # a gateway compares by itself
-                execution = self.plan.settings.execution
-                reconciler = Reconciler(session.loop, venue, self._clock, self._alert, execution)
+                terms = self.plan.settings.execution
+                reconciler = Reconciler(session.loop, venue, self._clock, self._alert, terms)
+                self._followers.append(lambda plan: reconciler.go_by(plan.settings.execution))
+                self._followers.append(lambda plan: venue.go_by(plan.settings.paper))
                 supervisor.start("reconcile", reconciler.run, restarts=3)
             supervisor.start("fsck", audit.run, restarts=3)
         self._reloads = None  # nobody would answer
@@ -343,12 +344,11 @@ class Daemon:
             tell=lambda outcome: report(outcome, self._say),
         )
 
-    def _follow(self, plan: Plan, session: Session) -> None:
-        """Have what stands beside the bot go by a new plan too."""
+    def _follow(self, plan: Plan) -> None:
         self.plan = plan
-        venue = session.loop.venue
-        if isinstance(venue, SimulatedVenue):
-            venue.go_by(plan.settings.paper)
+        set_level(plan.logging.level)
+        for follow in self._followers:
+            follow(plan)
 
     def _stages(
         self, session: Session, driver: LiveDriver, writer: SessionWriter, request: StopRequest

@@ -74,6 +74,10 @@ class Timetable(Protocol):
 
     def run(self) -> Coroutine[Any, Any, None]: ...
 
+    def go_by(self, jobs: Iterable[JobSpec]) -> None:
+        """Keep the times of other jobs from here on."""
+        ...
+
 
 def open_api(plan: Plan, needs: ApiNeeds) -> Api:
     """Take the address that a plan names, which may be none; raise InputInvalid where it cannot be had."""
@@ -114,7 +118,7 @@ def read_plan(files: Mapping[str, str]) -> Plan:
             path = Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="")
-        return load_plan(Path(folder))
+        return load_plan(Path(folder), kept=True)
 
 
 def new_token() -> str:

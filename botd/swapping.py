@@ -49,9 +49,9 @@ class Swapper:
         self,
         session: Session,
         driver: LiveDriver,
+        keeper: Keeper,
         *,
         read_plan: Callable[[Mapping[str, str]], Plan],
-        keeper: Keeper,
         applied: Callable[[Plan], None],
         clock: Clock,
     ) -> None:

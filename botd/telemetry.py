@@ -18,32 +18,54 @@ from typing import Any, Final, TextIO
 HIDDEN: Final = "***"
 LINES_MAX: Final = 5_000  # of the log, waiting to be written
 FLUSH_S: Final = 1.0
-_CHATTY: Final = ("alembic", "apscheduler", "watchfiles")  # what they do in passing is no news to an operator
+_CHATTY: Final = ("apscheduler", "watchfiles")  # what they do in passing is no news to an operator
+_SILENT: Final = ("alembic",)  # else a first start begins with its inner life
+# at `debug` these write headers and bodies of requests, values bound to queries
+_TALKS_OF_SECRETS: Final = ("aiohttp", "asyncio", "ccxt", "sqlalchemy", "urllib3")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DEPTH_MAX: Final = 8
 _LOST: Final = "{} log lines were lost: the log could not be written fast enough, or at all"
 
-_SECRET_WORDS: Final = (
+HIDDEN_MIN: Final = 8  # characters of a value that is hidden wherever it stands; less is in other words too
+SECRET_WORDS: Final = (
     r"secret|password|passwd|passphrase|token|credential|authorization|cookie|signature|"
-    r"api[_-]?key|private[_-]?key|access[_-]?key|client[_-]?key|bearer"
+    r"api[_-]?key|private[_-]?key|access[_-]?key|client[_-]?key|bearer|x-[\w-]*(?:key|sign)"
 )
 # A field is secret by its whole name's words: `api_key`, `apiSecret`, `x-auth-token`; `tokens_count` is too,
 # which costs a figure and never a secret.
-_SECRET_NAME: Final = re.compile(_SECRET_WORDS, re.IGNORECASE)
+_SECRET_NAME: Final = re.compile(SECRET_WORDS, re.IGNORECASE)
 _ASSIGNED: Final = re.compile(
-    rf"""(?P<name>["']?[\w-]*(?:{_SECRET_WORDS})[\w-]*["']?\s*[:=]\s*)"""
+    rf"""(?P<name>["']?[\w-]*(?:{SECRET_WORDS})[\w-]*["']?\s*[:=]\s*)"""
     r"""(?:(?P<scheme>Bearer|Basic|Token)\s+)?(?P<value>"[^"]*"|'[^']*'|[^\s,;&"'}}\])]+)""",
     re.IGNORECASE,
 )
 _SCHEME: Final = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}")
+_BOT_PATH: Final = re.compile(r"/bot\d+:[\w-]+")  # Telegram has the token in the path
 _URL_PASSWORD: Final = re.compile(r"(?P<start>[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?=@)", re.IGNORECASE)
 
 # What every LogRecord has; anything else on it was given as `extra`.
 _PLAIN_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
+_values: set[str] = set()  # secrets that this process has been given
+
+
+def hide(value: str) -> None:
+    """Have a secret hidden wherever it stands, whatever stands beside it."""
+    if len(value) >= HIDDEN_MIN:
+        _values.add(value)
+
+
+def is_secret_name(name: str) -> bool:
+    """Say whether what has this name is a secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def redact(text: str) -> str:
     """Return a text with the values of secrets hidden."""
+    for value in tuple(_values):
+        text = text.replace(value, HIDDEN)
+    text = _BOT_PATH.sub(f"/bot{HIDDEN}", text)
     text = _URL_PASSWORD.sub(rf"\g<start>{HIDDEN}", text)
     text = _ASSIGNED.sub(_hide_value, text)
     return _SCHEME.sub(rf"\1 {HIDDEN}", text)
@@ -74,7 +96,7 @@ def redact_value(value: Any, depth: int = 0) -> Any:
 
 def redact_field(name: str, value: Any, depth: int = 0) -> Any:
     """Return a named value as `redact_value` does; a secret by its name is hidden whole."""
-    return HIDDEN if _SECRET_NAME.search(name) else redact_value(value, depth)
+    return HIDDEN if is_secret_name(name) else redact_value(value, depth)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
@@ -224,11 +246,19 @@ def configure_logging(*, level: str = "info", form: str = "json", stream: TextIO
         root.removeHandler(old)
         old.close()
     root.addHandler(handler)
-    root.setLevel(level.upper())
+    set_level(level)
+    logging.captureWarnings(True)
+
+
+def set_level(level: str) -> None:
+    """Say from which level on anything is logged; also while it is."""
+    logging.getLogger().setLevel(level.upper())
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.NOTSET if level == "debug" else logging.WARNING)
-    logging.captureWarnings(True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # else a first start begins with its inner life
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _TALKS_OF_SECRETS:
+        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger().level))
 
 
 def _handler(stream: TextIO) -> logging.Handler:

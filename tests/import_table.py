@@ -13,6 +13,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "failpoints": frozenset({"errors"}),
     "ports": frozenset({"core"}),
     "telemetry": frozenset({"core"}),
+    "hardening": frozenset({"telemetry"}),
     "config": frozenset({"errors", "language", "core", "ports", "telemetry"}),
     "feeds": frozenset({"errors", "core", "ports", "telemetry"}),
     "venues": frozenset({"errors", "core", "ports", "telemetry"}),
@@ -33,7 +34,18 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "daemon": frozenset({"app", "sessions", "session_writer", "swapping", "reload"}),
     "hosting": frozenset({"errors"}),
     "cli": frozenset(
-        {"hosting", "app", "daemon", "config", "research", "store", "errors", "ports", "telemetry"}
+        {
+            "hosting",
+            "hardening",
+            "app",
+            "daemon",
+            "config",
+            "research",
+            "store",
+            "errors",
+            "ports",
+            "telemetry",
+        }
     ),
     "simulation": frozenset({"app", "daemon"}),  # of everything, and nothing of botd imports it
     "__main__": frozenset({"cli"}),

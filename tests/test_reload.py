@@ -35,7 +35,7 @@ def alerts(folder: Path) -> list[str]:
         return [one.type for one in reader.recent_alerts(reader.session().id)]
 
 
-def test_saved_edit_trades_on_and_a_bad_one_leaves_the_plan_before_it(bot: Path) -> None:
+def test_I1_saved_edit_trades_on_and_a_bad_one_leaves_the_plan_before_it(bot: Path) -> None:
     rider = bot / "strategies/rider.yaml"
     with Running(bot, "run", "--data", DATA, *SPEED) as daemon:
         daemon.wait_for(" trade rider ")
@@ -70,6 +70,12 @@ def test_saved_edit_trades_on_and_a_bad_one_leaves_the_plan_before_it(bot: Path)
     assert "        ^" in history
     assert "-  cooldown: 30s\n+  cooldown: 31s\n" in botd(bot, "config", "diff").out
     first = history.splitlines()[-1].split()[3]
+    with StateReader(bot / "state/botd.sqlite3") as reader:
+        decided = {one.revision for one in reader.recent_orders(reader.session().id)}
+        assert decided == {first, done.running_hash[:12], reader.revisions()[0].config_hash[:12]}
+        orders, trades = reader.decided_by_revision()[first]
+    assert f"  {first}  in use, " in history
+    assert f", {orders} order{'s' * (orders != 1)}, {trades} trade{'s' * (trades != 1)}\n" in history
     assert botd(bot, "config", "rollback", first).out == "strategies/rider.yaml: written\n"
     assert rider.read_text() == RIDER
     assert botd(bot, "config", "rollback", first).out == "the files are as they were then\n"

@@ -86,11 +86,13 @@ def test_text_line_is_for_people() -> None:
         ("sent Bearer abcdefgh12345", "sent Bearer ***"),
         ("postgresql://bot:pa55@host/db", "postgresql://bot:***@host/db"),
         ("X-MEXC-APIKEY=abc", "X-MEXC-APIKEY=***"),
+        ("{'X-BAPI-SIGN': 'abc', 'x': 1}", "{'X-BAPI-SIGN': '***', 'x': 1}"),
+        ("POST https://api.telegram.org/bot123456:AA-b_c/send", "POST https://api.telegram.org/bot***/send"),
         ("listen on https://host:8080/path", "listen on https://host:8080/path"),
         ("order 12 filled at 0.5", "order 12 filled at 0.5"),
     ],
 )
-def test_secrets_are_hidden_in_texts(text: str, shown: str) -> None:
+def test_N1_secrets_are_hidden_in_texts(text: str, shown: str) -> None:  # noqa: N802 - the fault's id
     assert redact(text) == shown
 
 

@@ -64,6 +64,8 @@ class Order(Answer):
     section: str
     rule: str
     cycle: int
+    revision: str | None
+    """The beginning of the hash of the configuration whose rules decided; null where nobody's did."""
     side: str
     order_type: str
     quantity: Money
@@ -128,6 +130,8 @@ class Signal(Answer):
     """S1, Z1, O1, ZE1, E1 or protect."""
     rule: str
     cycle: int
+    revision: str | None
+    """The beginning of the hash of the configuration whose rules decided; null where nobody's did."""
     side: str
     price: Money
     confidence: float | None
@@ -156,6 +160,8 @@ class Trade(Answer):
     strategy: str
     symbol: str
     cycle: int
+    revision: str | None
+    """The beginning of the hash of the configuration whose rules decided; null where nobody's did."""
     side: str
     quantity: Money
     entry_price: Money

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from botd.errors import InputInvalid
+from botd.telemetry import hide
 
 TOKEN_BYTES_MIN: Final = 32
 _DOMAIN: Final = b"botd api token\0"
@@ -37,6 +38,8 @@ class Tokens:
                     f"the API's {role} token is shorter than {TOKEN_BYTES_MIN} bytes; make one with "
                     "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
                 )
+        for token in tokens.values():
+            hide(token)
         self._digests = {role: _digest(token) for role, token in tokens.items()}
         if len(set(self._digests.values())) < len(self._digests):
             raise InputInvalid("the API's trader and viewer tokens are the same; give each role its own")

@@ -12,12 +12,12 @@ import typer
 from botd.cli.books import ConfigOption, StateOption, open_books
 from botd.cli.output import write
 from botd.cli.status import when
+from botd.core.reload import revision_name
 from botd.errors import InputInvalid
 
 if TYPE_CHECKING:
     from botd.store.queries import StateReader
 
-SHORT = 12  # characters of a hash that people see
 SHOWN = 20
 
 ActionArgument = Annotated[str, typer.Argument(help="history, diff or rollback.")]
@@ -50,16 +50,24 @@ def config(
 
 
 def _history(reader: StateReader) -> str:
-    lines = []
+    lines, decided = [], reader.decided_by_revision()
     for one in reader.reloads(limit=SHOWN):
         verdict = "refused" if not one.ok else ", ".join(one.changes) or "nothing has changed"
-        lines.append(f"{when(one.ts_us)}  {one.running_hash[:SHORT]}  {one.who}: {verdict}\n")
+        lines.append(f"{when(one.ts_us)}  {revision_name(one.running_hash)}  {one.who}: {verdict}\n")
         lines += [f"    {fault.render()}\n".replace("\n    ", "\n        ") for fault in one.errors]
     lines += [
-        f"{when(one.applied_us)}  {one.config_hash[:SHORT]}  in use, {len(one.files)} files\n"
+        f"{when(one.applied_us)}  {revision_name(one.config_hash)}  in use, {len(one.files)} files, "
+        f"{_decided(decided.get(revision_name(one.config_hash), (0, 0)))}\n"
         for one in reader.revisions(limit=SHOWN)
     ]
     return "".join(lines) or "no configuration has run yet\n"
+
+
+def _decided(counts: tuple[int, int]) -> str:
+    return ", ".join(
+        f"{count} {name}{'' if count == 1 else 's'}"
+        for count, name in zip(counts, ("order", "trade"), strict=True)
+    )
 
 
 def _files(reader: StateReader, beginning: str) -> Mapping[str, str]:

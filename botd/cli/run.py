@@ -42,9 +42,11 @@ def run(
     from botd.config.loader import load_plan
     from botd.errors import InputInvalid
     from botd.failpoints import VARIABLE, arm
+    from botd.hardening import harden
 
     if speed is not None and data is None:
         raise InputInvalid("--speed goes with --data; the configured feed has its own in config.yaml")
+    harden(os.environ)
     times = _speed(speed)
     arm(os.environ.get(VARIABLE))
     plan = load_plan(config)

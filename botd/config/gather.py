@@ -20,6 +20,7 @@ from botd.config.files import read_text, strategy_files
 from botd.config.models import ConfigFile, ExecutionFile, LifecycleFile, RiskFile, ShutdownFile
 from botd.config.plan import LifecycleSettings, SignalDefaults
 from botd.config.reading import Document, read_model
+from botd.config.secrets import find_secret
 from botd.config.shape import Shape
 from botd.config.strategies import Surroundings, advise_on_old_keys, resolve_strategy
 from botd.core.instrument import Instrument
@@ -57,6 +58,7 @@ class Gathering:
 
     root: Path
     texts: dict[str, str] = field(default_factory=dict)  # name within the bot -> text
+    kept: bool = False  # the files are those that a state file has already: what is in them is there
     found: list[Diagnostic] = field(default_factory=list)
     strategies: list[Strategy] = field(default_factory=list)
     config_document: Document | None = None
@@ -103,6 +105,9 @@ class Gathering:
         text = read_text(file, str(file))
         if isinstance(text, Diagnostic):
             self.found.append(self._blame_include(name, text))
+            return None, None
+        if (secret := find_secret(text, str(file))) is not None and not self.kept:
+            self.found.append(secret)
             return None, None
         self.texts[name] = text
         read = read_model(shape, text, str(file))
@@ -194,6 +199,9 @@ class Gathering:
         text = read_text(file, str(file))
         if isinstance(text, Diagnostic):
             self.found.append(text)
+            return
+        if (secret := find_secret(text, str(file))) is not None and not self.kept:
+            self.found.append(secret)
             return
         self.texts[name] = text
         strategy, diagnostics = read_strategy(text, str(file))

@@ -33,6 +33,7 @@ from botd.config.plan import (
 from botd.config.reading import Document
 from botd.config.strategies import check_traded
 from botd.core.instrument import Instrument
+from botd.core.reload import revision_name
 from botd.errors import ConfigInvalid, Diagnostic, InputInvalid, InvariantBroken, Severity
 from botd.language.checks import clauses_unfit_for_bars
 from botd.language.document import Source, read_document
@@ -56,12 +57,13 @@ class Checked:
         return all(d.severity is not Severity.ERROR for d in self.diagnostics)
 
 
-def load_plan(path: Path) -> Plan:
+def load_plan(path: Path, *, kept: bool = False) -> Plan:
     """Load config.yaml, or the folder it is in, with everything it includes.
 
+    Files `kept` with a session are not searched for secrets: a session must stay readable.
     Raises InputInvalid when there is no such file, and ConfigInvalid with every fault of every file.
     """
-    return _accepted(check_bot(path))
+    return _accepted(check_bot(path, kept=kept))
 
 
 def load_strategies(paths: Sequence[Path], config: Path | None = None) -> Plan:
@@ -81,14 +83,14 @@ def check(path: Path) -> tuple[Plan | None, tuple[Diagnostic, ...]]:
     return checked.plan, checked.diagnostics
 
 
-def check_bot(path: Path) -> Checked:
+def check_bot(path: Path, *, kept: bool = False) -> Checked:
     """Check config.yaml, or the folder it is in. Raises InputInvalid when there is no such file."""
     with looking_at(path):
         file = path / CONFIG_NAME if path.is_dir() else path
         there = file.exists()
     if not there:
         raise InputInvalid(f"{file}: no such file; give the path of a {CONFIG_NAME} or of its folder")
-    gathering = Gathering(root=file.parent)
+    gathering = Gathering(root=file.parent, kept=kept)
     files = gathering.read_settings(file)
     gathering.read_strategies_folder(surroundings(files))
     return _checked(gathering, files)
@@ -202,12 +204,13 @@ def _checked(gathering: Gathering, files: BotFiles | None) -> Checked:
 
 def _plan(gathering: Gathering, files: BotFiles) -> Plan:
     config, shutdown = files.config, files.shutdown.shutdown
-    budget = config.session.budget
+    budget, config_hash = config.session.budget, hash_files(gathering.texts)
+    settings = build_settings(config, files.risk, files.execution)
     return Plan(
         mode=config.mode.value,
         account=config.account.name,
         budget=(budget.amount, budget.currency),
-        settings=build_settings(config, files.risk, files.execution),
+        settings=replace(settings, revision=revision_name(config_hash)),
         instruments=files.instruments,
         strategies=_by_id(gathering),
         feed=build_feed(config.feed, gathering.root.absolute()),
@@ -226,7 +229,7 @@ def _plan(gathering: Gathering, files: BotFiles) -> Plan:
             expected_us=shutdown.expected, ceiling_us=shutdown.ceiling, on_stop=shutdown.on_stop
         ),
         defaults=SignalDefaults(cooldown_us=files.risk.signal.cooldown, kelly_cap=files.risk.kelly.cap),
-        config_hash=hash_files(gathering.texts),
+        config_hash=config_hash,
         files=FrozenMapping(gathering.texts),
         warnings=tuple(gathering.found),
     )
@@ -234,15 +237,16 @@ def _plan(gathering: Gathering, files: BotFiles) -> Plan:
 
 def _default_plan(gathering: Gathering) -> Plan:
     """Return the plan of strategies without a config.yaml: the shipped values."""
+    config_hash = hash_files(gathering.texts)
     return Plan(
         mode="paper",
         account="paper",
         budget=(Decimal(1000), "USD"),
-        settings=default_settings(),
+        settings=replace(default_settings(), revision=revision_name(config_hash)),
         instruments=(),
         strategies=_by_id(gathering),
         state_path=Path("state/botd.sqlite3").absolute(),
-        config_hash=hash_files(gathering.texts),
+        config_hash=config_hash,
         files=FrozenMapping(gathering.texts),
         warnings=tuple(gathering.found),
     )

@@ -48,6 +48,7 @@ def _entry_filled(
         memory.opening_cycle(order.key.cycle) if opens else memory.cycle,
         False,
         memory.confidence,
+        order.revision,
     )
     desk.fill(order, order.key, fill, effect)
     position = effect.position

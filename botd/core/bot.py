@@ -7,7 +7,7 @@ order of rows. The size of a block changes nothing that is decided.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
@@ -376,7 +376,7 @@ class Bot:
         for lane, engine, machines in zip(self.lanes, state["engines"], state["machines"], strict=True):
             lane.restore(engine, machines)
         # a snapshot of an older botd has none of these
-        self.pins = tuple(pin_of(row) for row in state.get("pins", ()))
+        self.pin(pin_of(row) for row in state.get("pins", ()))
         self.retired = {(name, where): (kept, us) for name, where, kept, us in state.get("retired", ())}
 
     # ---- a reload ---------------------------------------------------------------------------------
@@ -384,6 +384,11 @@ class Bot:
     def runner_of(self, owner: Owner) -> Runner:
         """Return who trades an instrument by a strategy. Raises KeyError."""
         return self._runner_of[owner]
+
+    def pin(self, pins: Iterable[Pin]) -> None:
+        """Say who goes on by an older text, which the bot was made with: what they decide is of its plan."""
+        self.pins = tuple(pins)
+        self.desk.pinned = {(one.strategy, one.instrument): one.revision for one in self.pins}
 
     def take_over(self, old: Bot) -> None:
         """Continue another bot's books: orders, positions, limits counted, what restrains trading."""

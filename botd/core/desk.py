@@ -81,7 +81,7 @@ class Desk(Recorder):
     def __init__(
         self, settings: CoreSettings, lanes: list[Lane], runners: list[Runner], id_prefix: str
     ) -> None:
-        super().__init__(lane.instrument for lane in lanes)
+        super().__init__((lane.instrument for lane in lanes), settings.revision)
         self.settings = settings
         self.lanes = lanes
         # of what is held and has had no row since it was taken over
@@ -220,7 +220,8 @@ class Desk(Recorder):
             reduce_only,
             expire_us,
         )
-        order = Order(command, row, decision_price, intent_seq)
+        revision = self.revision_of((key.strategy, key.instrument))
+        order = Order(command, row, decision_price, intent_seq, revision)
         self.orders.add(order)
         self.commands.append(command)
         self.submitted(order)

@@ -99,6 +99,7 @@ class Order:
         "owner",
         "qty",
         "reason",
+        "revision",
         "row",
         "side",
         "status",
@@ -108,9 +109,17 @@ class Order:
     )
 
     def __init__(
-        self, command: SubmitOrder, row: int, decision_price: int, intent_seq: int | None = None
+        self,
+        command: SubmitOrder,
+        row: int,
+        decision_price: int,
+        intent_seq: int | None = None,
+        revision: str | None = None,
     ) -> None:
-        """The command is on its way: the order is submitted. `decision_price` is in ticks."""
+        """The command is on its way: the order is submitted. `decision_price` is in ticks.
+
+        `revision` is that of the rules that decided it, None where nobody did: it was done past us.
+        """
         key = command.key
         self.command = command
         self.client_order_id = command.client_order_id
@@ -123,6 +132,7 @@ class Order:
         self.row = row
         self.decision_price = decision_price
         self.intent_seq = intent_seq
+        self.revision = revision
         self.status = _SUBMITTED
         self.is_terminal = False
         self.in_doubt = False  # submitted or pending_cancel with an unknown outcome
@@ -155,6 +165,7 @@ class Order:
         return {
             "command": command_text(self.command),
             **{name: getattr(self, name) for name in _PLAIN},
+            "revision": self.revision,
             "fee": str(self.fee),
             "trade_ids": list(self.trade_ids),
         }
@@ -168,6 +179,7 @@ class Order:
         order = cls(command, state["row"], state["decision_price"])
         for name in _PLAIN:
             setattr(order, name, state[name])
+        order.revision = state.get("revision")  # a snapshot of an older botd has none
         order.status = OrderStatus(state["status"])
         order.is_terminal = order.status in TERMINAL
         order.fee = Decimal(state["fee"])

@@ -20,17 +20,21 @@ class Pin:
     strategy: str
     instrument: InstrumentId
     text: str
+    revision: str | None = None  # the last plan that had the text
     gone: bool = False  # there is no file any more that trades the instrument by it
 
     def row(self) -> list[Any]:
         """Return everything as plain values."""
-        return [self.strategy, self.instrument, self.text, self.gone]
+        return [self.strategy, self.instrument, self.text, self.gone, self.revision]
 
 
 def pin_of(row: Sequence[Any]) -> Pin:
     """Return the pin that `row` described."""
-    strategy, instrument, text, gone = row
-    return Pin(strategy=strategy, instrument=InstrumentId(instrument), text=text, gone=gone)
+    strategy, instrument, text, gone, *rest = row
+    revision = rest[0] if rest else None  # a snapshot of an older botd has none
+    return Pin(
+        strategy=strategy, instrument=InstrumentId(instrument), text=text, revision=revision, gone=gone
+    )
 
 
 def exit_only(strategy: Strategy) -> Strategy:

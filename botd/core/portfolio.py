@@ -48,6 +48,7 @@ class Position:
     exit_qty: int = 0
     exit_cost: int = 0
     unexplained: bool = False  # the venue filled what nobody asked for
+    revision: str | None = None  # of the rules that decided the entry
 
     @property
     def signed_qty(self) -> int:
@@ -124,10 +125,12 @@ class Portfolio:
         cycle: int,
         reducing: bool,
         confidence: float | None = None,
+        revision: str | None = None,
     ) -> FillEffect:
         """Book one execution and return what it did.
 
-        `reducing` says that the fill belongs to an exit: it never adds and never turns the position.
+        `reducing` says that the fill belongs to an exit: it never adds and never turns the position. A
+        position keeps the `confidence` and the `revision` of the entry that opened it.
         Raise InvariantBroken when it would, or when an entry goes against the position held.
         """
         sign = 1 if side is Side.BUY else -1
@@ -141,6 +144,7 @@ class Portfolio:
         if position is None:
             self._instruments[instrument.id] = instrument
             position = _position(strategy, instrument.id, cycle, sign, ts_us, confidence)
+            position.revision = revision
             self._positions[key] = position
         elif position.sign != sign:
             raise InvariantBroken(f"{strategy} on {instrument.id}: an entry fill against a {position.side}")

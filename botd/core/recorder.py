@@ -9,6 +9,7 @@ from botd.core.events import ClientOrderId, DecisionKey, FeeTaken, OrderFilled, 
 from botd.core.instrument import Instrument, InstrumentId
 from botd.core.money import ZERO
 from botd.core.orders import Order
+from botd.core.pins import Owner
 from botd.core.portfolio import FillEffect, Marks, Portfolio, Position
 from botd.core.records import (
     FillRecord,
@@ -45,9 +46,12 @@ class Recorder:
     Fields are given in their order, without names: a call with keywords costs half as much again.
     """
 
-    __slots__ = ("_moved", "changed", "instruments", "records", "seq", "taken")
+    __slots__ = ("_moved", "changed", "instruments", "pinned", "records", "revision", "seq", "taken")
 
-    def __init__(self, instruments: Iterable[Instrument]) -> None:
+    def __init__(self, instruments: Iterable[Instrument], revision: str | None) -> None:
+        """`revision` is that of the plan, under which everybody decides who is not pinned."""
+        self.revision = revision
+        self.pinned: dict[Owner, str | None] = {}  # whose rules are those of an older plan, and which
         self.instruments: dict[InstrumentId, Instrument] = {one.id: one for one in instruments}
         self.records: list[Record] = []
         self.seq = 0
@@ -57,6 +61,10 @@ class Recorder:
         self._moved: dict[Position, int] = {}  # positions, each an object of its own, and when
 
     # ---- decisions ------------------------------------------------------------------------------
+
+    def revision_of(self, owner: Owner) -> str | None:
+        """Return under which plan's rules a strategy decides on an instrument now."""
+        return self.pinned.get(owner, self.revision)
 
     def signal(
         self,
@@ -89,6 +97,7 @@ class Recorder:
                 runner.named_values(row) if section is not _PROTECT else (),
                 acted,
                 reason,
+                self.revision_of(runner.key),
             )
         )
 
@@ -143,6 +152,7 @@ class Recorder:
                 order.row,
                 order.decision_price,
                 instrument,
+                order.revision,
             )
         )
 

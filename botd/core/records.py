@@ -49,6 +49,7 @@ class SignalRecord:
     values: tuple[tuple[str, float], ...]  # named values at the row; NaN where not ready
     acted: bool  # False: below confidence_min, recorded only
     reason: str = ""  # O1: "when" or "after"; protect: which
+    revision: str | None = None  # of the rules that said so
 
 
 class Keyed:
@@ -134,6 +135,7 @@ class OrderRecord(Keyed):
     row: int
     ticks: int  # the top it was decided at, for slippage
     traded: Instrument
+    revision: str | None = None  # of the rules that decided it
 
     @property
     def client_order_id(self) -> ClientOrderId:
@@ -293,6 +295,11 @@ class TradeRecord:
     @property
     def confidence(self) -> float | None:
         return self.position.confidence
+
+    @property
+    def revision(self) -> str | None:
+        """Return that of the entry order that opened it."""
+        return self.position.revision
 
 
 @value(frozen=True, slots=True)

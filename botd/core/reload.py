@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from botd.core.values import value
 from botd.errors import Diagnostic, Severity
+
+REVISION_LENGTH: Final = 12  # characters of a plan's hash, which tell it from all others
+
+
+def revision_name(config_hash: str) -> str:
+    """Return what a plan is called in records, in its history and on screens."""
+    return config_hash[:REVISION_LENGTH]
 
 
 @value(frozen=True, slots=True, kw_only=True)

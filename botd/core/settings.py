@@ -63,6 +63,7 @@ class CoreSettings:
     """Everything the bot core needs beside strategies and instruments."""
 
     equity: Mapping[str, Decimal]  # starting balance by currency
+    revision: str | None = None  # which plan it is: records name it
     one_way: bool = False  # the venue nets what strategies hold: opposite sides would undo each other
     limits: Limits = field(default_factory=Limits)
     confidence_min: Decimal = Decimal("0.5")

@@ -42,7 +42,15 @@ def pins_due(old: Bot, strategies: Sequence[Strategy]) -> list[Pin]:
             continue
         if heir is None or (heir.text != text and heir.on_reload is not OnReload.ADOPT):
             strategy, instrument = runner.key
-            found.append(Pin(strategy=strategy, instrument=instrument, text=text, gone=heir is None))
+            found.append(
+                Pin(
+                    strategy=strategy,
+                    instrument=instrument,
+                    text=text,
+                    revision=old.desk.revision_of(runner.key),
+                    gone=heir is None,
+                )
+            )
     return found
 
 

@@ -27,6 +27,10 @@ class Reconciler:
         self._last: tuple[Adjustment, ...] = ()
         self.found: tuple[Adjustment, ...] = ()
 
+    def go_by(self, settings: ExecutionSettings) -> None:
+        """Take other settings, from the next comparison on."""
+        self._settings = settings
+
     async def run(self) -> None:
         """Check at every interval until cancelled."""
         while True:

@@ -50,7 +50,11 @@ class JobDue:
 
 def build_schedule(jobs: Iterable[JobSpec], alert: Alert, *, queue_max: int = QUEUE_MAX) -> Schedule:
     """Make the schedule of a plan. Raises InputInvalid for a job that no calendar has."""
-    return Schedule({job.name: read_trigger(job) for job in jobs}, alert, queue_max=queue_max)
+    return Schedule(_triggers(jobs), alert, queue_max=queue_max)
+
+
+def _triggers(jobs: Iterable[JobSpec]) -> dict[str, BaseTrigger]:
+    return {job.name: read_trigger(job) for job in jobs}
 
 
 def read_trigger(job: JobSpec) -> BaseTrigger:
@@ -75,6 +79,7 @@ class Schedule:
         self._triggers = triggers
         self._alert = alert
         self._scheduled_us: dict[str, int] = {}
+        self._scheduler: AsyncIOScheduler | None = None  # while it keeps time
 
     async def run(self) -> None:
         """Keep time until cancelled."""
@@ -86,13 +91,29 @@ class Schedule:
         scheduler.add_listener(self._submitted, EVENT_JOB_SUBMITTED)
         scheduler.add_listener(self._troubled, EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
         for name, trigger in self._triggers.items():
-            scheduler.add_job(self._enqueue, trigger, args=(name,), id=name, name=name)
+            self._add(scheduler, name, trigger)
         scheduler.start()
+        self._scheduler = scheduler
         try:
             await asyncio.Event().wait()
         finally:
+            self._scheduler = None
             scheduler.shutdown(wait=False)
             await asyncio.sleep(0)  # it stops at the loop's next turn only
+
+    def go_by(self, jobs: Iterable[JobSpec]) -> None:
+        """Keep the times of other jobs from here on; one that stays as it is misses none."""
+        before, self._triggers = self._triggers, _triggers(jobs)
+        if self._scheduler is None:
+            return
+        for name in before.keys() - self._triggers.keys():
+            self._scheduler.remove_job(name)
+        for name, trigger in self._triggers.items():
+            if str(before.get(name)) != str(trigger):
+                self._add(self._scheduler, name, trigger)
+
+    def _add(self, scheduler: AsyncIOScheduler, name: str, trigger: BaseTrigger) -> None:
+        scheduler.add_job(self._enqueue, trigger, args=(name,), id=name, name=name, replace_existing=True)
 
     def _submitted(self, event: Any) -> None:
         """Remember the moment a job was scheduled for; called before the job itself runs."""

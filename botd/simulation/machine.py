@@ -145,6 +145,10 @@ class Timetable:
         self._alert = alert
         self._clock = clock
 
+    def go_by(self, jobs: Iterable[JobSpec]) -> None:
+        """Keep the times of other jobs, once the next that was known is over."""
+        self._triggers = {job.name: read_trigger(job) for job in jobs}
+
     async def run(self) -> None:
         """Keep time until cancelled."""
         last_us = self._clock.now_us()

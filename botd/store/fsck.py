@@ -108,7 +108,7 @@ ELSEWHERE: Final = (
     Elsewhere(
         "S11",
         "a reload never changes the exits of an open position unseen",
-        "core/carry.py, with an alert exits_adopted: positions do not name their revision",
+        "core/swap.py and core/carry.py, with an alert exits_adopted: which exits rule is not in the file",
     ),
     Elsewhere(
         "S14",

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, Table
 
+from botd.core.events import Section
+from botd.core.reload import REVISION_LENGTH
 from botd.store import tables
 from botd.store.columns import DecimalText, ValuesJson, Word
 from botd.store.invariants import Check, words
@@ -43,6 +45,8 @@ def _unreadable(table: Table) -> str:
     )
 
 
+REVISION: Final = f"substr(config_hash, 1, {REVISION_LENGTH})"  # as records name it
+
 _NEWEST: Final = ", ".join(
     f"coalesce((SELECT max(seq) FROM {name} WHERE session_id = l.session_id), 0)" for name in RECORD_TABLES
 )
@@ -67,6 +71,30 @@ FILE: Final = (
             for table in tables.metadata.sorted_tables
             if table is tables.sessions or "session_id" in table.c
         ),
+    ),
+    Check(
+        id="file.revisions",
+        statement="every revision that a record names is among those in use once",
+        table="signals, orders, trades",
+        sql=" UNION ALL ".join(
+            f"SELECT '{name}' AS table_name, t.session_id, t.seq, t.revision FROM lineage l "
+            f"CROSS JOIN {name} t ON t.session_id = l.session_id AND t.seq > l.since "
+            f"WHERE t.revision IS NOT NULL AND t.revision NOT IN (SELECT {REVISION} FROM config_revisions)"
+            for name in ("signals", "orders", "trades")
+        ),
+    ),
+    Check(
+        id="S11.revision",
+        statement="a round trip is of the revision that its entry order was decided under",
+        table="trades",
+        refuses=False,
+        sql=f"""
+SELECT t.session_id, t.seq, t.strategy, t.instrument, t.cycle, t.revision, o.client_order_id,
+    o.revision AS order_revision
+FROM lineage l CROSS JOIN trades t ON t.session_id = l.session_id AND t.seq > l.since
+JOIN orders o ON o.session_id = t.session_id AND o.strategy = t.strategy AND o.instrument = t.instrument
+    AND o.cycle = t.cycle AND o.section = '{Section.Z1}' AND o.leg = 0
+WHERE o.revision IS NOT t.revision""",
     ),
     Check(
         id="file.cursor",

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from botd.core.reload import ReloadOutcome, diagnostics_of
-from botd.store.tables import config_revisions, reloads
+from botd.store.tables import config_revisions, orders, reloads, trades
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,16 @@ def newest_revisions(connection: Connection, limit: int) -> tuple[RevisionView, 
         RevisionView(applied_us=row.applied_us, config_hash=row.config_hash, files=json.loads(row.files))
         for row in connection.execute(query)
     )
+
+
+def decided_by_revision(connection: Connection) -> dict[str, tuple[int, int]]:
+    """Return the number of orders and of trades by the revision that they name."""
+    found: dict[str, list[int]] = {}
+    for place, table in enumerate((orders, trades)):
+        query = select(table.c.revision, func.count()).where(table.c.revision.is_not(None))
+        for revision, count in connection.execute(query.group_by(table.c.revision)):
+            found.setdefault(revision, [0, 0])[place] = count
+    return {revision: (counts[0], counts[1]) for revision, counts in found.items()}
 
 
 def newest_reloads(connection: Connection, limit: int) -> tuple[ReloadOutcome, ...]:

@@ -65,6 +65,11 @@ def _session() -> Column[Any]:
     return Column("session_id", Text, ForeignKey("sessions.id"), nullable=False)
 
 
+def _revision() -> Column[Any]:
+    """Declare the beginning of the hash of the plan whose rules decided; NULL where nobody's did."""
+    return _text("revision", null=True)
+
+
 def _who() -> list[Column[Any]]:
     return [_text("strategy"), _text("instrument")]
 
@@ -137,6 +142,7 @@ signals = _record(
     # A signal has no leg, and one that is recorded only does not use up its cycle: the row tells.
     UniqueConstraint(*DECISION_KEY[:-1], "row_number", name="uq_signals_decision_key"),
     Index(None, "session_id", "instrument", "ts_us"),  # what a chart shows
+    _revision(),
 )
 
 intents = _record(
@@ -204,6 +210,7 @@ orders = _record(
     UniqueConstraint(*DECISION_KEY, name="uq_orders_decision_key"),
     _flag("needs_human"),
     Index(None, "session_id", "intent_seq"),
+    _revision(),
 )
 
 fills = _record(
@@ -246,6 +253,7 @@ trades = _record(
     _text("exit_rule"),
     Column("confidence", FloatText, nullable=True),
     UniqueConstraint("session_id", "strategy", "instrument", "cycle", name="uq_trades_decision_key"),
+    _revision(),  # of the entry order
 )
 
 positions = Table(

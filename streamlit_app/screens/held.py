@@ -39,6 +39,7 @@ _ORDER: Final = (
     Column("slippage bps", "n x"),
     Column("fee", "n x"),
     Column("status, reason", "t"),
+    Column("revision", "x"),
 )
 
 
@@ -133,6 +134,7 @@ def show_orders(orders: tuple[OrderView, ...], *, key: str, empty: str) -> None:
                     "bad" if one.needs_human or one.status in _BAD else "warn" if one.in_doubt else "",
                     str(one.client_order_id),
                 ),
+                Cell(one.revision or words.NONE, "mono"),
             )
         )
     tables.show_table(_ORDER, rows, key=key, empty=empty)

@@ -51,6 +51,7 @@ def draw(_: Frame, found: tuple[SignalStory, ...]) -> None:
             Column("risk", "t"),
             Column("order", "t"),
             Column("values", "w x"),
+            Column("revision", "x"),
         ),
         [_row(one) for one in found],
         key="signals",
@@ -75,6 +76,7 @@ def _row(one: SignalStory) -> tuple[tables.Value, ...]:
         _risk(one),
         Cell(f"{one.order_status or words.NONE}{filled}", title=one.client_order_id or ""),
         ", ".join(said) or signal.reason or words.NONE,
+        Cell(signal.revision or words.NONE, "mono"),
     )
 
 

@@ -20,6 +20,7 @@ CSV_MAX: Final = 200_000
 CSV_COLUMNS: Final = (
     *("strategy", "instrument", "cycle", "side", "qty", "entry_price", "exit_price"),
     *("realized_pnl", "fees", "exit_section", "exit_rule", "confidence", "opened_us", "closed_us"),
+    "revision",
 )
 
 
@@ -78,6 +79,7 @@ def draw(_: Frame, found: tuple[Any, ...]) -> None:
             Column("%", "n"),
             Column("held", "n x"),
             Column("left by", "x"),
+            Column("revision", "x"),
         ),
         [_row(one) for one in found],
         key="trades",
@@ -102,6 +104,7 @@ def _row(one: Any) -> tuple[tables.Value, ...]:
         Cell(words.percent(share, signed=True), words.tone(share)),
         words.span(one.closed_us - one.opened_us),
         f"{one.exit_section} {one.exit_rule}".strip(),
+        Cell(one.revision or words.NONE, "mono"),
     )
 
 

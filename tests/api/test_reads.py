@@ -104,7 +104,7 @@ def test_sessions_alerts_and_the_lifecycle_are_shown(stand: Stand) -> None:
     assert (tracked["count"], tracked["limit"]) == (1, 100)
 
 
-def test_config_hides_secrets_and_shows_the_last_reload(stand: Stand) -> None:
+def test_N3_config_hides_secrets_and_shows_the_last_reload(stand: Stand) -> None:  # noqa: N802
     stand.reloads = Reloads(FAILED)
     try:
         found = stand.get("/api/config")

@@ -114,7 +114,7 @@ def test_M1_local_start_writes_a_token_for_each_role_that_only_its_owner_reads(t
     assert again.role_of(texts[Role.TRADER][:-1]) is None
 
 
-def test_M1_token_that_others_read_that_is_twice_there_or_twice_used_is_refused(tmp_path: Path) -> None:
+def test_M1_N3_token_that_others_read_that_is_twice_there_or_twice_used_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(LONG)
     file.chmod(0o640)

@@ -26,7 +26,7 @@ REPORTED = re.compile(r"\S+\.yaml:\d+:\d+: (?!hint: |warning: ).*")
 
 
 @pytest.mark.parametrize("case", sorted(BAD.glob("*.yaml")), ids=lambda path: path.stem)
-def test_bad_file_gives_exactly_the_errors_it_states(
+def test_I1_I9_I10_bad_file_gives_exactly_the_errors_it_states(  # noqa: N802 - the ids of the faults
     case: Path, bot: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = PLACES[case.stem.partition("__")[0]]

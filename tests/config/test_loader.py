@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from dataclasses import fields
+from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -37,7 +37,9 @@ MINUTE = 60 * SECOND
 
 
 def test_plan_holds_every_number_of_the_limits_and_execution_files(bot: Path) -> None:
-    assert load_plan(bot).settings == CoreSettings(
+    plan = load_plan(bot)
+    assert plan.settings == CoreSettings(
+        revision=plan.config_hash[:12],
         equity={"USDT": Decimal("5000.50"), "BTC": Decimal(2)},
         limits=Limits(
             position_max=Decimal("0.11"),
@@ -237,7 +239,7 @@ def test_shipped_files_load_without_a_remark_and_carry_the_defaults() -> None:
     assert [d.render() for d in diagnostics] == []
     assert plan is not None
     defaults = default_settings()
-    assert plan.settings == defaults
+    assert replace(plan.settings, revision=None) == defaults
     assert {s.id for s in plan.strategies} >= {"pump_rider", "sma_cross", "mean_reversion", "breakout"}
     assert len(plan.instruments) >= 4
     assert plan.budget == (Decimal(1000), "USD")
@@ -312,7 +314,7 @@ def test_strategies_without_a_config_take_the_shipped_values(
 
     plan = load_strategies([Path("rider.yaml")])
 
-    assert plan.settings == default_settings()
+    assert replace(plan.settings, revision=None) == default_settings()
     assert (plan.mode, plan.account) == ("paper", "paper")
     assert plan.strategies[0].protect.holding_max_us == 5 * MINUTE
     assert plan.files == {"rider.yaml": (alone / "rider.yaml").read_text()}

@@ -93,7 +93,9 @@ def test_texts_are_read_exactly(reader: Any, text: Any, value: Any) -> None:
         ),
     ],
 )
-def test_other_texts_are_refused_with_what_to_write(reader: Any, text: Any, said: str) -> None:
+def test_I10_other_texts_are_refused_with_what_to_write(  # noqa: N802 - the fault's id
+    reader: Any, text: Any, said: str
+) -> None:
     with pytest.raises(ValueError) as raised:
         reader(text)
     assert str(raised.value) == said

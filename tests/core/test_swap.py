@@ -11,8 +11,9 @@ import pytest
 from botd.core.bot import Bot, LaneSpec
 from botd.core.carry import adopt_stops
 from botd.core.events import CancelOrder, Command, Section, SubmitOrder
+from botd.core.orders import Order
 from botd.core.pins import exit_only, pin_of
-from botd.core.records import SignalRecord
+from botd.core.records import OrderRecord, SignalRecord, TradeRecord
 from botd.core.settings import CoreSettings
 from botd.core.swap import busy, pinned_specs, pins_due, swap
 from botd.core.updates import AlertRecord
@@ -32,7 +33,7 @@ def reload(scene: Scene, *strategies: Strategy) -> list[Command]:
     revisions = [runner.strategy for runner in old.runners]
     specs = pinned_specs([LaneSpec(instrument=PERP, strategies=strategies)], pins, revisions)
     new = Bot(scene.settings, specs, id_prefix="o", block_max=scene.block_max)
-    new.pins = tuple(pins)
+    new.pin(pins)
     moved = swap(old, new, scene.now_us)
     scene.bot = new
     asked = adopt_stops(new, moved, scene.now_us)
@@ -241,3 +242,68 @@ def test_exit_only_strategy_never_signals() -> None:
     scene = Scene(exit_only(strategy()))
     assert scene.row(99) == scene.row(101) == []
     assert scene.records == []
+
+
+# ---- which revision a record is of ----------------------------------------------------------------
+
+
+def under(scene: Scene, revision: str) -> None:
+    """Have what `reload` swaps in be of a plan of that name."""
+    scene.settings = replace(scene.settings, revision=revision)
+
+
+ALL_OUT = "{ name: out, when: price > 130, close: 100% }"
+
+
+def opened() -> Scene:
+    """Hold a position that was entered under the first plan."""
+    scene = Scene(strategy(ze1=ALL_OUT), revision="first")
+    bought(scene)
+    return scene
+
+
+def sold(scene: Scene, price: int) -> None:
+    out = submitted(scene.row(price))
+    scene.accept(out)
+    scene.fill(out, 10, price)
+
+
+def revisions(scene: Scene, kind: type[SignalRecord] | type[OrderRecord]) -> dict[str, str | None]:
+    return {one.section: one.revision for one in scene.of(kind)}
+
+
+def test_records_name_the_plan_they_were_decided_under() -> None:
+    scene = opened()
+    assert revisions(scene, SignalRecord) == {"S1": "first", "Z1": "first"}
+    under(scene, "second")
+    reload(scene, adopting(strategy(ze1=ALL_OUT.replace("130", "120"))))
+    sold(scene, 125)
+    assert revisions(scene, SignalRecord)["ZE1"] == revisions(scene, OrderRecord)["ZE1"] == "second"
+    (trade,) = scene.of(TradeRecord)
+    assert trade.revision == "first"  # of its entry
+
+
+def test_pinned_exits_name_the_plan_that_had_their_text_over_reloads_and_restarts() -> None:
+    scene = opened()
+    under(scene, "second")
+    reload(scene, strategy(ze1=ALL_OUT))  # something else was edited: its text stays
+    under(scene, "third")
+    reload(scene, strategy(ze1=ALL_OUT.replace("130", "120")))
+    under(scene, "fourth")
+    reload(scene, strategy(ze1=ALL_OUT.replace("130", "120"), s1="when: price > 90, cooldown: 1s"))
+    assert [pin.revision for pin in scene.bot.pins] == ["second"]
+    again = [pin_of(pin.row()) for pin in scene.bot.pins]
+    assert again == list(scene.bot.pins)
+    sold(scene, 135)
+    assert revisions(scene, OrderRecord)["ZE1"] == "second"
+
+
+def test_order_and_position_keep_their_revision_in_a_snapshot_and_an_old_one_has_none() -> None:
+    scene = opened()
+    state = scene.bot.desk.state()
+    (order, *_) = state["orders"]
+    assert Order.from_state(order).revision == "first"
+    assert state["portfolio"]["positions"][0]["revision"] == "first"
+    del order["revision"]
+    assert Order.from_state(order).revision is None
+    assert pin_of(["s", "BTC/USDT:USDT", "text", False]).revision is None

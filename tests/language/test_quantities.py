@@ -128,7 +128,9 @@ REFUSALS: list[tuple[Callable[[str], object], str, str]] = [
 
 
 @pytest.mark.parametrize(("parse", "text", "message"), REFUSALS)
-def test_refusal_says_what_to_write(parse: Callable[[str], object], text: str, message: str) -> None:
+def test_I10_refusal_says_what_to_write(  # noqa: N802 - the fault's id
+    parse: Callable[[str], object], text: str, message: str
+) -> None:
     with pytest.raises(InputInvalid) as caught:
         parse(text)
     assert str(caught.value) == message

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -123,3 +124,24 @@ async def test_schedule_without_jobs_waits_and_can_run_again(alerts: Alerts) -> 
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert schedule.due.empty()
+
+
+async def test_other_jobs_are_kept_from_a_reload_on_and_the_rest_left_alone(
+    alerts: Alerts,
+) -> None:
+    stays, goes = Job(name="stays", cron="0 0 1 1 *"), Job(name="goes", cron="0 1 1 1 *")
+    schedule = build_schedule([stays, goes], alerts)
+    running = asyncio.create_task(schedule.run())
+    await asyncio.sleep(0)  # its first turn
+    schedule.go_by([stays, Job(name="comes", cron="30 2 1 1 *")])
+    scheduler = schedule._scheduler
+    assert scheduler is not None
+    kept = {job.id: (job.next_run_time.hour, job.next_run_time.minute) for job in scheduler.get_jobs()}
+    assert kept == {"stays": (0, 0), "comes": (2, 30)}
+    schedule.go_by([replace(stays, cron="0 5 1 1 *")])
+    (moved,) = scheduler.get_jobs()
+    assert (moved.id, moved.next_run_time.hour) == ("stays", 5)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    schedule.go_by([goes])  # for the next time that it runs
+    assert list(schedule._triggers) == ["goes"]

@@ -210,6 +210,18 @@ def fee_of_another_amount(c: sqlite3.Connection) -> Row:
     return {**only(row, "session_id", "seq", "client_order_id"), "fills_fee": row["fee"]}
 
 
+def order_of_a_revision_that_never_ran(c: sqlite3.Connection) -> Row:
+    row = first(c, STOP)
+    change(c, "orders", row, revision="000000000000")
+    return {"table_name": "orders", **only(row, "session_id", "seq"), "revision": "000000000000"}
+
+
+def trade_of_another_revision_than_its_entry(c: sqlite3.Connection) -> Row:
+    row = first(c, "SELECT * FROM trades WHERE session_id LIKE 'warmup-%' ORDER BY seq DESC")
+    change(c, "trades", row, revision=None)
+    return {**only(row, "session_id", "seq", "cycle"), "revision": None, "order_revision": row["revision"]}
+
+
 def order_filled_beyond_its_size(c: sqlite3.Connection) -> Row:
     row = first(c, ENTRY)
     change(c, "orders", row, working_qty="0.001")

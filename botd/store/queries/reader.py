@@ -28,7 +28,7 @@ from botd.store import exact, rows
 from botd.store.invariants import DUST, total
 from botd.store.lineage import line_of
 from botd.store.reading import reading_uri
-from botd.store.revisions import RevisionView, newest_reloads, newest_revisions
+from botd.store.revisions import RevisionView, decided_by_revision, newest_reloads, newest_revisions
 from botd.store.rows import RecordTable
 from botd.store.schema import LINEAGE, read_revision, refusal
 from botd.store.signal_outcomes import signals_with_outcome
@@ -89,6 +89,7 @@ class OrderView:
     status_reason: str
     updated_us: int
     filled_us: int | None
+    revision: str | None  # of the rules that decided it; None where nobody's did
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +305,11 @@ class StateReader:
     def recent_alerts(self, session_id: str, *, limit: int = 50) -> tuple[AlertRecord, ...]:
         """Return the newest alerts, oldest first."""
         return tuple(map(rows.ALERTS.decode, self._newest(rows.ALERTS, session_id, limit)))
+
+    def decided_by_revision(self) -> Mapping[str, tuple[int, int]]:
+        """Return how many orders and trades each revision's rules decided, in all sessions."""
+        with self._connect() as connection:
+            return decided_by_revision(connection)
 
     def reloads(self, *, limit: int = 20) -> tuple[ReloadOutcome, ...]:
         """Return what came of the newest reloads, newest first, of all sessions."""
