@@ -21,7 +21,7 @@ setup-dev:
 	@$(PYTHON) scripts/setup.py dev
 
 run: setup ## set up, then trade on paper, with a dashboard, until Ctrl-C; ARGS="--config FILE" goes to `botd run`
-	@$(BIN)/python scripts/foreground.py $(BIN)/python scripts/serve.py $(ARGS)
+	@$(BIN)/python scripts/foreground.py $(BIN)/botd serve $(ARGS)
 
 test: lint ## set up, then run every check; core and language at 100 % branch coverage by their own tests
 	@$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term --cov-fail-under=100 tests/core tests/language

@@ -57,6 +57,12 @@ class ConfigInvalid(InputInvalid):
         super().__init__("\n".join(d.render() for d in self.diagnostics))
 
 
+class MountUnusable(BotdError):
+    """A folder that a container was given cannot be read or written by its user; the host must mend it."""
+
+    exit_code = 9
+
+
 class SecondDaemon(BotdError):
     """Another daemon already runs on this state folder."""
 

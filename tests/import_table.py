@@ -30,7 +30,10 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "warming": frozenset({"app", "sessions"}),
     "reload": frozenset({"app", "sessions", "warming"}),
     "daemon": frozenset({"app", "sessions", "session_writer", "reload"}),
-    "cli": frozenset({"app", "daemon", "config", "research", "store", "errors", "ports", "telemetry"}),
+    "hosting": frozenset({"errors"}),
+    "cli": frozenset(
+        {"hosting", "app", "daemon", "config", "research", "store", "errors", "ports", "telemetry"}
+    ),
     "simulation": frozenset({"app", "daemon"}),  # of everything, and nothing of botd imports it
     "__main__": frozenset({"cli"}),
 }

@@ -27,10 +27,13 @@ class Command:
 
     module: str
     summary: str
+    passes_on: bool = False  # what it is not asked for itself, options too
 
 
 COMMANDS: Final[dict[str, Command]] = {
     "run": Command("botd.cli.run", "Run the daemon."),
+    "serve": Command("botd.cli.serve", "Run the daemon with the dashboard beside it.", passes_on=True),
+    "container": Command("botd.cli.container", "Run in a container, as its image does.", passes_on=True),
     "check": Command("botd.cli.check", "Check configuration and strategy files; exit 0 or 2."),
     "config": Command("botd.cli.config", "Show and compare the files that have run; write older ones back."),
     "words": Command("botd.cli.words", "Explain the words and keys of the strategy language."),
@@ -45,6 +48,8 @@ COMMANDS: Final[dict[str, Command]] = {
     "sim": Command("botd.cli.sim", "Run the daemon through simulated days of crashes and faults."),
     "fsck": Command("botd.cli.fsck", "Check that the books agree with themselves; exit 0, 1, 6 or 7."),
 }
+
+_PASSING_ON: Final = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
 def build_app(called: str | None) -> typer.Typer:
@@ -63,7 +68,8 @@ def build_app(called: str | None) -> typer.Typer:
     app.callback(invoke_without_command=True)(root)
     for name, command in COMMANDS.items():
         function = getattr(importlib.import_module(command.module), name) if name == called else _not_called
-        app.command(name, short_help=command.summary)(function)
+        settings = _PASSING_ON if command.passes_on else None
+        app.command(name, short_help=command.summary, context_settings=settings)(function)
     return app
 
 
