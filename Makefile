@@ -7,7 +7,7 @@ FIRST  ?= 0
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test lint format parity sim simcov crash faults bench lock clean
+.PHONY: help setup setup-dev run image image-test test lint format parity sim simcov crash faults bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,12 @@ setup-dev:
 
 run: setup ## set up, then trade on paper, with a dashboard, until Ctrl-C; ARGS="--config FILE" goes to `botd run`
 	@$(BIN)/python scripts/foreground.py $(BIN)/botd serve $(ARGS)
+
+image: ## build the Docker image, as botd, by the Docker engine that runs
+	@sh scripts/image.sh
+
+image-test: setup-dev ## build the image and try it on a real Docker engine; starts one (as root) where none runs (minutes)
+	@bash scripts/engine.sh sh scripts/image_test.sh $(ARGS)
 
 test: lint ## set up, then run every check; core and language at 100 % branch coverage by their own tests
 	@$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term --cov-fail-under=100 tests/core tests/language
@@ -59,5 +65,5 @@ lock: setup ## write requirements/*.lock anew from pyproject.toml (UPGRADE=1 tak
 	@sh scripts/lock.sh $(if $(UPGRADE),--upgrade)
 
 clean: ## remove .venv and caches; state/ stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist
+	rm -rf .image .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist
 	find botd tests bench scripts streamlit_app -name __pycache__ -type d -prune -exec rm -rf {} +
