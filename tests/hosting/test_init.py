@@ -33,7 +33,7 @@ def begun() -> Iterator[Begun]:
             process = subprocess.Popen(
                 [sys.executable, "-c", BEGIN + code],
                 env=environment(),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
             )
@@ -124,11 +124,18 @@ while any(os.path.exists(f"/proc/{one}") for one in orphans):
 def test_what_the_child_left_behind_may_end_first(begun: Begun) -> None:
     process = begun("""
 ends, lives = os.pipe()
+child = os.getpid()
 if os.fork() == 0:
     os.close(lives)
     os.read(ends, 1)  # until the child is gone
+    while os.path.exists(f"/proc/{child}"):
+        os.sched_yield()  # until it is reaped
     say("after it")
+    os.read(0, 1)
     os._exit(0)
 os._exit(3)
 """)
-    assert end_of(process) == (3, "after it")
+    assert line_of(process) == "after it"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.2)
+    assert end_of(process) == (3, "")
