@@ -5,6 +5,8 @@ JOBS   ?= 2
 SEEDS  ?= 10000
 FIRST  ?= 0
 BIN    := .venv/bin
+# each worker keeps to whole modules, so what a module sets up is set up once, and takes work over at the end
+SHARED := --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run image image-test test lint format parity sim simcov crash faults bench lock clean
@@ -30,8 +32,8 @@ image-test: setup-dev ## build the image and try it on a real Docker engine; sta
 	@bash scripts/engine.sh sh scripts/image_test.sh $(ARGS)
 
 test: lint ## set up, then run every check; core and language at 100 % branch coverage by their own tests
-	@$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term --cov-fail-under=100 tests/core tests/language
-	@$(BIN)/python -m pytest -n $(JOBS) --ignore=tests/core --ignore=tests/language $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) $(SHARED) --cov --cov-report=term --cov-fail-under=100 tests/core tests/language
+	@$(BIN)/python -m pytest -n $(JOBS) $(SHARED) --ignore=tests/core --ignore=tests/language $(ARGS)
 
 lint: setup-dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.books import Books
-from tests.cli.bots import ROOT, Done, Running, botd, edit, make_bot, write_pump
+from tests.cli.bots import ROOT, Done, Running, Warm, botd, edit, make_bot, write_pump
 
 START = {"BTC": Decimal(1), "USDT": Decimal(10_000)}
 DATA = "data/nxs.parquet"
@@ -180,13 +180,13 @@ def test_signal_stops_in_order_and_the_next_run_goes_on(bot: Path, number: signa
 
 
 def test_rows_that_a_former_run_judged_are_not_waited_for_again(bot: Path) -> None:
-    with Running(bot, "run", "--data", DATA, "--speed", "600") as daemon:
+    with Warm(bot, "run", "--data", DATA, "--speed", "600") as daemon:
         daemon.wait_for(" trade rider ")
         daemon.signal(signal.SIGKILL)
         daemon.process.wait(30)
     ((session, reached),) = Books(bot / "state/botd.sqlite3").cursors.items()
     assert reached > 150  # at real time that many seconds, or nearly
-    with Running(bot, "run", "--data", DATA, "--speed", "1") as daemon:
+    with Warm(bot, "run", "--data", DATA, "--speed", "1") as daemon:
         daemon.wait_for(" goes on at ")
         wait_until(books_hold(bot, lambda books: books.cursors[session] > reached), seconds=30)
         daemon.process.terminate()
@@ -194,7 +194,7 @@ def test_rows_that_a_former_run_judged_are_not_waited_for_again(bot: Path) -> No
 
 
 def test_status_tells_a_killed_session_from_a_running_one(bot: Path) -> None:
-    with Running(bot, "run", "--data", DATA, "--speed", "60") as daemon:
+    with Warm(bot, "run", "--data", DATA, "--speed", "60") as daemon:
         daemon.wait_for(" begins")
         assert "  paper  running\n" in botd(bot, "status").out
         daemon.signal(signal.SIGKILL)
@@ -211,7 +211,7 @@ def test_kill_9_anywhere_loses_nothing(bot: Path) -> None:
     whole = shutil.copytree(bot, bot.parent / "whole")
     run(whole)
     for trade in sorted(rng.sample(range(1, 6), 2)):
-        with Running(bot, "run", "--data", DATA, "--speed", "900") as daemon:
+        with Warm(bot, "run", "--data", DATA, "--speed", "900") as daemon:
             wait_until(books_hold(bot, lambda books, least=trade: len(books.trades) >= least))  # type: ignore[misc]
             time.sleep(rng.random() * 0.2)
             daemon.signal(signal.SIGKILL)
@@ -238,7 +238,7 @@ def stop_when(folder: Path, met: Callable[[Books], bool], *, order: str, policy:
     """Run a holder until its books meet a condition, stop it, and return what it left."""
     bot = make_bot(folder / "bot", holder=HOLDER.replace("ORDER", order).replace("POLICY", policy))
     write_pump(bot / DATA, bursts=6)
-    with Running(bot, "run", "--data", DATA, "--speed", "300") as daemon:
+    with Warm(bot, "run", "--data", DATA, "--speed", "300") as daemon:
         wait_until(books_hold(bot, met))
         daemon.process.terminate()
         done = daemon.end()
@@ -298,7 +298,7 @@ def test_signal_while_it_loads_is_silent(bot: Path, number: signal.Signals) -> N
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_in_the_warm_up_is_clean_and_the_next_start_works(bot: Path, number: signal.Signals) -> None:
     warming = books_hold(bot, lambda books: [one["status"] for one in books.sessions] == ["running"])
-    with Running(bot, "run") as daemon:
+    with Warm(bot, "run") as daemon:
         wait_until(warming)
         daemon.signal(number)
         done = daemon.end(timeout=SHUTDOWN_S)
@@ -310,7 +310,7 @@ def test_signal_in_the_warm_up_is_clean_and_the_next_start_works(bot: Path, numb
         "stopped before it traded",
     ]
     assert [status for _, status in sessions(bot)] == ["failed"]
-    with Running(bot, "run") as daemon:
+    with Warm(bot, "run") as daemon:
         daemon.wait_for(" begins")
         daemon.process.terminate()
         assert daemon.end().code == 0
@@ -357,12 +357,12 @@ def test_shipped_bot_trades_within_a_minute_and_survives_a_kill(shipped: Path) -
 
 @pytest.mark.skipif(os.environ.get("BOTD_PARITY") != "full", reason="a warm-up; BOTD_PARITY=full runs it")
 def test_shipped_bot_takes_an_edited_strategy_up_at_a_start(shipped: Path) -> None:
-    with Running(shipped, "run") as daemon:
+    with Warm(shipped, "run") as daemon:
         daemon.wait_for(" begins")
         daemon.process.terminate()
         assert daemon.end().code == 0
     edit(shipped / "strategies/breakout.yaml", "after: 3s", "after: 4s")
-    with Running(shipped, "run") as daemon:
+    with Warm(shipped, "run") as daemon:
         daemon.wait_for("reloaded: strategies/breakout.yaml: changed")
         daemon.process.terminate()
         assert daemon.end().code == 0

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.books import Books
-from tests.cli.bots import Running, botd, make_bot, refused, write_pump
+from tests.cli.bots import Running, Warm, botd, make_bot, refused, write_pump
 from tests.halting_scene import (
     DATA,
     changes,
@@ -104,12 +104,12 @@ def locked(folder: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("how", ["signal", "file"])
 def test_R3_halts_within_a_second_while_the_database_is_locked(bot: Path, how: str) -> None:  # noqa: N802
-    with Running(bot, "run", "--data", DATA, "--speed", "600") as daemon:
+    with Warm(bot, "run", "--data", DATA, "--speed", "600") as daemon:
         daemon.wait_for(" trade rider ")
         with locked(bot):
             before = {one["client_order_id"] for one in sent_entries(bot)}
             cause = ask(how, bot, daemon)
-            wait_until(lambda: bool(said(daemon, "halt asked for")))
+            wait_until(lambda: bool(said(daemon, "halt asked for")) and (bot / "state/HALT").exists())
         asked = (bot / "state/HALT").stat().st_mtime
         assert time_of(said(daemon, "halt asked for")[0]) - asked < SECOND_S
         done = daemon.end()
@@ -123,7 +123,7 @@ def test_R3_halts_within_a_second_while_the_database_is_locked(bot: Path, how: s
 
 def test_R3_halt_outlives_a_daemon_that_the_lock_ends(bot: Path) -> None:  # noqa: N802 - the fault's id
     """Locked for longer than a daemon waits: it ends before it could write the halt down."""
-    with Running(bot, "run", "--data", DATA, "--speed", "600") as daemon:
+    with Warm(bot, "run", "--data", DATA, "--speed", "600") as daemon:
         daemon.wait_for(" trade rider ")
         with locked(bot):
             daemon.signal(signal.SIGUSR1)
@@ -164,14 +164,14 @@ def test_S8_halt_without_a_daemon_is_in_force_from_the_next_start_on(bot: Path) 
 
 def test_S8_halt_survives_a_kill_and_ends_by_resume_only(bot: Path) -> None:  # noqa: N802 - the invariant's id
     run = ("run", "--data", DATA, "--speed", "600")
-    with Running(bot, *run) as daemon:
+    with Warm(bot, *run) as daemon:
         daemon.wait_for(" trade rider ")
         (bot / "state/HALT").touch()
         wait_until(has(bot, ("halt", "file")))
         daemon.signal(signal.SIGKILL)
         daemon.process.wait(30)
     (bot / "state/HALT").unlink()  # that alone resumes nothing
-    with Running(bot, *run) as daemon:
+    with Warm(bot, *run) as daemon:
         daemon.wait_for("denied rider NXS/BTC: trading_halted, file since 2023-")
         before = len(sent_entries(bot))
         assert botd(bot, "resume", "--reason", "all well").code == 0
@@ -185,7 +185,7 @@ def test_S8_halt_survives_a_kill_and_ends_by_resume_only(bot: Path) -> None:  # 
 
 
 def test_J4_halt_and_sighup_while_no_rows_come_are_obeyed_and_said(bot: Path) -> None:  # noqa: N802 - the id
-    with Running(bot, "run", "--data", DATA, "--speed", "0.01") as daemon:  # a row in 100 s
+    with Warm(bot, "run", "--data", DATA, "--speed", "0.01") as daemon:  # a row in 100 s
         daemon.wait_for(" begins")
         (bot / "state/HALT").touch()
         wait_until(has(bot, ("halt", "file")))
@@ -217,13 +217,13 @@ def started(folder: Path, count: int) -> None:
 def test_G12_fifth_start_in_a_crash_loop_is_safe_mode_until_resume(bot: Path) -> None:  # noqa: N802 - the id
     run = ("run", "--data", DATA, "--speed", "600")
     started(bot, 3)
-    with Running(bot, *run) as daemon:
+    with Warm(bot, *run) as daemon:
         daemon.wait_for(" trade rider ")
         daemon.signal(signal.SIGKILL)
         assert "safe mode" not in daemon.text
         daemon.process.wait(30)
     before = len(sent_entries(bot))
-    with Running(bot, *run) as daemon:
+    with Warm(bot, *run) as daemon:
         assert "5 starts within 10 minutes" in daemon.wait_for("safe mode: ")
         daemon.wait_for("alert critical trading_halted: crash_loop, by botd: 5 starts ")
         daemon.wait_for("denied rider NXS/BTC: trading_halted, crash_loop since ")

@@ -11,7 +11,7 @@ import pytest
 from botd.core.reload import ReloadOutcome
 from botd.store.queries import StateReader
 from tests.cli.books import Books
-from tests.cli.bots import RIDER, Running, botd, edit, make_bot, write_pump
+from tests.cli.bots import RIDER, Warm, botd, edit, make_bot, write_pump
 from tests.test_daemon import DATA, HOLDER, MARKET, START, sessions, wait_until
 
 SPEED = ("--speed", "60")
@@ -37,7 +37,7 @@ def alerts(folder: Path) -> list[str]:
 
 def test_I1_saved_edit_trades_on_and_a_bad_one_leaves_the_plan_before_it(bot: Path) -> None:
     rider = bot / "strategies/rider.yaml"
-    with Running(bot, "run", "--data", DATA, *SPEED) as daemon:
+    with Warm(bot, "run", "--data", DATA, *SPEED) as daemon:
         daemon.wait_for(" trade rider ")
         edit(rider, "cooldown: 30s", "cooldown: 31s")
         daemon.wait_for("reloaded: strategies/rider.yaml: changed")
@@ -86,7 +86,7 @@ def test_I1_saved_edit_trades_on_and_a_bad_one_leaves_the_plan_before_it(bot: Pa
 
 
 def test_I4_deleted_strategy_exits_by_its_last_revision_also_after_a_kill(bot: Path) -> None:
-    with Running(bot, "run", "--data", DATA, *SPEED) as daemon:
+    with Warm(bot, "run", "--data", DATA, *SPEED) as daemon:
         wait_until(lambda: _holds(bot, "holder"))
         (bot / "strategies/holder.yaml").unlink()
         daemon.wait_for("reloaded: strategies/holder.yaml: removed")
@@ -94,7 +94,7 @@ def test_I4_deleted_strategy_exits_by_its_last_revision_also_after_a_kill(bot: P
         daemon.end()
     assert alerts(bot).count("exit_only") == 1
     assert _holds(bot, "holder")
-    with Running(bot, "run", "--data", DATA, *SPEED) as daemon:
+    with Warm(bot, "run", "--data", DATA, *SPEED) as daemon:
         daemon.wait_for("goes on at")
         daemon.wait_for(" trade rider ")
         daemon.signal(signal.SIGTERM)
@@ -108,13 +108,13 @@ def test_I4_deleted_strategy_exits_by_its_last_revision_also_after_a_kill(bot: P
 def test_I6_files_changed_between_two_runs_are_reloaded_at_the_start_and_a_position_keeps_its_exits(
     bot: Path,
 ) -> None:
-    with Running(bot, "run", "--data", DATA, *SPEED) as daemon:
+    with Warm(bot, "run", "--data", DATA, *SPEED) as daemon:
         wait_until(lambda: _holds(bot, "holder"))
         daemon.signal(signal.SIGKILL)
         daemon.end()
     edit(bot / "strategies/holder.yaml", "stop_loss: 20%", "stop_loss: 15%")
     edit(bot / "strategies/rider.yaml", "cooldown: 30s", "cooldown: 31s")
-    with Running(bot, "run", "--data", DATA, *SPEED) as daemon:
+    with Warm(bot, "run", "--data", DATA, *SPEED) as daemon:
         daemon.wait_for("reloaded: strategies/holder.yaml: changed, strategies/rider.yaml: changed")
         (done,) = reloads(bot)
         assert (done.ok, done.who) == (True, "start")
@@ -130,7 +130,7 @@ def test_I6_files_changed_between_two_runs_are_reloaded_at_the_start_and_a_posit
 
 
 def test_change_that_a_running_bot_cannot_take_up_is_refused_at_its_key(bot: Path) -> None:
-    with Running(bot, "run", "--data", DATA, *SPEED) as daemon:
+    with Warm(bot, "run", "--data", DATA, *SPEED) as daemon:
         daemon.wait_for(" trade rider ")
         edit(bot / "config.yaml", "BTC: 1 }", "BTC: 2 }")
         daemon.wait_for("account cannot change while botd runs")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
 
 from botd.core.desk import Desk
 from botd.core.events import OrderFilled
 from botd.core.money import ZERO
 from botd.core.orders import Order
-from botd.core.portfolio import UNOWNED, Position
+from botd.core.portfolio import UNOWNED, UNOWNED_PART, Position
 from botd.core.runner import Runner
-
-PART: Final = "#unowned"  # between the venue's trade id and the number of nobody's part of it
 
 
 def overfilled(desk: Desk, runner: Runner, order: Order, ts_us: int, position: Position | None) -> None:
@@ -40,7 +37,9 @@ def split_exit(
         instrument, order.side, beyond, fill.price, fee, fill.ts_us, fill.seq
     )
     for number, (lots, effect) in enumerate(effects, start=1):
-        part = replace(fill, trade_id=f"{fill.trade_id}{PART}{number}", qty=lots, fee=fee, taken=taken)
+        part = replace(
+            fill, trade_id=f"{fill.trade_id}{UNOWNED_PART}{number}", qty=lots, fee=fee, taken=taken
+        )
         desk.fill(order, key, part, effect)
         fee, taken = ZERO, None
     text = f"{order.side} {order.client_order_id} filled {beyond} lots beyond what was held"

@@ -6,19 +6,17 @@ the venue: what fills an hour later is new risk too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from botd.core import by_hand
 from botd.core.desk import Desk
 from botd.core.events import ClientOrderId
-from botd.core.restraint import ACCOUNT, Cause, Restraint, TradingCommand, TradingState, Verb
+from botd.core.restraint import ACCOUNT, BEGINS, Cause, Restraint, TradingCommand, TradingState, Verb
 from botd.core.runner import Runner
-from botd.core.updates import TradingStateRecord
 
 REJECTS_KEPT_US: Final = 3_600_000_000
 
-_BEGINS: Final = {Verb.HALT: TradingState.HALTED, Verb.HOLD: TradingState.REDUCING}
 # how loud, and what the alert of a verb is called
 _ALERTS: Final = {
     Verb.HALT: ("critical", "trading_halted"),
@@ -30,7 +28,7 @@ _ALERTS: Final = {
 
 def obey(desk: Desk, command: TradingCommand, ts_us: int) -> None:
     """Carry out a command; one that changes nothing leaves no trace."""
-    state = _BEGINS.get(command.verb)
+    state = BEGINS.get(command.verb)
     if state is None:
         _lift(desk, command, ts_us)
     elif changes(desk, command):
@@ -44,7 +42,7 @@ def changes(desk: Desk, command: TradingCommand) -> bool:
         return order is not None and order.needs_human
     if command.verb in by_hand.VERBS:
         return by_hand.changes(desk, command)
-    state = _BEGINS.get(command.verb)
+    state = BEGINS.get(command.verb)
     if state is None:
         return bool(_lifted_by(desk, command))
     asked = (state, command.cause, command.scope)
@@ -84,26 +82,6 @@ def restate(desk: Desk, ts_us: int) -> None:
     for one in desk.restraints:
         verb = Verb.HALT if one.state is TradingState.HALTED else Verb.HOLD
         _record(desk, verb, one, one.who, one.reason, ts_us)
-
-
-def standing(records: Iterable[TradingStateRecord]) -> tuple[Restraint, ...]:
-    """Return what stands after these records of one session, oldest first."""
-    found: dict[tuple[TradingState, Cause, str], Restraint] = {}
-    for one in records:
-        state = _BEGINS.get(one.verb)
-        if state is not None:
-            found[state, one.cause, one.scope] = Restraint(
-                state=state,
-                cause=one.cause,
-                who=one.who,
-                reason=one.reason,
-                since_us=one.since_us,
-                scope=one.scope,
-            )
-        else:
-            lifted = TradingState.HALTED if one.verb is Verb.RESUME else TradingState.REDUCING
-            found.pop((lifted, one.cause, one.scope), None)
-    return tuple(found.values())
 
 
 def _begin(desk: Desk, command: TradingCommand, state: TradingState, ts_us: int) -> None:

@@ -26,6 +26,7 @@ Marks = Mapping[InstrumentId, int]  # the price each instrument held is valued a
 
 DAY_US: Final = 86_400_000_000
 UNOWNED: Final = "~unowned"  # who holds what no strategy asked for; no strategy can have this name
+UNOWNED_PART: Final = "#unowned"  # between the venue's trade id and the number of nobody's part of it
 
 
 @dataclass(slots=True, eq=False)

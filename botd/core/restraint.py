@@ -56,6 +56,7 @@ class Verb(StrEnum):
 OF_ONE_THING: Final = frozenset({Verb.RESOLVE, Verb.CLOSE, Verb.CANCEL})
 
 
+BEGINS: Final = {Verb.HALT: TradingState.HALTED, Verb.HOLD: TradingState.REDUCING}
 ACCOUNT: Final = "account"  # the scope of everything; any other is the id of an instrument
 
 

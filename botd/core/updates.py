@@ -5,6 +5,7 @@ No decisions: a second run may find other times and ids for the same ones.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
@@ -12,7 +13,7 @@ from botd.core.events import ClientOrderId
 from botd.core.instrument import Instrument, InstrumentId
 from botd.core.money import EXACT, ZERO, average_price
 from botd.core.outcomes import OrderStatus
-from botd.core.restraint import Cause, TradingState, Verb
+from botd.core.restraint import BEGINS, Cause, Restraint, TradingState, Verb
 from botd.core.values import value
 
 _RATIO_STEP: Final = Decimal("1e-12")
@@ -167,3 +168,23 @@ class UntoldAlert:
 
 
 Untold = UntoldTrade | UntoldAlert
+
+
+def standing(records: Iterable[TradingStateRecord]) -> tuple[Restraint, ...]:
+    """Return what stands after these records of one session, oldest first."""
+    found: dict[tuple[TradingState, Cause, str], Restraint] = {}
+    for one in records:
+        state = BEGINS.get(one.verb)
+        if state is not None:
+            found[state, one.cause, one.scope] = Restraint(
+                state=state,
+                cause=one.cause,
+                who=one.who,
+                reason=one.reason,
+                since_us=one.since_us,
+                scope=one.scope,
+            )
+        else:
+            lifted = TradingState.HALTED if one.verb is Verb.RESUME else TradingState.REDUCING
+            found.pop((lifted, one.cause, one.scope), None)
+    return tuple(found.values())

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from botd.core.events import ClientOrderId, FeeTaken, TradeBusted
-from botd.core.excess import PART
 from botd.core.external import bust_name
 from botd.core.money import ZERO
+from botd.core.portfolio import UNOWNED_PART
 from botd.ports import VenueFill
 
 FAMILY: Final = "botd"  # every client order id of every botd at a remote venue begins with it
@@ -17,7 +17,7 @@ FAMILY: Final = "botd"  # every client order id of every botd at a remote venue 
 def seen_name(instrument: str, client_order_id: str, trade_id: str) -> tuple[str, str]:
     """Return what a fill is known by: its order where that is ours, else its instrument; and its trade id."""
     own = client_order_id.startswith(FAMILY)
-    trade, _, _ = trade_id.partition(PART)  # nobody's part of it is booked under a name of its own
+    trade, _, _ = trade_id.partition(UNOWNED_PART)  # nobody's part of it is booked under a name of its own
     return (client_order_id if own else instrument, trade)
 
 

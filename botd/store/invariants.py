@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from botd.core.events import OrderType, Section
-from botd.core.excess import PART
 from botd.core.orders import TERMINAL
 from botd.core.outcomes import OrderStatus
-from botd.core.portfolio import UNOWNED
+from botd.core.portfolio import UNOWNED, UNOWNED_PART
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,7 +284,7 @@ SELECT f.session_id, f.seq, f.trade_id, f.instrument, f.side, f.reverses
 FROM lineage l CROSS JOIN fills f ON f.session_id = l.session_id AND f.seq > l.since
 WHERE f.reverses IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM fills g WHERE g.instrument = f.instrument AND g.side <> f.side AND g.ts_us <= f.ts_us
-        AND (g.trade_id = f.reverses OR g.trade_id LIKE f.reverses || '{PART}%'))""",
+        AND (g.trade_id = f.reverses OR g.trade_id LIKE f.reverses || '{UNOWNED_PART}%'))""",
     ),
     Check(
         id="S6.filled",

@@ -14,7 +14,7 @@ import pytest
 
 from botd.store.fsck import examine
 from tests.cli.books import Books
-from tests.cli.bots import Running, make_bot, write_pump
+from tests.cli.bots import Warm, make_bot, write_pump
 from tests.test_daemon import DATA, FAR_LIMIT, HOLDER, MARKET, START, wait_until
 
 ON = {"BOTD_API_ENABLED": "true", "BOTD_API_PORT": "0"}
@@ -77,7 +77,7 @@ def test_what_is_asked_through_the_api_changes_the_books_and_a_halt_outlives_a_k
     bot = make_bot(tmp_path / "bot", holder=holder.replace("ORDER", MARKET), waiter=waiter)
     write_pump(bot / DATA, bursts=12)
     api = Caller(bot)
-    with Running(bot, "run", "--data", DATA, "--speed", "300") as daemon:
+    with Warm(bot, "run", "--data", DATA, "--speed", "300") as daemon:
         wait_until(api.ready)
         cancel_what_waits(api)
         reload(api, bot)
@@ -87,7 +87,7 @@ def test_what_is_asked_through_the_api_changes_the_books_and_a_halt_outlives_a_k
         order = close_what_is_held(api)
         daemon.signal(signal.SIGKILL)
         daemon.process.wait(30)
-    with Running(bot, "run", "--data", DATA, "--speed", "300") as daemon:
+    with Warm(bot, "run", "--data", DATA, "--speed", "300") as daemon:
         wait_until(api.ready)
         wait_until(lambda: api.get("/health")["trading_state"] == "halted")
         assert (bot / "state/HALT").exists()

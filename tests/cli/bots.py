@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
-import json
 import os
 import random
-import select
 import signal
 import subprocess
 import sys
@@ -19,6 +16,8 @@ from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet
+
+from tests.cli.forked import FORKER, Forked
 
 ROOT = Path(__file__).resolve().parents[2]
 T0_MS = 1_700_000_000_000  # 2023-11-14 22:13:20 UTC
@@ -182,47 +181,20 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "TERM": "dumb", **more}
 
 
-class _Forker:
-    """The process that runs commands; one per test process, made when it is needed first."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def run(self, order: dict[str, object], timeout: float) -> int:
-        if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-W", "error", "-m", "tests.cli.forker"],
-                cwd=ROOT,
-                env=environment(),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-            )
-            atexit.register(self.close)
-        process = self._process
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(json.dumps(order).encode() + b"\n")
-        process.stdin.flush()
-        if not select.select([process.stdout], [], [], timeout)[0]:
-            self.close()
-            raise AssertionError(f"not done in {timeout} s: {order}")
-        return int(process.stdout.readline())
-
-    def close(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.communicate()
-
-
-_FORKER = _Forker()
-
-
 def botd(folder: Path, *arguments: object, timeout: float = 60, user: int | None = None) -> Done:
     """Run the command in a folder to its end; a traceback on the screen is always a failure."""
     with tempfile.TemporaryDirectory() as place:
         out, err = Path(place, "out"), Path(place, "err")
-        order = {"folder": str(folder), "arguments": [str(one) for one in arguments], "user": user}
-        code = _FORKER.run({**order, "out": str(out), "err": str(err)}, timeout)
+        with out.open("w") as to_out, err.open("w") as to_err:
+            outputs = {"out": to_out.fileno(), "err": to_err.fileno()}
+            told = FORKER.fork(
+                folder, [*map(str, arguments)], environment=environment(), user=user, **outputs
+            )
+        process = Forked(told)
+        try:
+            code = process.wait(timeout)
+        finally:
+            process.kill()
         done = Done(code, out.read_text(), err.read_text())
     assert "Traceback" not in done.out + done.err, done.out + done.err
     assert "unexpected" not in done.err, done.err
@@ -246,15 +218,7 @@ class Running:
     command: tuple[str, ...] = COMMAND
 
     def __init__(self, folder: Path, *arguments: object) -> None:
-        self.process = subprocess.Popen(
-            [*self.command, *map(str, arguments)],
-            cwd=folder,
-            env=environment(PYTHONUNBUFFERED="1"),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self.process = self.begin(folder, [*map(str, arguments)])
         self.lines: list[str] = []
         self.errors: list[str] = []
         self._news = threading.Condition()
@@ -266,6 +230,18 @@ class Running:
         ]
         for reader in self._readers:
             reader.start()
+
+    def begin(self, folder: Path, arguments: Sequence[str]) -> subprocess.Popen[str] | Forked:
+        """Start the process."""
+        return subprocess.Popen(
+            [*self.command, *arguments],
+            cwd=folder,
+            env=environment(PYTHONUNBUFFERED="1"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def _read(self, stream: IO[str], lines: list[str]) -> None:
         for line in stream:
@@ -317,3 +293,16 @@ class Running:
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
+
+
+class Warm(Running):
+    """A command that is started in a process which has loaded it already: what loading takes is seconds."""
+
+    def begin(self, folder: Path, arguments: Sequence[str]) -> subprocess.Popen[str] | Forked:
+        (out, to_out), (err, to_err) = os.pipe(), os.pipe()
+        try:
+            told = FORKER.fork(folder, arguments, environment=environment(), out=to_out, err=to_err)
+        finally:
+            os.close(to_out)
+            os.close(to_err)
+        return Forked(told, os.fdopen(out), os.fdopen(err))

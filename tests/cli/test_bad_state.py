@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.bots import Done, Running, botd, edit, make_bot, refused, write_pump
+from tests.cli.bots import Done, Warm, botd, edit, make_bot, refused, write_pump
 
 NOBODY = 65534
 ENTRY = "{instrument: NXS/BTC, rows: trades}"
@@ -25,7 +25,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a bot that a SIGTERM stopped in the middle of its data."""
     folder = make_bot(tmp_path_factory.mktemp("stopped") / "bot")
     write_pump(folder / "data/nxs.parquet", bursts=6)
-    with Running(folder, "run", "--data", "data/nxs.parquet", "--speed", "600") as daemon:
+    with Warm(folder, "run", "--data", "data/nxs.parquet", "--speed", "600") as daemon:
         daemon.wait_for(" trade rider ")
         daemon.process.terminate()
         assert daemon.end().code == 0
@@ -147,7 +147,7 @@ def test_damaged_page_exits_6_and_stays(again: Path) -> None:
 
 
 def test_B13_second_daemon_exits_3_and_the_first_goes_on(again: Path) -> None:  # noqa: N802
-    with Running(again, "run", "--data", "data/nxs.parquet", "--speed", "1") as first:
+    with Warm(again, "run", "--data", "data/nxs.parquet", "--speed", "1") as first:
         first.wait_for(" goes on at ")
         refused(run(again), 3, f"(process {first.process.pid} since ", "stop it first")
         assert botd(again, "status").code == 0

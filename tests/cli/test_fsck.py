@@ -15,7 +15,7 @@ import pytest
 
 from botd.store.fsck import CHECKS, ELSEWHERE
 from tests.cli.books import Books
-from tests.cli.bots import Done, Running, botd, environment, make_bot, refused, write_pump
+from tests.cli.bots import Done, Warm, botd, environment, make_bot, refused, write_pump
 
 DATA = "data/nxs.parquet"
 STATE = "state/botd.sqlite3"
@@ -28,7 +28,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a bot that a SIGTERM stopped in the middle of its data."""
     folder = make_bot(tmp_path_factory.mktemp("stopped") / "bot")
     write_pump(folder / DATA, bursts=6)
-    with Running(folder, "run", "--data", DATA, "--speed", "600") as daemon:
+    with Warm(folder, "run", "--data", DATA, "--speed", "600") as daemon:
         daemon.wait_for(" trade rider ")
         daemon.process.terminate()
         assert daemon.end().code == 0
@@ -102,7 +102,7 @@ def test_json_holds_every_check_and_its_rows(bot: Path) -> None:
 
 
 def test_looking_at_a_running_daemon_holds_neither_up(bot: Path) -> None:
-    with Running(bot, "run", "--data", DATA, "--speed", "60") as daemon:
+    with Warm(bot, "run", "--data", DATA, "--speed", "60") as daemon:
         daemon.wait_for(" goes on at ")
         assert botd(bot, "fsck").code == 0
         daemon.process.terminate()

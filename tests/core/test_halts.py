@@ -13,7 +13,7 @@ from botd.core.events import CancelOrder
 from botd.core.outcomes import DenyReason, OrderStatus
 from botd.core.records import OrderRecord, RiskRecord
 from botd.core.restraint import Cause, Restraint, TradingCommand, TradingState, Verb
-from botd.core.updates import AlertRecord, OrderUpdate, TradingStateRecord
+from botd.core.updates import AlertRecord, OrderUpdate, TradingStateRecord, standing
 from botd.engine.machine import IDLE, IN_POSITION
 from tests.core.scene import NO_LIMITS, SECOND, T0, D, Scene, bought, only, strategy, submitted
 
@@ -157,12 +157,12 @@ def test_what_stands_is_read_from_the_records() -> None:
         (Verb.HALT, Cause.FILE),
     ):
         tell(scene, verb, cause)
-        assert list(halts.standing(scene.of(TradingStateRecord))) == scene.bot.desk.restraints
+        assert list(standing(scene.of(TradingStateRecord))) == scene.bot.desk.restraints
     tell(scene, Verb.RELEASE, Cause.LOOP_STALLED)
     tell(scene, Verb.RESUME)
-    assert halts.standing(scene.of(TradingStateRecord)) == ()
+    assert standing(scene.of(TradingStateRecord)) == ()
     cut = scene.of(TradingStateRecord)[-1:]  # what began may be in a session before
-    assert halts.standing(cut) == ()
+    assert standing(cut) == ()
 
 
 # ---- what is written ----------------------------------------------------------------------------

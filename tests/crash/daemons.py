@@ -107,7 +107,9 @@ class Nursery:
         order = {
             "folder": str(bot),
             "arguments": ["run", "--data", DATA, "--speed", speed],
-            "environment": {name: text for name, text in ((VARIABLE, failpoint), ("TZ", zone)) if text},
+            "environment": environment(
+                **{name: text for name, text in ((VARIABLE, failpoint), ("TZ", zone)) if text}
+            ),
             "snapshot_us": snapshot_us,
             "file_max": file_max,
             "user": None,

@@ -2,7 +2,7 @@
 
 A fresh interpreter takes seconds to load, which hundreds of kills cannot wait for; what the kernel does
 with a killed process is the same. Reads one JSON object per line: folder, arguments, files for both
-outputs, the environment's additions, how often to snapshot and how large a file may grow. Answers
+outputs, the environment, how often to snapshot and how large a file may grow. Answers
 with the process id, and at its end with the exit code.
 """
 
@@ -13,8 +13,6 @@ import os
 import resource
 import time
 from typing import Any
-
-import pyarrow.dataset  # noqa: F401 - a second of every start, since it loads pandas
 
 import botd.daemon
 from botd.machine import Machine
@@ -29,7 +27,9 @@ def live(order: dict[str, Any]) -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_max"], resource.RLIM_INFINITY))
     if order["snapshot_us"]:
         Machine.__init__.__kwdefaults__["snapshot_every_us"] = order["snapshot_us"]  # its default
-    return forker.run(order)
+    mode = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    out, err = (os.open(order[name], mode, 0o644) for name in ("out", "err"))
+    return forker.run(order, out, err)
 
 
 def serve() -> None:

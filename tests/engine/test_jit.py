@@ -75,6 +75,13 @@ def test_any_change_of_a_kernel_source_changes_the_folder(tmp_path: Path) -> Non
         first = second
 
 
-def test_language_alone_imports_no_compiler() -> None:
-    code = "import sys, botd.language.program, botd.engine.layout; assert 'numba' not in sys.modules"
+@pytest.mark.parametrize(
+    "modules",
+    [
+        "botd.language.program, botd.engine.layout",
+        "botd.store.journal, botd.store.queries, botd.store.fsck",  # what reads the books judges no rows
+    ],
+)
+def test_who_judges_no_rows_imports_no_compiler(modules: str) -> None:
+    code = f"import sys, {modules}; assert 'numba' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=Path(jit.__file__).parents[2], check=True)

@@ -15,13 +15,12 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, Row, create_engine, exc, func, select
 
 from botd.core.events import OrderType, Section, Side
-from botd.core.halts import standing
 from botd.core.instrument import InstrumentId
 from botd.core.outcomes import DenyReason, OrderStatus
 from botd.core.records import Record, SignalRecord
 from botd.core.reload import ReloadOutcome
 from botd.core.restraint import Restraint
-from botd.core.updates import AlertRecord, PortfolioSnapshot, TradingStateRecord
+from botd.core.updates import AlertRecord, PortfolioSnapshot, TradingStateRecord, standing
 from botd.errors import InputInvalid
 from botd.ports import Cursor, SessionInfo
 from botd.store import exact, rows
