@@ -71,8 +71,8 @@ def test_I1_saved_edit_trades_on_and_a_bad_one_leaves_the_plan_before_it(bot: Pa
     assert "-  cooldown: 30s\n+  cooldown: 31s\n" in botd(bot, "config", "diff").out
     first = history.splitlines()[-1].split()[3]
     with StateReader(bot / "state/botd.sqlite3") as reader:
-        decided = {one.revision for one in reader.recent_orders(reader.session().id)}
-        assert decided == {first, done.running_hash[:12], reader.revisions()[0].config_hash[:12]}
+        decided = {one.revision for one in reader.recent_orders(reader.session().id, limit=1_000)}
+        assert first in decided <= {first, done.running_hash[:12]}
         orders, trades = reader.decided_by_revision()[first]
     assert f"  {first}  in use, " in history
     assert f", {orders} order{'s' * (orders != 1)}, {trades} trade{'s' * (trades != 1)}\n" in history
