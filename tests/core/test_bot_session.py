@@ -366,7 +366,7 @@ def test_lane_without_a_decision_breaks_an_invariant_when_asked_for_one() -> Non
 
 
 def test_alert_without_a_strategy_names_none() -> None:
-    recorder = Recorder([PERP])
+    recorder = Recorder([PERP], None)
     recorder.alert("medium", "note", "something", T0)
     (alert,) = recorder.records
     assert alert == AlertRecord(seq=1, ts_us=T0, severity="medium", type="note", message="something")
