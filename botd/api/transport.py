@@ -60,8 +60,7 @@ class Door:
 class Porch:
     """Takes connections from a listening socket.
 
-    One for which there is no room is closed before anything is made for it: a server's transport and protocol
-    take five times as long, and hundreds of callers who come again every second would keep trading waiting.
+    One for which there is no room is closed before a transport, a task and a protocol are made for it.
     """
 
     def __init__(
