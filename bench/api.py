@@ -1,13 +1,21 @@
-"""Measure what callers of the API do to the daemon's commits: nobody, 20 pollers, 500 slow sockets as well.
+"""Measure what who looks at a daemon does to its commits.
 
-These take turns within one run of the shipped bot on the synthetic market, so that whatever else the machine
-does falls on all of them. A commit is timed by the daemon, from asking for it to its being on disk.
+Nobody; 20 sessions of one dashboard, as that many browsers have them; these and 500 slow sockets at the
+API; 20 pollers of the API and the slow sockets; and, as a control, the same pollers and sockets at the same
+API over the same books in a process of its own: it has the same two cores to share, and another lock of
+Python's.
+
+These take turns within one run of the shipped bot on the synthetic market, so that whatever else the
+machine does falls on all of them. A commit is timed by the daemon, from asking for it to its being on disk.
+`--first` gives the daemon the processor before all else, which leaves the lock alone; a TMPDIR in memory
+leaves out the disk.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import collections
 import contextlib
 import json
 import math
@@ -19,8 +27,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
+
+import aiohttp
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 ROOT = Path(__file__).resolve().parent.parent
 POLLERS = 20
@@ -28,6 +41,7 @@ SLOW = 500
 POLLED = (
     *("/health", "/api/trading/positions", "/api/trading/orders", "/api/trading/signals", "/api/alerts"),
 )
+PAGES = ("", "chart", "orders", "signals", "trades")
 SPEED = 30  # times real time: the synthetic market's commits of half a minute in a second
 
 
@@ -71,14 +85,58 @@ def run_daemon(folder: Path, port: int) -> int:
     return code
 
 
-def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start the shipped bot at SPEED in a folder of its own; return once it is ready to trade."""
+def run_elsewhere(folder: Path, port: int) -> int:
+    """Serve the API of a folder's books, with no daemon in the process."""
+    from dataclasses import replace
+
+    from botd.config.loader import load_plan
+    from botd.reception import ApiNeeds
+    from botd.runtime.brake import Brake
+    from botd.runtime.clock import WallClock
+    from botd.runtime.control import ControlFiles
+    from botd.serving import DaemonApi, settings_of
+
+    plan = load_plan(folder)
+    settings = settings_of(replace(plan.api, port=port), {})
+    assert settings is not None
+    needs = ApiNeeds(
+        brake=Brake(),
+        files=ControlFiles(folder),
+        clock=WallClock(),
+        lag_s=lambda: 0.0,
+        plan=lambda: plan,
+        reload=lambda: None,
+    )
+    with DaemonApi(settings, needs, {}) as api:
+        api.books(open=True)
+        while True:
+            api.heard(())  # as if something had been committed: nothing is new for longer than in the daemon
+            time.sleep(0.05)
+
+
+def start(folder: Path, port: int, *, first: bool) -> dict[str, subprocess.Popen[bytes]]:
+    """Start the shipped bot at SPEED in a folder of its own, its dashboard, and its API once more."""
     for name in ("configs", "strategies"):
         shutil.copytree(ROOT / name, folder / name)
     text = (ROOT / "config.yaml").read_text()
     (folder / "config.yaml").write_text(text.replace("  speed: 1 ", f"  speed: {SPEED} "))
-    command = [sys.executable, __file__, "--daemon", str(folder), "--port", str(port)]
-    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
+    daemon = [sys.executable, __file__, "--daemon", str(folder), "--port", str(port)]
+    dashboard = [str(Path(sys.executable).with_name("botd")), "dashboard", "--port", str(port + 1)]
+    commands = {
+        "daemon": [*daemon, "--first"] if first else daemon,
+        "elsewhere": [sys.executable, __file__, "--elsewhere", str(folder), "--port", str(port + 2)],
+        "dashboard": [*dashboard, "--state", str(folder / "state/botd.sqlite3")],
+    }
+    started = {}
+    for name, command in commands.items():
+        with (folder / f"{name}.log").open("wb") as log:
+            started[name] = subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        asyncio.run(asyncio.wait_for(ready(port, "/health/ready"), 300))
+    asyncio.run(asyncio.wait_for(ready(port + 1, "/_stcore/health"), 120))
+    asyncio.run(asyncio.wait_for(ready(port + 2, "/health"), 120))
+    return started
 
 
 # ---- the callers --------------------------------------------------------------------------------
@@ -87,7 +145,8 @@ def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
 async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> int:
     writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     head = await reader.readuntil(b"\r\n\r\n")
-    lengths = (line.split(b":")[1] for line in head.split(b"\r\n") if line.startswith(b"Content-Length"))
+    named = b"content-length:"
+    lengths = (line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(named))
     await reader.readexactly(int(next(lengths)))
     return int(head.split()[1])
 
@@ -111,7 +170,7 @@ async def poll(port: int, number: int, waited: list[float]) -> None:
         await asyncio.sleep(0.2)
 
 
-async def crawl(port: int, number: int, _: list[float]) -> None:
+async def crawl(port: int, number: int) -> None:
     """Send a request a byte a second, and begin anew when cut off."""
     source = f"127.0.{1 + number % 100}.1"
     while True:
@@ -127,25 +186,81 @@ async def crawl(port: int, number: int, _: list[float]) -> None:
         await asyncio.sleep(1)
 
 
+async def watch(port: int, number: int, runs: list[float]) -> None:
+    """Look at one page of the dashboard as a browser does: again whenever the page wants it."""
+    async with aiohttp.ClientSession() as http:
+        origin = f"http://127.0.0.1:{port}"
+        async with http.ws_connect(
+            f"{origin}/_stcore/stream", protocols=["streamlit"], origin=origin
+        ) as socket:
+            first = BackMsg()
+            first.rerun_script.page_name = PAGES[number % len(PAGES)]
+            await socket.send_bytes(first.SerializeToString())
+            begun: dict[str, asyncio.Task[None]] = {}
+            page = ""
+            try:
+                async for message in socket:
+                    said = ForwardMsg.FromString(message.data)
+                    kind = said.WhichOneof("type")
+                    if kind == "new_session":
+                        page = said.new_session.page_script_hash
+                    elif kind == "script_finished":
+                        runs.append(time.monotonic())
+                    elif kind == "auto_rerun" and said.auto_rerun.fragment_id not in begun:
+                        one = said.auto_rerun
+                        again = refresh(socket, one.fragment_id, one.interval, page)
+                        begun[one.fragment_id] = asyncio.create_task(again)
+            finally:
+                for task in begun.values():
+                    task.cancel()
+
+
+async def refresh(socket: aiohttp.ClientWebSocketResponse, fragment: str, every_s: float, page: str) -> None:
+    message = BackMsg()
+    message.rerun_script.fragment_id = fragment
+    message.rerun_script.is_auto_rerun = True
+    message.rerun_script.page_script_hash = page
+    while True:
+        await asyncio.sleep(every_s)
+        await socket.send_bytes(message.SerializeToString())
+
+
+KINDS = ("quiet", "dashboards", "dashboards, slow", "pollers, slow", "the same elsewhere")
+
+
+def calls_of(kind: str, port: int, waited: dict[str, list[float]]) -> list[Coroutine[Any, Any, None]]:
+    if kind == "quiet":
+        return []
+    api = port + 2 if kind == "the same elsewhere" else port
+    calls: list[Coroutine[Any, Any, None]] = []
+    if "dashboards" in kind:
+        calls += [watch(port + 1, k, waited[kind]) for k in range(POLLERS)]
+    else:
+        calls += [poll(api, k, waited[kind]) for k in range(POLLERS)]
+    if kind != "dashboards":
+        calls += [crawl(api, k) for k in range(SLOW)]
+    return calls
+
+
 @contextlib.asynccontextmanager
-async def callers(kind: str, port: int, waited: list[float]) -> AsyncIterator[None]:
-    wanted = {"quiet": (0, 0), "polled": (POLLERS, 0), "polled and crawled": (POLLERS, SLOW)}[kind]
-    tasks = [asyncio.create_task(poll(port, k, waited)) for k in range(wanted[0])]
-    tasks += [asyncio.create_task(crawl(port, k, waited)) for k in range(wanted[1])]
+async def callers(kind: str, port: int, waited: dict[str, list[float]]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(one) for one in calls_of(kind, port, waited)]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if not isinstance(ended, asyncio.CancelledError):
+                raise RuntimeError(f"a caller of {kind!r} has left") from ended
 
 
-async def ready(port: int) -> None:
+async def ready(port: int, path: str) -> None:
     while True:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
-                if await ask(reader, writer, "/health/ready") == 200:
+                if await ask(reader, writer, path) == 200:
                     return
             finally:
                 writer.close()
@@ -154,22 +269,20 @@ async def ready(port: int) -> None:
 
 # ---- the turns ----------------------------------------------------------------------------------
 
-KINDS = ("quiet", "polled", "polled and crawled")
-
-
 Span = tuple[str, float, float]  # who called, from when, until when
 
 
-async def take_turns(port: int, rounds: int, seconds: float) -> tuple[list[Span], list[float]]:
+Waited = dict[str, list[float]]  # seconds for an answer; when a page was drawn
+
+
+async def take_turns(port: int, rounds: int, seconds: float) -> tuple[list[Span], Waited]:
     """Have each kind of callers call for a while, again and again, each first in its turn."""
-    await asyncio.wait_for(ready(port), 300)
-    await asyncio.sleep(5)
-    spans, waited = [], list[float]()
+    spans, waited = [], collections.defaultdict[str, list[float]](list)
     for turn in range(rounds):
         for place in range(len(KINDS)):
             kind = KINDS[(turn + place) % len(KINDS)]
             async with callers(kind, port, waited):
-                await asyncio.sleep(1)  # they come
+                await asyncio.sleep(20 if "dashboards" in kind else 1)  # they come
                 began = time.monotonic()
                 await asyncio.sleep(seconds)
                 spans.append((kind, began, time.monotonic()))
@@ -182,39 +295,55 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
 
 
-def report(spans: list[Span], commits: list[list[float]], waited: list[float]) -> None:
+def report(spans: list[Span], commits: list[list[float]], waited: Waited) -> None:
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    quiet: list[float] = []
     for kind in KINDS:
         within = [(begin, end) for one, begin, end in spans if one == kind]
         turns = [[s * 1e3 for at, s in commits if begin <= at <= end] for begin, end in within]
         every = [one for turn in turns for one in turn]
-        middle, high = statistics.median(every), percentile(every, 0.99)
-        by_turn = statistics.median(percentile(turn, 0.99) for turn in turns if turn)
+        highs = [percentile(turn, 0.99) for turn in turns]
+        quiet = quiet or highs
+        ratio = statistics.median(high / calm for high, calm in zip(highs, quiet, strict=True))
         print(
-            f"{kind:<20} {len(every):6} commits  p50 {middle:6.2f} ms  p90 {percentile(every, 0.9):6.2f} ms  "
-            f"p99 {high:6.2f} ms  median of the turns' p99 {by_turn:6.2f} ms"
+            f"{kind:<20} {len(every):6} commits  p50 {statistics.median(every):6.2f} ms  "
+            f"p90 {percentile(every, 0.9):6.2f} ms  p99 {percentile(every, 0.99):6.2f} ms  "
+            f"turns' p99, median {statistics.median(highs):6.2f} ms, over quiet's {ratio:.2f}"
         )
-    reads = [one * 1e3 for one in waited]
-    print(f"{len(reads)} reads: p50 {statistics.median(reads):.1f} ms, p99 {percentile(reads, 0.99):.1f} ms")
+        if "dashboards" in kind:
+            drawn = sum(begin <= at <= end for at in waited[kind] for begin, end in within)
+            print(f"{'':<20} {drawn / sum(end - begin for begin, end in within):.1f} pages a second")
+        elif kind != "quiet":
+            reads = [one * 1e3 for one in waited[kind]]
+            middle, high = statistics.median(reads), percentile(reads, 0.99)
+            print(f"{'':<20} {len(reads)} reads: p50 {middle:.1f} ms, p99 {high:.1f} ms")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="How callers of the API slow down commits.")
+    parser = argparse.ArgumentParser(description="What who looks at a daemon does to its commits.")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=15.0, help="of each turn")
-    parser.add_argument("--port", type=int, default=18_089)
+    parser.add_argument("--port", type=int, default=18_089, help="the first of three")
+    parser.add_argument("--first", action="store_true", help="the daemon runs before all else (root only)")
     parser.add_argument("--daemon", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--elsewhere", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.elsewhere:
+        return run_elsewhere(given.elsewhere, given.port)
     if given.daemon:
+        if given.first:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
         return run_daemon(given.daemon, given.port)
     with tempfile.TemporaryDirectory(prefix="botd-bench-") as name:
         folder = Path(name)
-        daemon = start(folder, given.port)
+        started = start(folder, given.port, first=given.first)
         try:
             spans, waited = asyncio.run(take_turns(given.port, given.rounds, given.seconds))
         finally:
-            daemon.send_signal(signal.SIGTERM)
-            daemon.wait(90)
+            for one in started.values():
+                one.send_signal(signal.SIGTERM)
+            for one in started.values():
+                one.wait(90)
         commits = json.loads((folder / "commits.json").read_text())
     report(spans, commits, waited)
     return 0

@@ -94,6 +94,7 @@ def contestants(quick: bool) -> tuple[Contestant, ...]:
         Contestant(group=OWN, script="core.py"),
         Contestant(group=OWN, script="simulation.py"),
         Contestant(group=OWN, script="daemon.py"),
+        Contestant(group=OWN, script="reload.py"),
     )
 
 

@@ -34,7 +34,7 @@ from botd.runtime.view import View, look
 
 log = logging.getLogger(__name__)
 
-SWITCH_S: Final = 0.0005  # that the API's thread may keep trading waiting; Python's own is 5 ms
+SWITCH_S: Final = 0.00005  # that the API's thread may keep trading waiting; Python's own is 5 ms
 LOOK_EVERY_S: Final = 1.0  # how often positions are valued for whoever may ask
 ANSWERS_NAME: Final = "api-answers.jsonl"
 ADDRESS_NAME: Final = "api-address"

@@ -124,7 +124,9 @@ def test_I6_files_changed_between_two_runs_are_reloaded_at_the_start_and_a_posit
         daemon.wait_for(" trade rider ")
         daemon.signal(signal.SIGTERM)
         assert daemon.end().code == 0
-    assert alerts(bot).count("revision_pinned") == 1
+    with StateReader(bot / "state/botd.sqlite3") as reader:
+        told = [(one.type, one.strategy) for one in reader.recent_alerts(reader.session().id)]
+    assert told.count(("revision_pinned", "holder")) == 1
     assert len(sessions(bot)) == 1
     assert botd(bot, "fsck").code == 0
 

@@ -20,7 +20,7 @@ from botd.api.responses import problem_response
 from botd.api.routes import Access, Call, Context, Route
 from botd.api.sockets import Sockets
 from botd.api.table import ROUTES
-from botd.api.transport import Door, GuardedHandler
+from botd.api.transport import Door, GuardedHandler, Porch
 
 log = logging.getLogger(__name__)
 
@@ -60,15 +60,14 @@ class Server:
         inner = runner.server
         if inner is None:
             raise RuntimeError("aiohttp made no server")
-        server = await loop.create_server(
-            lambda: GuardedHandler(inner, self._door, loop=loop), sock=listening, backlog=128
-        )
+        porch = Porch(listening, self._door, lambda: GuardedHandler(inner, self._door, loop=loop))
+        porch.open()
         self._sockets.begin()
         try:
             started()
             await loop.create_future()  # until it is cancelled
         finally:
-            server.close()
+            porch.close()
             await self._sockets.end()
             await inner.shutdown(1.0)
             await runner.cleanup()

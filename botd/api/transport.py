@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
@@ -21,6 +22,8 @@ from botd.api.settings import Bounds
 
 log = logging.getLogger(__name__)
 
+ACCEPTS_MAX: Final = 32  # at a time: who is in gets a turn as well
+ACCEPT_AGAIN_S: Final = 1.0
 _UNKNOWN: Final = "?"
 
 
@@ -35,16 +38,71 @@ class Door:
 
     def enter(self, ip: str) -> bool:
         """Let a caller in, unless there are too many."""
-        if self.open.total() >= self.bounds.connections_max or self.open[ip] >= self._per_ip_max:
-            self._turned_away()
+        if not self.has_room(ip):
             return False
         self.open[ip] += 1
+        return True
+
+    def has_room(self, ip: str) -> bool:
+        """Say whether there are not too many callers yet; count who is turned away."""
+        full = self.open.total() >= self.bounds.connections_max
+        if full or self.open.get(ip, 0) >= self._per_ip_max:
+            self._turned_away()
+            return False
         return True
 
     def leave(self, ip: str) -> None:
         self.open[ip] -= 1
         if not self.open[ip]:
             del self.open[ip]
+
+
+class Porch:
+    """Takes connections from a listening socket.
+
+    One for which there is no room is closed before a transport, a task and a protocol are made for it.
+    """
+
+    def __init__(
+        self, listening: socket.socket, door: Door, make: Callable[[], asyncio.BaseProtocol]
+    ) -> None:
+        self._listening = listening
+        self._door = door
+        self._make = make
+        self._loop = asyncio.get_running_loop()
+        self._entering: set[asyncio.Task[Any]] = set()
+        self._waiting: asyncio.TimerHandle | None = None
+
+    def open(self) -> None:
+        self._waiting = None
+        self._listening.setblocking(False)
+        self._loop.add_reader(self._listening, self._accept)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._listening)
+        if self._waiting is not None:
+            self._waiting.cancel()
+        for task in self._entering:
+            task.cancel()
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS_MAX):
+            try:
+                found, address = self._listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:  # no more files can be open; it stays readable meanwhile
+                log.error("the API takes nobody in for a moment", extra={"reason": error.strerror})
+                self._loop.remove_reader(self._listening)
+                self._waiting = self._loop.call_later(ACCEPT_AGAIN_S, self.open)
+                return
+            if not self._door.has_room(str(address[0])):
+                found.close()
+                continue
+            found.setblocking(False)
+            entering = self._loop.create_task(self._loop.connect_accepted_socket(self._make, found))
+            self._entering.add(entering)
+            entering.add_done_callback(self._entering.discard)
 
 
 class GuardedHandler(RequestHandler):

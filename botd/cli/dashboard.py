@@ -21,6 +21,7 @@ PortOption = Annotated[int, typer.Option("--port", help="The port to listen on."
 
 _NEEDED: Final = ("streamlit", "plotly", "pandas")
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
+_NICE: Final = 10  # behind the daemon, where both want the processor
 _SETTINGS: Final = {
     "server.headless": "true",
     "server.fileWatcherType": "none",
@@ -56,6 +57,7 @@ def dashboard(
     options = [f"--{name}={value}" for name, value in settings.items()]
     shown = f"[{host}]" if ":" in host else host
     write(f"the dashboard of {path} is at http://{shown}:{port}; Ctrl-C ends it\n")
+    os.nice(_NICE)
     os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(find_app()), *options])
 
 

@@ -57,13 +57,11 @@ class BotFolder:
         """Return the files' fingerprint and what they say, once nobody is writing."""
         before = await asyncio.to_thread(self.fingerprint)
         while True:
-            await asyncio.sleep(SETTLED_S)
+            checking = asyncio.to_thread(self.check)  # in the time that has to pass anyway
+            checked, _ = await asyncio.gather(checking, asyncio.sleep(SETTLED_S))
             now = await asyncio.to_thread(self.fingerprint)
-            if now == before:
-                checked = await asyncio.to_thread(self.check)
-                if await asyncio.to_thread(self.fingerprint) == now:
-                    return now, checked
-                now = ""
+            if now == before:  # and so it was while they were checked
+                return now, checked
             before = now
 
     async def watch(self, changed: asyncio.Event) -> None:

@@ -55,7 +55,7 @@ def harm(folder: Path, sql: str) -> None:
 LOST_FILL = "DELETE FROM fills WHERE seq = (SELECT min(seq) FROM fills)"
 SPOKE_TWICE = (
     "INSERT INTO signals SELECT session_id, 0, strategy, instrument, section, rule, 9000, row_number, ts_us, "
-    "side, price, confidence, indicator_values, acted, reason FROM signals ORDER BY seq LIMIT 1"
+    "side, price, confidence, indicator_values, acted, reason, revision FROM signals ORDER BY seq LIMIT 1"
 )
 
 

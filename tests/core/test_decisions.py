@@ -139,6 +139,7 @@ LINES = [
 # What a second run may write differently, what is text for people, and who halted it when.
 LEFT_OUT = {"seq", "intent_seq", "client_order_id", "trade_id", "sizing", "cause", "since_us"}
 LEFT_OUT |= {"fee_paid", "fee_currency", "reverses"}  # how a venue took the fee, or the trade back
+LEFT_OUT |= {"revision"}  # a comment more in a file decides nothing else
 
 
 def other_than(value: Any) -> Any:

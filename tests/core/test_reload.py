@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from botd.core.reload import diagnostics_of, diagnostics_text
+from botd.core.reload import diagnostics_of, diagnostics_text, revision_name
 from botd.errors import Diagnostic, Severity
 
 
@@ -15,3 +15,7 @@ def test_faults_come_back_as_they_were_with_their_carets() -> None:
     assert diagnostics_of(text) == faults
     assert "é" in text  # and for whoever reads the column, as a terminal shows it:
     assert "a.yaml:2:3: not a number\\n    x: é\\n      ^" in text
+
+
+def test_plan_is_called_by_the_beginning_of_its_hash() -> None:
+    assert revision_name("0123456789abcdef") == "0123456789ab"
