@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,8 +33,9 @@ def make_shipped(place: Path) -> Path:
     folder = place / "shipped"
     (folder / "kernels" / "kernels-abc").mkdir(parents=True)
     (folder / "kernels" / "kernels-abc" / "index").write_text("compiled")
-    for name in ("config.yaml", "configs", "strategies"):
-        (folder / name).symlink_to(ROOT / name)
+    shutil.copy(ROOT / "config.yaml", folder)
+    for name in ("configs", "strategies"):
+        shutil.copytree(ROOT / name, folder / name)
     (folder / "state").symlink_to(place / "volume")
     return folder
 
@@ -160,13 +164,20 @@ for place in map(Path, sys.argv[2:]):
 
 
 @pytest.fixture(scope="module")
-def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]]:
+def open_folder() -> Iterator[Path]:
+    """Give a folder that every user can enter, which pytest's are not."""
+    with tempfile.TemporaryDirectory(prefix="botd-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def refusals(open_folder: Path) -> dict[str, tuple[Path, str]]:
     """Return by name where a bot is that another user begins, and the exit code and message it gets."""
     places = {}
     for name in ("good", "root's state", "root's books", "root's halt", "no strategies", "secret strategies"):
-        place = places[name] = tmp_path_factory.mktemp("place")
-        for one in (place, *place.parents[:2]):
-            one.chmod(0o755)
+        place = places[name] = open_folder / f"place{len(places)}"
+        place.mkdir()
         seed(make_shipped(place), place / "bot")
         (place / "volume").mkdir()
         if name != "root's state":
