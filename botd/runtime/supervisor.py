@@ -110,6 +110,9 @@ class Supervisor:
                 await factory()
                 return
             except Exception as error:  # whatever it is, this task may not take the others with it
+                if self._stopping:  # it was cancelled, and failed in place of ending
+                    log.warning("task failed while everything stops", exc_info=error, extra={"task": name})
+                    return
                 if self._clock.now_us() - started_us >= STEADY_US:
                     failures = 0
                 failures += 1

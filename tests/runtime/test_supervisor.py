@@ -228,3 +228,24 @@ async def test_start_after_stop_is_a_broken_invariant() -> None:
 def test_describe_keeps_an_exception_on_one_line() -> None:
     assert describe(ValueError("a\n  b")) == "ValueError: a b"
     assert describe(TimeoutError()) == "TimeoutError"
+
+
+async def test_task_that_fails_as_it_is_stopped_is_not_started_again() -> None:
+    starts = 0
+
+    async def helper() -> None:
+        nonlocal starts
+        starts += 1
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise OSError("it fails in place of ending") from None
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+
+    async with asyncio.timeout(5):
+        async with supervisor() as tasks:
+            tasks.start("helper", helper, restarts=3, backoff_s=0.0)
+            tasks.start("work", work)
+    assert starts == 1
