@@ -332,7 +332,7 @@ def test_C11_day_with_trades_taken_back_ends_with_the_venues_books(tmp_path: Pat
 
 def test_B18_day_with_hidden_orders_asks_a_person_and_ends_with_nobody_needed(tmp_path: Path) -> None:
     faults = [Fired("order.hidden", n) for n in range(1, 200)]
-    with closing(live_through(tmp_path, 3, faults)) as world:  # which has asked every check
+    with closing(live_through(tmp_path, 2, faults)) as world:  # which has asked every check
         with closing(sqlite3.connect(world._state)) as connection:
             asked = connection.execute("SELECT message FROM alerts WHERE type = 'needs_human'").fetchall()
         assert asked
