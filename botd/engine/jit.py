@@ -10,13 +10,22 @@ import functools
 import hashlib
 import os  # allow: the compiler's cache is a folder
 import tempfile  # allow: the compiler's cache is a folder
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path  # allow: the compiler's cache is a folder
 from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 
 COMPILED: Final = os.environ.get("BOTD_NO_NUMBA", "") in ("", "0")
+
+
+def _roots() -> Iterator[Path]:
+    named = os.environ.get("BOTD_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    if named:
+        yield Path(named)
+    if "HOME" in os.environ:
+        yield Path(os.environ["HOME"]) / ".cache"
+    yield Path(tempfile.gettempdir())  # raises where there is none: asked for last
 
 
 def cache_folder() -> Path:
@@ -29,11 +38,7 @@ def cache_folder() -> Path:
     here = Path(__file__).parent
     for source in (*sorted(here.glob("*.py")), here.parent / "language" / "opcodes.py"):
         digest.update(source.read_bytes())
-    named = os.environ.get("BOTD_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
-    roots = [Path(named)] if named else []
-    if "HOME" in os.environ:
-        roots.append(Path(os.environ["HOME"]) / ".cache")
-    for root in (*roots, Path(tempfile.gettempdir())):
+    for root in _roots():
         folder = root / "botd" / f"kernels-{digest.hexdigest()}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
