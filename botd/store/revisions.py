@@ -24,7 +24,7 @@ class RevisionView:
 def newest_revisions(connection: Connection, limit: int) -> tuple[RevisionView, ...]:
     """Return the configurations applied last, newest first.
 
-    One that was applied again, by a restart or for a strategy that was pinned, is in use since the first time.
+    One applied again, by a restart or for a strategy that was pinned, is in use since the first time.
     """
     times = (config_revisions.c.applied_us, config_revisions.c.config_hash)
     before = func.lag(config_revisions.c.config_hash).over(order_by=times)
