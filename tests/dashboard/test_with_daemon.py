@@ -1,4 +1,4 @@
-"""The dashboard beside a daemon that runs: what is pressed and saved changes the bot, and the page says so."""
+"""The dashboard beside a daemon that runs: what is pressed or saved changes the bot, and is shown."""
 
 from __future__ import annotations
 
