@@ -19,9 +19,10 @@ HIDDEN: Final = "***"
 LINES_MAX: Final = 5_000  # of the log, waiting to be written
 FLUSH_S: Final = 1.0
 _CHATTY: Final = ("apscheduler", "watchfiles")  # what they do in passing is no news to an operator
-_SILENT: Final = ("alembic",)  # else a first start begins with its inner life
-# at `debug` these write headers and bodies of requests, values bound to queries
-_TALKS_OF_SECRETS: Final = ("aiohttp", "asyncio", "ccxt", "sqlalchemy", "urllib3")
+# else a first start begins with their inner life, each statement that makes a table
+_SILENT: Final = ("alembic", "sqlalchemy")
+# at `debug` these write headers and bodies of requests
+_TALKS_OF_SECRETS: Final = ("aiohttp", "asyncio", "ccxt", "urllib3")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DEPTH_MAX: Final = 8
 _LOST: Final = "{} log lines were lost: the log could not be written fast enough, or at all"
@@ -256,7 +257,7 @@ def set_level(level: str) -> None:
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.NOTSET if level == "debug" else logging.WARNING)
     for name in _SILENT:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
     for name in _TALKS_OF_SECRETS:
         logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger().level))
 

@@ -32,6 +32,16 @@ def test_mistake_shown_gets_the_message_shown() -> None:
     assert message in README
 
 
+def test_edit_that_is_shown_is_sound_and_its_breaking_gets_the_message_shown() -> None:
+    shipped = (ROOT / "strategies" / "mean_reversion.yaml").read_text(encoding="utf-8")
+    before, edited, broken = re.findall(r"`(stretch < [^`]+ and)`", README)
+    assert shipped.count(before) == 1
+    assert read_strategy(shipped.replace(before, edited), "x.yaml")[1] == []
+    _, faults = read_strategy(shipped.replace(before, broken), "strategies/mean_reversion.yaml")
+    message = "".join(f"       {line}\n" for fault in faults for line in fault.render().splitlines())
+    assert message in README
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [

@@ -132,6 +132,14 @@ def test_N2_libraries_that_log_headers_and_bodies_never_log_at_debug(name: str) 
     assert not logging.getLogger(name).isEnabledFor(logging.WARNING)
 
 
+@pytest.mark.usefixtures("_levels")
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_statements_of_a_database_are_no_news_to_an_operator(level: str) -> None:
+    set_level(level)
+    assert not logging.getLogger("sqlalchemy.engine.Engine").isEnabledFor(logging.INFO)
+    assert logging.getLogger("sqlalchemy.engine.Engine").isEnabledFor(logging.WARNING)
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, select
 
 from botd.core.reload import ReloadOutcome, diagnostics_of
 from botd.store.tables import config_revisions, orders, reloads, trades
@@ -22,8 +22,20 @@ class RevisionView:
 
 
 def newest_revisions(connection: Connection, limit: int) -> tuple[RevisionView, ...]:
-    """Return the configurations applied last, newest first."""
-    query = select(config_revisions).order_by(config_revisions.c.applied_us.desc()).limit(limit)
+    """Return the configurations applied last, newest first.
+
+    One applied again, by a restart or for a strategy that was pinned, is in use since the first time.
+    """
+    times = (config_revisions.c.applied_us, config_revisions.c.config_hash)
+    before = func.lag(config_revisions.c.config_hash).over(order_by=times)
+    began = select(*times, before.label("before")).subquery()
+    query = (
+        select(config_revisions)
+        .join(began, and_(*(column == began.c[column.name] for column in times)))
+        .where(began.c.config_hash.is_distinct_from(began.c.before))
+        .order_by(*(column.desc() for column in times))
+        .limit(limit)
+    )
     return tuple(
         RevisionView(applied_us=row.applied_us, config_hash=row.config_hash, files=json.loads(row.files))
         for row in connection.execute(query)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ class Configuration:
     scope: Scope
     shown: Any | None  # the revision chosen
     former: Any | None  # the one before it
-    who: Mapping[str, str]  # by hash
+    who: str  # brought the one that is shown
     reloads: tuple[Any, ...]
 
 
@@ -48,13 +48,22 @@ def read(reader: ScreenReader, scope: Scope, chosen: str | None) -> Configuratio
     places = [place for place, one in enumerate(found) if name_of(one) == chosen] or [0]
     place = places[0]
     reloads = reader.reloads(limit=REVISIONS)
+    shown = found[place] if found else None
     return Configuration(
         scope=scope,
-        shown=found[place] if found else None,
+        shown=shown,
         former=found[place + 1] if place + 1 < len(found) else None,
-        who={one.config_hash: one.who for one in reversed(reloads) if one.ok},
+        who=who_brought(shown, reloads),
         reloads=reloads,
     )
+
+
+def who_brought(shown: Any | None, reloads: Sequence[Any]) -> str:
+    """Return who brought a revision, as far back as these reloads, newest first, go."""
+    if shown is None or (len(reloads) == REVISIONS and shown.applied_us < reloads[-1].ts_us):
+        return words.NONE
+    brought = [one.who for one in reloads if one.ok and one.ts_us == shown.applied_us]
+    return brought[0] if brought else "daemon start"
 
 
 def draw(_: Frame, found: Configuration) -> None:
@@ -78,7 +87,7 @@ def draw(_: Frame, found: Configuration) -> None:
                 "the running one" if shown.config_hash == running else "a former one",
             ),
             Card("In use since", words.when(shown.applied_us), "UTC"),
-            Card("Brought by", found.who.get(shown.config_hash, "daemon start")),
+            Card("Brought by", found.who),
         ]
     )
     tables.show_heading("What changed against the revision before")

@@ -128,7 +128,7 @@ def show_reload(outcome: Any | None) -> None:
         tables.show_banner("green", f"{text}, running {outcome.running_hash[:8]}.", name="reload")
         return
     first = (
-        f" {outcome.errors[0].file}:{outcome.errors[0].line}: {outcome.errors[0].message}"
+        f" {outcome.errors[0].file}:{outcome.errors[0].line}: {outcome.errors[0].message}."
         if outcome.errors
         else ""
     )

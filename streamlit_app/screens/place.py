@@ -21,7 +21,7 @@ def state_path() -> Path:
 
 def api_address() -> str:
     """Return the address of the daemon's API, without a slash at its end: the daemon writes it down."""
-    told = os.environ.get(API, "")
+    told = os.environ.get(API, "").strip()
     if not told:
         with suppress(OSError):
             told = (state_path().parent / _API_FILE).read_text(encoding="utf-8").strip()

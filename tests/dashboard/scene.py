@@ -135,11 +135,12 @@ class Books:
         self.journal.start_session(replace(self.info, status="running", ended_us=None))
         self.journal.commit(Batch(session_id=self.info.id, cursor=self.cursor))
 
-    def fall_silent(self, seconds: float) -> None:
-        """Make the last write as old as that of a daemon that died so long ago."""
-        then = time.time() - seconds
-        for path in (self.path, self.path.with_name("botd.sqlite3-wal")):
-            os.utime(path, (then, then))
+
+def fall_silent(state: Path, seconds: float) -> None:
+    """Make the last write as old as that of a daemon that died so long ago."""
+    then = time.time() - seconds
+    for path in (state, state.with_name("botd.sqlite3-wal")):
+        os.utime(path, (then, then))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from tests.dashboard.scene import (
     LoopbackApi,
     cells,
     column,
+    fall_silent,
 )
 
 pytestmark = pytest.mark.skipif(
@@ -345,7 +346,7 @@ def test_L2_page_of_a_silent_daemon_is_red_and_grey(  # noqa: N802 - the fault's
     show(page, dashboard, "")
     expect(page.locator('[data-banner="stale"]')).to_have_count(0)
     assert page.evaluate(_OPACITY) == "1"
-    books.fall_silent(16)
+    fall_silent(books.path, 16)
     banner = page.locator('[data-banner="stale"]')
     expect(banner).to_contain_text("The daemon is down: it has written nothing for")
     expect(page.locator(".botd-strip[data-state]")).to_have_attribute("data-stale", "true")

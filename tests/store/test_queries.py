@@ -222,13 +222,13 @@ def test_reloads_and_revisions_come_back_newest_first_with_their_carets(tmp_path
     journal.start_session(samples.started())
     for outcome in (done, refused):
         journal.save_reload(outcome)
-    for k, text in enumerate(("a: 1\n", "a: 2\n")):
-        journal.save_revision(config_hash=str(k), files={"a.yaml": text}, applied_us=k)
+    files = {name: {"a.yaml": f"a: {name}\n"} for name in "01"}
+    for at_us, name in enumerate("0011101"):  # a restart, a reload, a pin that is over; there and back
+        journal.save_revision(config_hash=name, files=files[name], applied_us=at_us)
     journal.close()
     with StateReader(tmp_path / "botd.sqlite3") as reader:
         assert reader.reloads() == (refused, done)
         assert reader.reloads(limit=1) == (refused,)
-        assert [(one.config_hash, one.files) for one in reader.revisions()] == [
-            ("1", {"a.yaml": "a: 2\n"}),
-            ("0", {"a.yaml": "a: 1\n"}),
-        ]
+        seen = [(one.applied_us, one.config_hash) for one in reader.revisions()]
+        assert seen == [(6, "1"), (5, "0"), (2, "1"), (0, "0")]
+        assert [(one.applied_us, one.files) for one in reader.revisions(limit=1)] == [(6, files["1"])]
