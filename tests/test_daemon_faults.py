@@ -77,8 +77,8 @@ def test_K3_death_of_the_trading_task_ends_the_daemon(bot: Path) -> None:  # noq
         done = daemon.end()
     assert done.code == 1
     assert "botd: unexpected OSError: the planted fault" in done.err
-    (line,) = said(daemon, "task failed, everything stops")
-    assert line["task"] == "trading"
+    failed = [line["task"] for line in said(daemon, "task failed, everything stops")]
+    assert failed == ["trading", "session"]  # and with it what it is a part of
 
 
 def test_K3_reconciliation_that_keeps_dying_halts(bot: Path) -> None:  # noqa: N802 - the fault's id

@@ -25,6 +25,7 @@ import botd.cli.run
 import botd.cli.status
 import botd.daemon
 import botd.engine.warm
+import botd.hardening
 import botd.research.report_text
 import botd.store.fsck
 import botd.store.migrate

@@ -233,7 +233,7 @@ def test_describe_keeps_an_exception_on_one_line() -> None:
 async def test_task_that_fails_as_it_is_stopped_is_not_started_again() -> None:
     starts = 0
 
-    async def helper() -> None:
+    async def stubborn() -> None:
         nonlocal starts
         starts += 1
         try:
@@ -246,6 +246,6 @@ async def test_task_that_fails_as_it_is_stopped_is_not_started_again() -> None:
 
     async with asyncio.timeout(5):
         async with supervisor() as tasks:
-            tasks.start("helper", helper, restarts=3, backoff_s=0.0)
+            tasks.start("stubborn", stubborn, restarts=3, backoff_s=0.0)
             tasks.start("work", work)
     assert starts == 1

@@ -70,6 +70,7 @@ def write_ledger(folder: Path) -> Path:
         keeper.write(QUICK, "quick.yaml")
         keeper.trade(*keeper.open(), minutes=3)
         keeper.write(HOLDER.replace("held > 1h", "held > 2h"))
+        keeper.judge_otherwise()
         keeper.trade(*keeper.open(), minutes=2)
     return folder / "state" / "botd.sqlite3"
 
