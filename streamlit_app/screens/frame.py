@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import streamlit as st
 
-from botd.errors import BotdError
+from botd.errors import BotdError, InputInvalid
 from botd.store.queries import ScreenReader, TradingView
 
 from . import tables, words
@@ -20,6 +20,7 @@ STALE_US: Final = 15_000_000
 REFRESH_S: Final = 2.0
 SHARED_S: Final = 1.0  # how old a look may be that somebody else has taken
 SESSIONS_MAX: Final = 50
+STARTING: Final = "The bot is starting: it warms up for some 20 seconds, and this page fills by itself."
 TOLD: Final = "botd-told"  # in the session's state: what came of the last action, as colour and text
 
 T = TypeVar("T")
@@ -138,6 +139,12 @@ def show_page(page: Page) -> None:
     def refresh() -> None:
         try:
             frame, found = _read(page, choice)
+        except InputInvalid as error:  # there are no books yet, or they are somewhere else
+            if api().answers():
+                tables.show_banner("blue", STARTING, name="starting")
+            else:
+                tables.show_banner("red", f"Nothing to show: {error}", name="error")
+            return
         except BotdError as error:
             tables.show_banner("red", f"Nothing to show: {error}", name="error")
             return
