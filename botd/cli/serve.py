@@ -16,9 +16,12 @@ WordsArgument = Annotated[
 
 def serve(words: WordsArgument = None) -> None:
     """Run the daemon with the dashboard beside it, which ends with it; one that fails stops nothing."""
-    from botd.hosting.beside import become_daemon, command, dashboard_words, place_of
+    from botd.hosting.beside import PORT, become_daemon, command, dashboard_words, is_taken, place_of
 
     given = list(words or ())
     dashboard, address = dashboard_words(place_of(given), os.environ)
-    write(f"dashboard: {address}\n")
+    if is_taken(dashboard):
+        write(f"dashboard: {address} is another program's; name a free port in {PORT}\n")
+    else:
+        write(f"dashboard: {address}\n")
     become_daemon(command("run", *given), command(*dashboard), quiet=os.isatty(1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,16 @@ def dashboard_words(place: Sequence[str], environment: Mapping[str, str]) -> tup
     host, port = environment.get(HOST, "127.0.0.1"), environment.get(PORT, "8501")
     shown = "127.0.0.1" if host in _ANY else f"[{host}]" if ":" in host else host
     return ["dashboard", *place, "--host", host, "--port", port], f"http://{shown}:{port}"
+
+
+def is_taken(words: Sequence[str]) -> bool:
+    """Say whether something listens already where a dashboard of these words would."""
+    host, port = words[-3], words[-1]
+    try:
+        with socket.create_connection(("127.0.0.1" if host in _ANY else host, int(port)), timeout=1):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def place_of(words: Sequence[str]) -> list[str]:
