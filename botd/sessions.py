@@ -171,9 +171,6 @@ class SessionOpener:
         loop.brake = self._brake
         records, journal, plan = tuple(loop.bot.take_records()), self._journal, self._plan
         with journal.together():
-            journal.save_revision(
-                config_hash=plan.config_hash, files=plan.files, applied_us=self._clock.now_us()
-            )
             self._start(session_id, plan.mode)
             journal.commit(Batch(session_id=session_id, records=records, cursor=loop.cursor()))
             journal.save_snapshot(session_id, loop.cursor(), encode(loop.state(), plan=plan.config_hash))
@@ -332,16 +329,19 @@ class SessionOpener:
             yield chunk
 
     def _start(self, session_id: str, mode: str) -> None:
+        """Write that a session begins, after the files that its records will name."""
+        plan, now_us = self._plan, self._clock.now_us()
+        self._journal.save_revision(config_hash=plan.config_hash, files=plan.files, applied_us=now_us)
         self._journal.start_session(
             SessionInfo(
                 id=session_id,
                 mode=mode,
                 feed=self._feed.identity,
-                config_hash=self._plan.config_hash,
-                started_us=self._clock.now_us(),
+                config_hash=plan.config_hash,
+                started_us=now_us,
                 ended_us=None,
                 status="running",
-                account=self._plan.account,
+                account=plan.account,
             )
         )
 

@@ -14,7 +14,7 @@ from botd.feeds.synthetic import SyntheticFeed
 from botd.ports import Batch
 from botd.runtime.snapshot import encode
 from botd.store.fsck import examine
-from botd.store.journal import open_state
+from botd.store.journal import SqliteJournal, open_state
 from botd.store.queries import StateReader
 from tests.session_scene import (
     HOLDER,
@@ -26,6 +26,21 @@ from tests.session_scene import (
     recover,
 )
 from tests.store import samples
+
+
+def test_G6_first_start_killed_as_its_warm_up_ends_leaves_sound_books(  # noqa: N802
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SqliteJournal, "end_session", die)
+    with pytest.raises(KeyboardInterrupt):
+        bench.open()
+    state = bench.folder / "state" / "botd.sqlite3"
+    with closing(sqlite3.connect(state)) as connection:
+        assert connection.execute("SELECT count(*) FROM signals WHERE revision IS NOT NULL").fetchone()[0]
+    assert examine(state).findings == ()
 
 
 def test_first_start_warms_up_and_fills_the_books(bench: Bench) -> None:
