@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from botd.app import build_bot, read_pins
 from botd.config.changes import changed_files
@@ -21,25 +21,13 @@ from botd.core.swap import busy, pins_due
 from botd.errors import Diagnostic, InputInvalid
 from botd.ports import Clock, Cursor
 from botd.runtime.live import LiveDriver
+from botd.session_writer import SessionWriter
 from botd.sessions import Session
 from botd.warming import Place, catch_up, look, warm
 
 TRIES_MAX: Final = 5  # to warm a plan while rows run away from it
 
 Visit = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Awaitable[Any]]  # does it where no row is judged
-
-
-class Keeper(Protocol):
-    """Writes a swap; the journal in its own thread."""
-
-    async def swapped(
-        self,
-        outcome: ReloadOutcome,
-        plan: Plan,
-        records: Sequence[Record],
-        cursor: Cursor,
-        state: dict[str, Any],
-    ) -> None: ...
 
 
 class Swapper:
@@ -49,19 +37,19 @@ class Swapper:
         self,
         session: Session,
         driver: LiveDriver,
-        keeper: Keeper,
+        writer: SessionWriter,
         *,
         read_plan: Callable[[Mapping[str, str]], Plan],
         applied: Callable[[Plan], None],
         clock: Clock,
     ) -> None:
-        """`keeper` commits; `applied` hears of the plan that trades from then on."""
+        """`applied` hears of the plan that trades from then on."""
         self.plan = session.plan
         self.begun = asyncio.Event()  # the session trades by the files of this start
         self._session = session
         self._driver = driver
         self._read_plan = read_plan
-        self._keeper = keeper
+        self._writer = writer
         self._applied = applied
         self._clock = clock
 
@@ -134,7 +122,7 @@ class Swapper:
         )
 
         async def save(records: Sequence[Record], cursor: Cursor, state: dict[str, Any]) -> None:
-            await self._keeper.swapped(outcome, plan, records, cursor, state)
+            await self._writer.swapped(outcome, plan, records, cursor, state)
 
         await self._driver.reload(bot, save)
         self.plan = plan

@@ -29,7 +29,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "session_writer": frozenset({"machine"}),
     "sessions": frozenset({"app", "machine", "sink"}),
     "warming": frozenset({"app", "sessions"}),
-    "swapping": frozenset({"app", "sessions", "warming"}),
+    "swapping": frozenset({"app", "sessions", "session_writer", "warming"}),
     "reload": frozenset({"swapping"}),
     "daemon": frozenset({"app", "sessions", "session_writer", "swapping", "reload"}),
     "hosting": frozenset({"errors"}),

@@ -20,8 +20,8 @@ def serve(words: WordsArgument = None) -> None:
 
     given = list(words or ())
     dashboard, address = dashboard_words(place_of(given), os.environ)
-    if is_taken(dashboard):
-        write(f"dashboard: {address} is another program's; name a free port in {PORT}\n")
+    if is_taken(address):
+        write(f"dashboard: {address} is taken and not this bot; name a free port in {PORT}\n")
     else:
         write(f"dashboard: {address}\n")
     become_daemon(command("run", *given), command(*dashboard), quiet=os.isatty(1))

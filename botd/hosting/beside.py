@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NoReturn
+from urllib.parse import urlsplit
 
 FIRST_WAIT_S: Final = 1.0  # before a dashboard that ended is begun anew; doubled each time
 WAIT_MAX_S: Final = 60.0
@@ -32,13 +33,13 @@ def dashboard_words(place: Sequence[str], environment: Mapping[str, str]) -> tup
     return ["dashboard", *place, "--host", host, "--port", port], f"http://{shown}:{port}"
 
 
-def is_taken(words: Sequence[str]) -> bool:
-    """Say whether something listens already where a dashboard of these words would."""
-    host, port = words[-3], words[-1]
+def is_taken(address: str) -> bool:
+    """Say whether something listens at an address already."""
     try:
-        with socket.create_connection(("127.0.0.1" if host in _ANY else host, int(port)), timeout=1):
+        place = urlsplit(address)
+        with socket.create_connection((place.hostname, place.port), timeout=1):
             return True
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # of a name or a port that is none, the dashboard tells itself
         return False
 
 

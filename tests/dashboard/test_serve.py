@@ -53,5 +53,5 @@ def test_serve_says_whose_the_dashboards_port_is(bot: Path, monkeypatch: pytest.
         monkeypatch.setenv("BOTD_DASHBOARD_PORT", str(port))
         with Running(bot, "serve", "--data", "pump.parquet", "--speed", "60") as both:
             line = both.wait_for("dashboard: ")
-            assert line.endswith("is another program's; name a free port in BOTD_DASHBOARD_PORT")
+            assert line.endswith("not this bot; name a free port in BOTD_DASHBOARD_PORT")
             both.signal(signal.SIGKILL)
