@@ -67,6 +67,10 @@ class Reloader:
         """Return what came of the last reload of this process, if there was one."""
         return self._last
 
+    def swapped_us(self) -> int | None:
+        """Return when the running plan was swapped in; None where the process began with it."""
+        return self._swapper.swapped_us
+
     # ---- running --------------------------------------------------------------------------------
 
     async def run(self) -> None:

@@ -205,11 +205,10 @@ class DaemonApi:
     def _config(self) -> ConfigFacts:
         plan = self._needs.plan()
         desk = self._needs.reload()
-        last = desk.last() if desk is not None else None
-        swapped = last is not None and last.ok and last.running_hash == plan.config_hash
+        swapped_us = desk.swapped_us() if desk is not None else None
         return ConfigFacts(
             config_hash=plan.config_hash,
-            applied_us=last.ts_us if last is not None and swapped else self._started_us,
+            applied_us=self._started_us if swapped_us is None else swapped_us,
             files=plan.files,
             warning_us=plan.lifecycle.warning_us,
             automatic_timeout=plan.lifecycle.automatic_timeout,

@@ -45,6 +45,7 @@ class Swapper:
     ) -> None:
         """`applied` hears of the plan that trades from then on."""
         self.plan = session.plan
+        self.swapped_us: int | None = None  # when; None where the process began with it
         self.begun = asyncio.Event()  # the session trades by the files of this start
         self._session = session
         self._driver = driver
@@ -125,7 +126,8 @@ class Swapper:
             await self._writer.swapped(outcome, plan, records, cursor, state)
 
         await self._driver.reload(bot, save)
-        self.plan = plan
+        if plan is not self.plan:  # else somebody only follows it now too
+            self.plan, self.swapped_us = plan, outcome.ts_us
         self._applied(plan)
         return outcome
 

@@ -49,6 +49,10 @@ class ReloadDesk(Protocol):
 
     def last(self) -> ReloadOutcome | None: ...
 
+    def swapped_us(self) -> int | None:
+        """Return when the running plan was swapped in; None where the process began with it."""
+        ...
+
 
 class Access(StrEnum):
     """Whom a route is for."""

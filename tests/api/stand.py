@@ -110,6 +110,9 @@ class Reloads:
     def last(self) -> ReloadOutcome | None:
         return self.outcome
 
+    def swapped_us(self) -> int | None:
+        return None
+
 
 @dataclass(frozen=True)
 class Got:

@@ -126,6 +126,11 @@ def reload(api: Caller, bot: Path) -> None:
     assert found["config_hash"] == found["last_reload"]["running_hash"] == taken["running_hash"]
     assert "15%" in found["files"]["strategies/waiter.yaml"]
     assert api.get("/health")["config_state"] == "ok"
+    running = file.read_text()
+    for text, answer in ((good.replace("stop_loss: 20%", "stop_loss: 20 %%"), 409), (running, 200)):
+        file.write_text(text)
+        assert api.do("/api/reload")[0] == answer
+        assert api.get("/api/config")["applied_at"] == found["applied_at"]  # it runs since then
 
 
 def cancel_what_waits(api: Caller) -> None:
