@@ -15,8 +15,7 @@ from sqlalchemy import Connection, Row, select
 
 from botd.core.events import Section
 from botd.core.instrument import InstrumentId
-from botd.core.outcomes import DenyReason, OrderStatus
-from botd.core.records import SignalRecord
+from botd.core.outcomes import OrderStatus
 from botd.core.restraint import Restraint, TradingState, gravest
 from botd.core.updates import AlertRecord, PortfolioSnapshot
 from botd.errors import InvariantBroken
@@ -24,7 +23,7 @@ from botd.store import rows
 from botd.store.lineage import line_of
 from botd.store.queries import bars, results
 from botd.store.queries.bars import BarView
-from botd.store.queries.reader import OrderView, PositionView, StateReader
+from botd.store.queries.reader import OrderView, PositionView, SignalView, StateReader
 from botd.store.queries.results import AccountResult, EquityPoint, ResultView
 from botd.store.signal_outcomes import signals_with_outcome
 from botd.store.tables import alerts, orders, risk_decisions, signals
@@ -45,15 +44,9 @@ _MORE: Final = ("limit", "actual", "filled_qty", "avg_price")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignalStory:
+class SignalStory(SignalView):
     """A signal and everything that came of it; None where it asked for nothing, or not yet."""
 
-    signal: SignalRecord
-    qty: Decimal | None  # asked for
-    approved: bool | None
-    deny_reason: DenyReason | None
-    client_order_id: str | None
-    order_status: OrderStatus | None
     limit: Decimal | None  # what risk compared
     actual: Decimal | None
     filled_qty: Decimal | None
