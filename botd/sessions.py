@@ -215,7 +215,7 @@ class SessionOpener:
         book = self._book(info.id)
         kept = self._journal.load_snapshot(info.id)
         state = decode(kept[1], plan=info.config_hash) if kept else None
-        if state is None and isinstance(feed, SyntheticFeed):
+        if state is None and (isinstance(feed, SyntheticFeed) or self._journal.has_swapped(info.id)):
             raise StateCorrupt(
                 f"session {info.id} has no usable snapshot in {plan.state_path.parent / 'snapshots'}; "
                 "restore that folder, or move the state folder away to begin anew"

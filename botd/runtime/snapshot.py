@@ -6,6 +6,7 @@ import io
 import pickle
 import zlib
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any, Final
 
 _MAGIC: Final = b"botd-snapshot-2\n"
@@ -31,6 +32,13 @@ _ALLOWED: Final = frozenset(
 _MOVED: Final = {("botd.core.records", "OrderStatus"): "botd.core.outcomes"}
 
 
+class _Saver(pickle.Pickler):
+    """Pickle an enum by its value in every Python: until 3.11.3 it is a `getattr`, which is never loaded."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        return (type(obj), (obj.value,)) if isinstance(obj, Enum) else NotImplemented
+
+
 class _Loader(pickle.Unpickler):
     """Unpickle nothing but what a state is made of: a changed file must not run code."""
 
@@ -43,8 +51,9 @@ class _Loader(pickle.Unpickler):
 
 def encode(state: Mapping[str, Any], *, plan: str) -> bytes:
     """Return a state as bytes; `plan` is the hash of the plan that made it."""
-    body = zlib.compress(pickle.dumps(dict(state), protocol=5), level=1)
-    return _MAGIC + plan.encode() + b"\n" + body
+    body = io.BytesIO()
+    _Saver(body, protocol=5).dump(dict(state))
+    return _MAGIC + plan.encode() + b"\n" + zlib.compress(body.getvalue(), level=1)
 
 
 def decode(payload: bytes, *, plan: str) -> Mapping[str, Any] | None:

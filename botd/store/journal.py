@@ -298,6 +298,11 @@ class SqliteJournal:
         with self._transaction() as connection:
             connection.execute(_INSERT_RELOAD, values)
 
+    def has_swapped(self, session_id: str) -> bool:
+        """Say whether a session went from one plan to another: none of them judged all of its rows."""
+        sql = "SELECT 1 FROM reloads WHERE session_id = ? AND ok AND position >= 0 LIMIT 1"
+        return bool(self._select(sql, (session_id,)))
+
     def revision(self, config_hash: str) -> Mapping[str, str] | None:
         """Return the files of a configuration that was in use once, by name; None when it never was."""
         found = self._select("SELECT files FROM config_revisions WHERE config_hash = ?", (config_hash,))

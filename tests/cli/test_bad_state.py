@@ -232,6 +232,18 @@ def test_damaged_snapshots_mean_reading_the_data_again(stopped: Path, again: Pat
     assert botd(again, "decisions").out == decided
 
 
+def test_damaged_snapshots_of_a_session_with_two_plans_are_said(again: Path) -> None:
+    edit(again / "strategies/rider.yaml", "stop_loss: 5%", "stop_loss: 4%")
+    with Warm(again, "run", "--data", "data/nxs.parquet", "--speed", "600") as daemon:
+        daemon.wait_for("reloaded: strategies/rider.yaml: changed")
+        daemon.process.terminate()
+        assert daemon.end().code == 0
+    whole = Path(shutil.copytree(again, again.parent / "whole"))
+    snapshots_cut(again / "state")
+    refused(run(again), 6, "has no usable snapshot in", "restore that folder")
+    assert run(whole).code == 0
+
+
 def test_changed_data_file_begins_a_new_session_and_keeps_the_old(again: Path) -> None:
     before = botd(again, "decisions").out
     (session,) = re.findall(r"^session  (\S+)", botd(again, "status").out, re.M)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 import zlib
+from collections.abc import Callable
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 
 from botd.app import build_loop, open_feeds
 from botd.config.loader import load_strategies, on_instruments
+from botd.core.events import OrderType, Section, Side, TimeInForce
 from botd.core.outcomes import OrderStatus
 from botd.core.records import Record
 from botd.runtime.loop import TradingLoop
@@ -52,6 +55,23 @@ def test_session_continues_from_its_snapshot_as_if_nothing_had_been(tmp_path: Pa
                 rest.extend(group.records)
     assert len(rest) > 80
     assert lines_of(rest) == lines_of(records[before:])
+
+
+@pytest.mark.parametrize("kind", [Section, Side, OrderType, TimeInForce, OrderStatus])
+def test_state_is_the_same_whatever_a_python_pickles_an_enum_as(
+    kind: type[Enum], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = next(iter(kind))
+
+    def as_3_11_2(self: Enum, protocol: int) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return getattr, (self.__class__, self.name)  # so until 3.11.3, by value ever since
+
+    here = encode({"a": member, "b": [member]}, plan=PLAN)
+    monkeypatch.setattr(kind, "__reduce_ex__", as_3_11_2)
+    there = encode({"a": member, "b": [member]}, plan=PLAN)
+    assert there == here
+    state = decode(there, plan=PLAN)
+    assert state is not None and state["a"] is member and state["b"][0] is member
 
 
 def test_state_of_another_plan_or_format_is_no_state() -> None:
