@@ -1,9 +1,7 @@
 """Measure what who looks at a daemon does to its commits.
 
 Nobody; 20 sessions of one dashboard, as that many browsers have them; these and 500 slow sockets at the
-API; 20 pollers of the API and the slow sockets; and, as a control, the same pollers and sockets at the same
-API over the same books in a process of its own: it has the same two cores to share, and another lock of
-Python's.
+API; and 20 pollers of the API and the slow sockets.
 
 These take turns within one run of the shipped bot on the synthetic market, so that whatever else the
 machine does falls on all of them. A commit is timed by the daemon, from asking for it to its being on disk.
@@ -42,7 +40,7 @@ POLLED = (
     *("/health", "/api/trading/positions", "/api/trading/orders", "/api/trading/signals", "/api/alerts"),
 )
 PAGES = ("", "chart", "orders", "signals", "trades")
-SPEED = 30  # times real time: the synthetic market's commits of half a minute in a second
+SPEED = 90  # times real time: the synthetic market's commits of a minute and a half in a second
 
 
 # ---- the daemon ---------------------------------------------------------------------------------
@@ -85,37 +83,8 @@ def run_daemon(folder: Path, port: int) -> int:
     return code
 
 
-def run_elsewhere(folder: Path, port: int) -> int:
-    """Serve the API of a folder's books, with no daemon in the process."""
-    from dataclasses import replace
-
-    from botd.config.loader import load_plan
-    from botd.reception import ApiNeeds
-    from botd.runtime.brake import Brake
-    from botd.runtime.clock import WallClock
-    from botd.runtime.control import ControlFiles
-    from botd.serving import DaemonApi, settings_of
-
-    plan = load_plan(folder)
-    settings = settings_of(replace(plan.api, port=port), {})
-    assert settings is not None
-    needs = ApiNeeds(
-        brake=Brake(),
-        files=ControlFiles(folder),
-        clock=WallClock(),
-        lag_s=lambda: 0.0,
-        plan=lambda: plan,
-        reload=lambda: None,
-    )
-    with DaemonApi(settings, needs, {}) as api:
-        api.books(open=True)
-        while True:
-            api.heard(())  # as if something had been committed: nothing is new for longer than in the daemon
-            time.sleep(0.05)
-
-
 def start(folder: Path, port: int, *, first: bool) -> dict[str, subprocess.Popen[bytes]]:
-    """Start the shipped bot at SPEED in a folder of its own, its dashboard, and its API once more."""
+    """Start the shipped bot at SPEED in a folder of its own, and its dashboard."""
     for name in ("configs", "strategies"):
         shutil.copytree(ROOT / name, folder / name)
     text = (ROOT / "config.yaml").read_text()
@@ -124,7 +93,6 @@ def start(folder: Path, port: int, *, first: bool) -> dict[str, subprocess.Popen
     dashboard = [str(Path(sys.executable).with_name("botd")), "dashboard", "--port", str(port + 1)]
     commands = {
         "daemon": [*daemon, "--first"] if first else daemon,
-        "elsewhere": [sys.executable, __file__, "--elsewhere", str(folder), "--port", str(port + 2)],
         "dashboard": [*dashboard, "--state", str(folder / "state/botd.sqlite3")],
     }
     started = {}
@@ -135,7 +103,6 @@ def start(folder: Path, port: int, *, first: bool) -> dict[str, subprocess.Popen
             )
         asyncio.run(asyncio.wait_for(ready(port, "/health/ready"), 300))
     asyncio.run(asyncio.wait_for(ready(port + 1, "/_stcore/health"), 120))
-    asyncio.run(asyncio.wait_for(ready(port + 2, "/health"), 120))
     return started
 
 
@@ -225,20 +192,19 @@ async def refresh(socket: aiohttp.ClientWebSocketResponse, fragment: str, every_
         await socket.send_bytes(message.SerializeToString())
 
 
-KINDS = ("quiet", "dashboards", "dashboards, slow", "pollers, slow", "the same elsewhere")
+KINDS = ("quiet", "dashboards", "dashboards, slow", "pollers, slow")
 
 
 def calls_of(kind: str, port: int, waited: dict[str, list[float]]) -> list[Coroutine[Any, Any, None]]:
     if kind == "quiet":
         return []
-    api = port + 2 if kind == "the same elsewhere" else port
     calls: list[Coroutine[Any, Any, None]] = []
     if "dashboards" in kind:
         calls += [watch(port + 1, k, waited[kind]) for k in range(POLLERS)]
     else:
-        calls += [poll(api, k, waited[kind]) for k in range(POLLERS)]
+        calls += [poll(port, k, waited[kind]) for k in range(POLLERS)]
     if kind != "dashboards":
-        calls += [crawl(api, k) for k in range(SLOW)]
+        calls += [crawl(port, k) for k in range(SLOW)]
     return calls
 
 
@@ -323,13 +289,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="What who looks at a daemon does to its commits.")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=15.0, help="of each turn")
-    parser.add_argument("--port", type=int, default=18_089, help="the first of three")
+    parser.add_argument("--port", type=int, default=18_089, help="the first of two")
     parser.add_argument("--first", action="store_true", help="the daemon runs before all else (root only)")
     parser.add_argument("--daemon", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--elsewhere", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.elsewhere:
-        return run_elsewhere(given.elsewhere, given.port)
     if given.daemon:
         if given.first:
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))

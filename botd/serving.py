@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import socket
-import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from botd import __version__
-from botd.api.facts import Account, ConfigFacts, Facts, Mark, Snapshot, Wire
-from botd.api.library import Library
+from botd.api.facts import Account, ConfigFacts, Durations, Mark, Snapshot
+from botd.api.keeper import ApiProcess
+from botd.api.link import Answer, Asked, Begin, News, ReloadNews
 from botd.api.listening import listen
-from botd.api.routes import Context
 from botd.api.settings import ApiSettings
-from botd.api.tally import Tally
-from botd.api.thread import Serve, ServingThread
 from botd.api.tokens import find_tokens
-from botd.config.plan import ApiAddress
+from botd.config.plan import ApiAddress, Plan
 from botd.core.bot import Bot
 from botd.core.records import Record
+from botd.core.reload import ReloadOutcome
 from botd.core.restraint import ACCOUNT, Cause, TradingCommand, Verb
 from botd.core.updates import TradingStateRecord
 from botd.errors import InputInvalid
@@ -34,7 +34,6 @@ from botd.runtime.view import View, look
 
 log = logging.getLogger(__name__)
 
-SWITCH_S: Final = 0.00005  # that the API's thread may keep trading waiting; Python's own is 5 ms
 LOOK_EVERY_S: Final = 1.0  # how often positions are valued for whoever may ask
 ANSWERS_NAME: Final = "api-answers.jsonl"
 ADDRESS_NAME: Final = "api-address"
@@ -109,112 +108,159 @@ class DaemonApi:
     def __init__(self, settings: ApiSettings, needs: ApiNeeds, environment: Mapping[str, str]) -> None:
         """Raise InputInvalid where the address or a token cannot be had."""
         plan = needs.plan()
-        folder = plan.state_path.parent
         self._needs = needs
         self._settings = settings
         self._state_path = plan.state_path
-        self._tokens = find_tokens(folder, environment, makes=settings.is_local)
+        self._mode = plan.mode
+        self._tokens = find_tokens(plan.state_path.parent, environment, makes=settings.is_local)
         self._clock = needs.clock
+        self._controls = DaemonControls(needs.brake, needs.files)
         self._started_us = needs.clock.now_us()
         self._looked_s = -LOOK_EVERY_S
-        self._facts = Facts(
-            mode=plan.mode,
-            version=__version__,
-            started_us=self._started_us,
-            config=self._config,
-            lag_s=needs.lag_s,
-        )
-        self._wire = Wire()
-        self._library = Library(plan.state_path, needs.clock)
-        self._tally = Tally()
-        self._listening = _listen(settings)
-        host, port = self._listening.getsockname()[:2]
+        self._session_id = ""
+        self._trades = self._books = False
+        self._row_us = self._row_at_us = 0
+        self._trading_state = "active"
+        self._snapshot: Snapshot | None = None
+        self._commits = Durations()
+        self._told: tuple[str, int] | None = None  # of the plan that its process has been told of
+        listening = _listen(settings)
+        host, port = listening.getsockname()[:2]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        self._thread = ServingThread(self._listening, self._make, monotonic=needs.clock.monotonic)
+        self.process = ApiProcess(
+            listening,
+            environment,
+            begin=self._begin,
+            news=self._news,
+            heard=self._heard,
+            monotonic=needs.clock.monotonic,
+        )
 
     def __enter__(self) -> Self:
         _write_address(self._state_path.parent / ADDRESS_NAME, self.address)
         log.info("the API listens", extra={"address": self.address})
-        sys.setswitchinterval(SWITCH_S)
-        self._thread.start()
+        self.process.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._facts.trades = False
-        self._thread.stop()
-        self._library.close()
+        self._trades = False
+        self.process.stop()
 
     # ---- told by the trading thread ---------------------------------------------------------------
 
     def books(self, *, open: bool) -> None:
-        if open:
-            self._library.open()
-        else:
-            self._library.shut()
+        self._books = open
+        if not open:
+            self.process.shut()
 
     def begin(self, session_id: str) -> None:
-        self._facts.session_id = session_id
+        self._session_id = session_id
 
     def trades(self, on: bool) -> None:
-        self._facts.trades = on
+        self._trades = on
 
     def heard(self, records: Sequence[Record]) -> None:
         for one in records:
             if isinstance(one, TradingStateRecord) and one.scope == ACCOUNT:
-                self._facts.trading_state = one.state
-        self._wire.publish(records)
+                self._trading_state = one.state
+        self.process.publish(records)
 
     def observe(self, bot: Bot, ts_us: int) -> None:
-        facts = self._facts
-        facts.row_us = ts_us
-        facts.row_at_us = self._clock.now_us()
+        self._row_us = ts_us
+        self._row_at_us = self._clock.now_us()
         now_s = self._clock.monotonic()
         if now_s - self._looked_s >= LOOK_EVERY_S:
             self._looked_s = now_s
-            facts.snapshot = snapshot_of(look(bot, ts_us))
-            facts.trading_state = facts.snapshot.trading_state
+            self._snapshot = snapshot_of(look(bot, ts_us))
+            self._trading_state = self._snapshot.trading_state
 
     def committed(self, seconds: float) -> None:
-        self._facts.commits.add(seconds)
+        self._commits.add(seconds)
 
-    # ---- the API's thread -------------------------------------------------------------------------
+    # ---- what its process is told -----------------------------------------------------------------
 
-    def _make(self) -> Serve:
-        # half a second of imports that a start need not wait for
-        from botd.api.answers import Answers
-        from botd.api.gate import Gate
-        from botd.api.server import Server
-
-        context = Context(
+    def _begin(self, news: News) -> Begin:
+        return Begin(
             settings=self._settings,
-            clock=self._clock,
-            facts=self._facts,
-            wire=self._wire,
-            tally=self._tally,
-            library=self._library,
-            controls=DaemonControls(self._needs.brake, self._needs.files),
-            reload=self._needs.reload,
+            state_path=self._state_path,
+            answers_path=self._state_path.parent / ANSWERS_NAME,
+            tokens=self._tokens,
+            mode=self._mode,
+            version=__version__,
+            started_us=self._started_us,
+            pid=os.getpid(),
+            news=news,
         )
-        answers = Answers(self._state_path.parent / ANSWERS_NAME, self._clock)
-        server = Server(context, Gate(self._settings, self._tokens, self._clock), answers)
 
-        return server.serve
-
-    def _config(self) -> ConfigFacts:
-        plan = self._needs.plan()
-        desk = self._needs.reload()
+    def _news(self, groups: Sequence[Sequence[Record]], whole: bool) -> News:
+        plan, desk = self._needs.plan(), self._needs.reload()
         swapped_us = desk.swapped_us() if desk is not None else None
-        return ConfigFacts(
-            config_hash=plan.config_hash,
-            applied_us=self._started_us if swapped_us is None else swapped_us,
-            files=plan.files,
-            warning_us=plan.lifecycle.warning_us,
-            automatic_timeout=plan.lifecycle.automatic_timeout,
-            holding_max_us={one.id: one.protect.holding_max_us for one in plan.strategies},
-            positions_tracked_max=plan.orders.positions_tracked_max,
+        applied_us = self._started_us if swapped_us is None else swapped_us
+        told = (plan.config_hash, applied_us)
+        config = _config(plan, applied_us) if whole or told != self._told else None
+        self._told = told
+        return News(
+            session_id=self._session_id,
+            trades=self._trades,
+            books=self._books,
+            trading_state=self._trading_state,
+            row_us=self._row_us,
+            row_at_us=self._row_at_us,
+            lag_s=self._needs.lag_s(),
+            open_files=_open_files(),
+            snapshot=self._snapshot,
+            commits=self._commits.copy(),
+            config=config,
+            reloads=None if desk is None else ReloadNews(last=desk.last(), swapped_us=swapped_us),
+            groups=groups,
         )
+
+    # ---- what people ask of it --------------------------------------------------------------------
+
+    def _heard(self, asked: Asked) -> None:
+        def then() -> None:
+            self.process.answer(Answer(number=asked.number))
+
+        if asked.what == "reload":
+            self._reload(asked)
+        elif asked.what == "halt":
+            self._controls.halt(asked.who, asked.reason, then)
+        elif asked.what == "resume":
+            self._controls.resume(asked.who, asked.reason, then)
+        else:
+            self._controls.ask(asked.command(), then)
+
+    def _reload(self, asked: Asked) -> None:
+        def over(found: Future[ReloadOutcome]) -> None:
+            outcome = None if found.cancelled() else found.result()
+            self.process.answer(Answer(number=asked.number, outcome=outcome))
+
+        desk = self._needs.reload()
+        if desk is None:  # it stops
+            self.process.answer(Answer(number=asked.number))
+        else:
+            desk.request(asked.who).add_done_callback(over)
+
+
+def _config(plan: Plan, applied_us: int) -> ConfigFacts:
+    return ConfigFacts(
+        config_hash=plan.config_hash,
+        applied_us=applied_us,
+        files=plan.files,
+        warning_us=plan.lifecycle.warning_us,
+        automatic_timeout=plan.lifecycle.automatic_timeout,
+        holding_max_us={one.id: one.protect.holding_max_us for one in plan.strategies},
+        positions_tracked_max=plan.orders.positions_tracked_max,
+    )
+
+
+def _open_files() -> int | None:
+    try:
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+    except OSError:
+        return None
 
 
 def snapshot_of(view: View) -> Snapshot:

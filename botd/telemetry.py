@@ -100,7 +100,8 @@ def redact_field(name: str, value: Any, depth: int = 0) -> Any:
     return HIDDEN if is_secret_name(name) else redact_value(value, depth)
 
 
-def _fields(record: logging.LogRecord) -> dict[str, Any]:
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """Return what was given as `extra`, fit for JSON, with secrets hidden."""
     return {
         name: redact_field(name, value) for name, value in vars(record).items() if name not in _PLAIN_FIELDS
     }
@@ -121,7 +122,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": redact(record.getMessage()),
         }
-        for name, value in _fields(record).items():
+        for name, value in fields_of(record).items():
             line[name if name not in line else f"{name}_"] = value
         if record.exc_info:
             line["exception"] = redact(self.formatException(record.exc_info))
@@ -135,7 +136,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         parts = [_time(record), f"{record.levelname.lower():<8}", redact(record.getMessage())]
-        parts += [f"{name}={value}" for name, value in _fields(record).items()]
+        parts += [f"{name}={value}" for name, value in fields_of(record).items()]
         line = " ".join(parts)
         if record.exc_info:
             line = f"{line}\n{redact(self.formatException(record.exc_info))}"

@@ -24,6 +24,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "app": frozenset({"config", "feeds", "venues", "store", "runtime", "api", "research"}),
     "reception": frozenset({"api", "config", "runtime"}),
     "serving": frozenset({"reception"}),
+    "api_process": frozenset({"api", "hardening", "runtime"}),  # nothing imports it: it is a program
     "machine": frozenset({"venues", "store", "serving"}),
     "sink": frozenset({"machine"}),
     "session_writer": frozenset({"machine"}),

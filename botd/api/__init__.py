@@ -1,1 +1,1 @@
-"""The HTTP API: reads of the books, commands of people, events of the day. It runs in a thread of its own."""
+"""The HTTP API: reads of the books, commands of people, events of the day, in a process of its own."""

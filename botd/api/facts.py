@@ -1,4 +1,4 @@
-"""What the trading thread leaves for the API to see, each a value that is put there whole: nobody waits."""
+"""What the API knows of its daemon, each a value that is put there whole: nobody waits."""
 
 from __future__ import annotations
 
@@ -69,14 +69,21 @@ class Durations:
         self.counts[bisect_left(self.bounds_s, seconds)] += 1
         self.sum_s += seconds
 
+    def copy(self) -> Durations:
+        """Return another one that is as this one is now."""
+        made = Durations(self.bounds_s)
+        made.counts, made.sum_s = list(self.counts), self.sum_s
+        return made
+
 
 @dataclass(slots=True, kw_only=True)
 class Facts:
-    """One daemon. The trading thread sets what is here, the API's thread reads it."""
+    """One daemon. Whoever hears of it sets what is here, the API's thread reads it."""
 
     mode: str
     version: str
     started_us: int
+    pid: int
     config: Callable[[], ConfigFacts]
     lag_s: Callable[[], float]  # of the trading loop
     session_id: str = ""  # empty before one is open
@@ -84,12 +91,13 @@ class Facts:
     row_us: int = 0  # event time of the last row judged
     row_at_us: int = 0  # when that was, by the wall clock
     trading_state: str = "active"
+    open_files: int | None = None  # None where the machine does not say
     snapshot: Snapshot | None = None
     commits: Durations = field(default_factory=Durations)
 
 
 class Wire:
-    """Takes committed records from the trading thread to the API's."""
+    """Takes committed records from whoever hears of them to the API's thread."""
 
     def __init__(self) -> None:
         self.generation = 0  # rises with every group
@@ -106,7 +114,7 @@ class Wire:
                 wake()
 
     def wake_by(self, wake: Callable[[], object] | None) -> None:
-        """Have a function called, in the trading thread, whenever records come in."""
+        """Have a function called, in the thread that hears, whenever records come in."""
         self._wake = wake
 
     def take(self) -> list[Sequence[Record]]:

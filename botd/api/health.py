@@ -29,7 +29,7 @@ def health(context: Context, _: Call) -> m.Health:
         trading_state=facts.trading_state,
         last_row_age_s=_row_age_s(context),
         config_hash=facts.config().config_hash,
-        config_state="ok" if last is None or last.ok else "rejected",
+        config_state="ok" if last is None or last.ok else "stale",
     )
 
 

@@ -29,7 +29,7 @@ class Exposition(Collector):
         self._context = context
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
-        ProcessCollector(registry=self._registry)
+        self._process = ProcessCollector(pid=lambda: context.facts.pid, registry=None)
 
     def text(self) -> bytes:
         return generate_latest(self._registry)
@@ -39,6 +39,7 @@ class Exposition(Collector):
         yield from self._counters()
         yield from self._daemon()
         yield from self._config()
+        yield from self._machine()
         snapshot = self._context.facts.snapshot
         if snapshot is not None:
             yield from _account(snapshot)
@@ -68,6 +69,12 @@ class Exposition(Collector):
             yield gauge("botd_feed_age_seconds", "Since the last row.", max(0.0, age_s))
         yield gauge("botd_api_connections", "Connections that are open.", context.tally.connections())
         yield gauge("botd_websocket_connections", "WebSocket clients.", context.tally.sockets)
+
+    def _machine(self) -> Iterator[Metric]:
+        """Yield what the kernel says of the daemon; how many files it has open only itself may see."""
+        yield from (one for one in self._process.collect() if one.name != "process_open_fds")
+        if self._context.facts.open_files is not None:
+            yield gauge("process_open_fds", "Files that are open.", self._context.facts.open_files)
 
     def _config(self) -> Iterator[Metric]:
         facts = self._context.facts

@@ -325,8 +325,8 @@ class Health(Answer):
     trading_state: str
     last_row_age_s: float | None
     config_hash: str
-    config_state: Literal["ok", "rejected"]
-    """rejected: the last reload was refused, and the plan before it trades on."""
+    config_state: Literal["ok", "stale"]
+    """stale: the last reload was refused, and the plan before it trades on."""
 
 
 class Check(Answer):

@@ -170,14 +170,16 @@ class Gathering:
         """Read the strategies folder that config.yaml includes."""
         name = self._included("strategies")
         folder = self.root / name
-        if not folder.is_dir():
-            self._blame_folder(folder, "is a file; name the folder" if folder.exists() else "no such folder")
-            return
         try:
-            if not self.read_strategies_in(folder, name, around):
+            if not folder.is_dir():
+                fault = "is a file; name the folder" if folder.exists() else "no such folder"
+                self._blame_folder(folder, fault)
+            elif not self.read_strategies_in(folder, name, around):
                 self._blame_folder(folder, "has no strategies; put at least one .yaml file there")
         except InputInvalid as error:
             self._blame_folder(folder, str(error).removeprefix(f"{folder}: "))
+        except PermissionError:  # a folder around it is closed
+            self._blame_folder(folder, "this user may not read it; change its permissions")
 
     def read_strategies_in(self, folder: Path, name: str, around: Surroundings) -> int:
         """Read every strategy file of a folder and return how many there are.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -187,6 +188,7 @@ class Stand:
             mode="paper",
             version="9.9",
             started_us=samples.T0,
+            pid=os.getpid(),
             config=self._config,
             lag_s=lambda: self.lag,
             session_id=SESSION,

@@ -118,7 +118,7 @@ def reload(api: Caller, bot: Path) -> None:
     assert (status, refused["ok"]) == (409, False)
     (fault,) = refused["errors"]
     assert (fault["file"], fault["line"]) == ("strategies/waiter.yaml", 6)
-    assert api.get("/health")["config_state"] == "rejected"
+    assert api.get("/health")["config_state"] == "stale"
     file.write_text(good.replace("stop_loss: 20%", "stop_loss: 15%"))
     status, taken = api.do("/api/reload")
     assert (status, taken["ok"]) == (200, True), taken

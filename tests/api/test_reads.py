@@ -113,7 +113,7 @@ def test_N3_config_hides_secrets_and_shows_the_last_reload(stand: Stand) -> None
         (fault,) = found.json["last_reload"]["errors"]
         assert (fault["file"], fault["line"], fault["column"]) == ("strategies/a.yaml", 3, 5)
         assert fault["text"].splitlines()[-1].strip() == "^"
-        assert stand.get("/health").json["config_state"] == "rejected"
+        assert stand.get("/health").json["config_state"] == "stale"
         assert "botd_config_last_reload_successful 0.0" in stand.get("/metrics").body.decode()
     finally:
         stand.reloads = None

@@ -159,6 +159,19 @@ def test_what_may_not_be_read_is_said_in_our_words(bot: Path, place: str) -> Non
         assert "Errno" not in done.err
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not read")
+def test_strategies_in_a_folder_that_may_not_be_entered_are_said_at_their_key(bot: Path) -> None:
+    for one in (bot, *bot.parents):
+        if "pytest" in one.as_posix():
+            one.chmod(0o755)
+    (bot / "private").mkdir(mode=0o700)
+    (bot / "strategies").rename(bot / "private/strategies")
+    edit(bot / "config.yaml", "strategies: strategies", "strategies: private/strategies")
+    done = botd(bot, "check", bot, user=65534)
+    assert done.code == 2, done
+    assert re.search(r"config.yaml:\d+:\d+: .*private/strategies: this user may not read it", done.err)
+
+
 def test_run_names_the_faults_of_all_files_at_once(bot: Path) -> None:
     for damage in (duplicate_key, unknown_key, unknown_name):
         damage(bot)
