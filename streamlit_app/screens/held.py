@@ -134,7 +134,7 @@ def show_orders(orders: tuple[OrderView, ...], *, key: str, empty: str) -> None:
                     "bad" if one.needs_human or one.status in _BAD else "warn" if one.in_doubt else "",
                     str(one.client_order_id),
                 ),
-                Cell(one.revision or words.NONE, "mono"),
+                tables.revision_cell(one.revision),
             )
         )
     tables.show_table(_ORDER, rows, key=key, empty=empty)

@@ -76,7 +76,7 @@ def _row(one: SignalStory) -> tuple[tables.Value, ...]:
         _risk(one),
         Cell(f"{one.order_status or words.NONE}{filled}", title=one.client_order_id or ""),
         ", ".join(said) or signal.reason or words.NONE,
-        Cell(signal.revision or words.NONE, "mono"),
+        tables.revision_cell(signal.revision),
     )
 
 

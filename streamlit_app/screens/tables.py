@@ -10,6 +10,8 @@ from typing import Final
 
 import streamlit as st
 
+from . import words
+
 STYLE: Final = Path(__file__).with_name("style.css")
 GREY: Final = """
 <style>
@@ -37,6 +39,12 @@ class Column:
 
 
 Value = str | Cell
+REVISION_SHOWN: Final = 7  # characters in a table, where it stands beside much else
+
+
+def revision_cell(revision: str | None) -> Cell:
+    """Return the beginning of a revision; all that is kept of it is said when it is pointed at."""
+    return Cell((revision or words.NONE)[:REVISION_SHOWN], "mono", title=revision or "")
 
 
 def show_table(columns: Sequence[Column], rows: Iterable[Sequence[Value]], *, key: str, empty: str) -> None:

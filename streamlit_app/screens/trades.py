@@ -104,7 +104,7 @@ def _row(one: Any) -> tuple[tables.Value, ...]:
         Cell(words.percent(share, signed=True), words.tone(share)),
         words.span(one.closed_us - one.opened_us),
         f"{one.exit_section} {one.exit_rule}".strip(),
-        Cell(one.revision or words.NONE, "mono"),
+        tables.revision_cell(one.revision),
     )
 
 
