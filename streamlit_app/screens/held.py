@@ -30,7 +30,7 @@ _POSITION: Final = (
 )
 _ORDER: Final = (
     Column("time (UTC)"),
-    Column("strategy", "x"),
+    Column("strategy", "t x"),
     Column("instrument"),
     Column("order"),
     Column("quantity", "n"),
