@@ -185,6 +185,8 @@ class ApiProcess:
         link = Connection(ours.detach())
         with self._turn:
             self._process, self._link = process, link
+            if self._stops:  # nobody is left to tell it anything
+                process.kill()
             self._hurry()
         self._hear(link, process)
         with self._turn:

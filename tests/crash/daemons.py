@@ -59,10 +59,10 @@ class Daemon:
         self.signal(signal.SIGKILL)
         return self.wait()
 
-    def wait(self, seconds: float = FROZEN_S) -> int:
-        """Return the exit code, negative for a signal; fail where it does not end."""
+    def wait(self, seconds: float = FROZEN_S, *, at: str = "") -> int:
+        """Return the exit code, negative for a signal; fail where it does not end, `at` some point."""
         if self.code is None:
-            assert self._nursery.ready(seconds), f"process {self.pid} lives on:\n{self.text}"
+            assert self._nursery.ready(seconds), f"process {self.pid} lives on {at}:\n{self.text}"
             self.code = self._nursery.read()
         return self.code
 
