@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -147,9 +148,13 @@ def test_faulty_edit_is_told_with_its_place_and_trades_on(container: Container, 
     wait_until(
         lambda: "strategies/sma_cross.yaml:" in container.logs(), seconds=ACTIVE_S, told=container.logs
     )
-    now = container.read("/api/config", token)
-    assert now["config_hash"] == revision
-    assert now["last_reload"]["ok"] is False
+
+    def now() -> Any:
+        return container.read("/api/config", token)
+
+    wait_until(lambda: now()["last_reload"] is not None, seconds=ACTIVE_S, told=container.logs)
+    assert now()["config_hash"] == revision
+    assert now()["last_reload"]["ok"] is False
 
 
 def test_daemon_that_is_killed_ends_the_container_with_its_code(container: Container) -> None:
