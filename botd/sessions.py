@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -89,9 +90,16 @@ class SessionOpener:
         self._check_stop = check_stop
         self._as_listed = as_listed
         self._bars = BarRecorder(feed.instruments, bar_length_us=feed.bar_length_us)
+        self._books = ExitStack()  # what a start that is refused must not leave open
 
     def open(self) -> Session:
         """Return the session to run: begun, resumed, or the successor of one that cannot go on."""
+        with self._books:
+            session = self._open()
+            self._books.pop_all()
+            return session
+
+    def _open(self) -> Session:
         plan, journal = self._plan, self._journal
         for account in journal.accounts():
             if account != plan.account:
@@ -355,7 +363,9 @@ class SessionOpener:
     def _book(self, session_id: str) -> SqliteVenueBook | None:
         if self._connect is not None:
             return None  # the venue keeps its own
-        return self._machine.open_book(self._plan.state_path.parent / VENUE_FILE, session_id)
+        book = self._machine.open_book(self._plan.state_path.parent / VENUE_FILE, session_id)
+        self._books.callback(book.close)
+        return book
 
 
 def _utc(ts_us: int) -> str:

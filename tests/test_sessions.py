@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -174,6 +175,17 @@ def test_lost_snapshots_and_a_lost_venue_file_are_said(bench: Bench) -> None:
     shutil.rmtree(state / "snapshots")
     with pytest.raises(StateCorrupt, match="no usable snapshot"):
         bench.open()
+
+
+def test_start_that_is_refused_leaves_no_file_of_the_venue_open(bench: Bench) -> None:
+    session, journal = bench.open()
+    bench.trade(session, journal, 1)
+    shutil.rmtree(bench.folder / "state/snapshots")
+    with pytest.raises(StateCorrupt) as kept:  # with its traceback, and what that refers to
+        bench.open()
+    assert kept.tb is not None
+    files = [str(one.readlink()) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    assert [one for one in files if one.startswith(str(bench.folder))] == []
 
 
 def test_P5_start_at_a_clock_behind_the_books_trades_nothing_until_it_is_right(  # noqa: N802

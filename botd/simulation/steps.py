@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, ContextVar
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from botd.feeds.chance import pick
 
@@ -64,7 +64,8 @@ class VirtualTask(asyncio.Task[T]):
         self._make_tag = make_tag
         self.tag, self._key = make_tag(self._title(title))
         self._drawn = 0
-        super().__init__(coro, loop=loop, name=title, context=context)
+        task = cast("Coroutine[Any, Any, T]", coro)  # of a generator Python 3.11 makes a task as well
+        super().__init__(task, loop=loop, name=title, context=context)
 
     def __hash__(self) -> int:
         return self.serial
