@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -44,8 +45,20 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "venue.sqlite3"
 
 
+_OPENED: list[SqliteVenueBook] = []
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Close at the end what a test has opened, also what died in it."""
+    yield
+    while _OPENED:
+        _OPENED.pop().close()
+
+
 def opened(path: Path, account: str = "paper") -> SqliteVenueBook:
-    return SqliteVenueBook(path, account)
+    _OPENED.append(SqliteVenueBook(path, account))
+    return _OPENED[-1]
 
 
 def begun(keep: SqliteVenueBook | None) -> Stand:
