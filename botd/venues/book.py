@@ -36,10 +36,14 @@ class SqliteVenueBook:
         self._path = path
         with self._refusing():
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            # the journal is durable: a venue that forgot what the journal has could fill it again
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.executescript(_SCHEMA)
+            try:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                # the journal is durable: a venue that forgot what the journal has could fill it again
+                self._connection.execute("PRAGMA synchronous=FULL")
+                self._connection.executescript(_SCHEMA)
+            except BaseException:
+                self.close()
+                raise
 
     def save(self, state: Mapping[str, Any], answers: Sequence[Due], taken: int) -> None:
         """Write the state and the answers made since the last save.

@@ -278,8 +278,11 @@ def test_file_that_is_no_database_is_refused(path: Path) -> None:
     path.write_text(
         "this is not a database, and it is longer than a header of a hundred bytes would be\n" * 9
     )
-    with pytest.raises(StateCorrupt, match="not a venue file"):
+    with pytest.raises(StateCorrupt, match="not a venue file") as kept:
         opened(path)
+    assert kept.tb is not None  # and what it refers to
+    files = [str(one.readlink()) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    assert str(path) not in files
 
 
 def test_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
