@@ -50,7 +50,7 @@ parity: setup-dev ## whole recorded files through backtest and daemon, decision 
 sim: setup ## the daemon in SEEDS simulated hours of crashes and faults, from seed FIRST on (long)
 	@$(BIN)/botd sim --seeds $(SEEDS) --first $(FIRST) --jobs $(JOBS) $(ARGS)
 
-simcov: SEEDS = 100
+simcov: SEEDS = 200
 simcov: setup-dev ## what SEEDS seeds from FIRST on leave out of the core; fails below 95 % in an area of it (long)
 	@$(BIN)/python scripts/simcov.py --seeds $(SEEDS) --first $(FIRST) --jobs $(JOBS) $(ARGS)
 
