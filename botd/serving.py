@@ -234,8 +234,13 @@ class DaemonApi:
 
     def _reload(self, asked: Asked) -> None:
         def over(found: Future[ReloadOutcome]) -> None:
-            outcome = None if found.cancelled() else found.result()
-            self.process.answer(Answer(number=asked.number, outcome=outcome))
+            if found.cancelled():
+                answer = Answer(number=asked.number)
+            elif (error := found.exception()) is not None:
+                answer = Answer(number=asked.number, broke=f"the reload broke: {error}")
+            else:
+                answer = Answer(number=asked.number, outcome=found.result())
+            self.process.answer(answer)
 
         desk = self._needs.reload()
         if desk is None:  # it stops

@@ -71,10 +71,11 @@ class Begin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What was asked is obeyed and on disk; of a reload, its outcome, None where it is given up."""
+    """What was asked is obeyed and on disk; of a reload, its outcome, None where it is given up or broke."""
 
     number: int
     outcome: ReloadOutcome | None = None
+    broke: str = ""  # how; the daemon's log has more
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class Remote:
         self._wire = wire
         self._clock = clock
         self._saying = threading.Lock()
-        self._asked: dict[int, Callable[[ReloadOutcome | None], None]] = {}
+        self._asked: dict[int, Callable[[Answer], None]] = {}
         self._numbers = itertools.count(1)
         self._config: ConfigFacts | None = None
         self._reloads: ReloadNews | None = None
@@ -55,7 +55,7 @@ class Remote:
         if isinstance(news, Answer):
             asked = self._asked.pop(news.number, None)
             if asked is not None:
-                asked(news.outcome)
+                asked(news)
             return
         facts = self.facts
         self._config = news.config or self._config
@@ -103,11 +103,13 @@ class Remote:
     def _reload(self, who: str) -> Future[ReloadOutcome]:
         found: Future[ReloadOutcome] = Future()
 
-        def heard(outcome: ReloadOutcome | None) -> None:
-            if outcome is None:
+        def heard(answer: Answer) -> None:
+            if answer.broke:
+                found.set_exception(RuntimeError(answer.broke))
+            elif answer.outcome is None:
                 found.cancel()
             else:
-                found.set_result(outcome)
+                found.set_result(answer.outcome)
 
         self._ask("reload", heard, who)
         return found
@@ -115,7 +117,7 @@ class Remote:
     def _ask(
         self,
         what: What,
-        heard: Callable[[ReloadOutcome | None], None],
+        heard: Callable[[Answer], None],
         who: str,
         reason: str = "",
         scope: str = ACCOUNT,

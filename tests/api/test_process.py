@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from botd.api import keeper
 from botd.api.keeper import environment_of
 from botd.api.settings import ApiSettings
 from botd.config.loader import load_plan
+from botd.core.reload import ReloadOutcome
 from botd.core.restraint import Cause, Verb
 from botd.reception import ApiNeeds
 from botd.runtime.brake import Brake
@@ -44,6 +46,7 @@ class Served:
     def __init__(self, folder: Path) -> None:
         bot = make_bot(folder / "bot")
         (bot / "state").mkdir()
+        self.reloads: Failing | None = None
         plan = load_plan(bot)
         plan.state_path.write_bytes(made_once())
         self.brake = Brake()
@@ -54,7 +57,7 @@ class Served:
             clock=WallClock(),
             lag_s=float,
             plan=lambda: plan,
-            reload=lambda: None,
+            reload=lambda: self.reloads,
         )
         self.api = DaemonApi(ApiSettings(port=0), needs, {**os.environ, "BINANCE_API_SECRET": KEY})
 
@@ -175,6 +178,32 @@ def test_what_is_asked_holds_at_once_and_is_answered_once_it_is_obeyed(served: S
     assert {(one.verb, one.cause) for one in commands} == {(Verb.HALT, Cause.COMMAND)}
     assert commands[0].who.endswith("from 127.0.0.1 (api)")
     assert served.ask("/api/reload", act=True)[0] == 503
+
+
+class Failing:
+    """Reloads that break in place of coming to an outcome."""
+
+    def request(self, who: str) -> Future[ReloadOutcome]:
+        found: Future[ReloadOutcome] = Future()
+        found.set_exception(RuntimeError("broken"))
+        return found
+
+    def last(self) -> ReloadOutcome | None:
+        return None
+
+    def swapped_us(self) -> int | None:
+        return None
+
+
+def test_reload_that_breaks_is_a_failure_of_ours_that_the_log_knows(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    served.reloads = Failing()
+    served.pid()
+    wait_until(lambda: served.ask("/api/reload", act=True)[0] == 500)  # once it is told of them
+    wait_until(
+        lambda: any("the reload broke: broken" in vars(one).get("exception", "") for one in caplog.records)
+    )
 
 
 def test_line_of_the_process_is_in_the_daemons_log(served: Served, caplog: pytest.LogCaptureFixture) -> None:
