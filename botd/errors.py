@@ -49,6 +49,10 @@ class InputInvalid(BotdError):
     exit_code = 2
 
 
+class StillHeld(InputInvalid):
+    """What a changed configuration no longer has, or has in other steps, is held or works at the venue."""
+
+
 class ConfigInvalid(InputInvalid):
     """One or more configuration or strategy files are wrong; carries every fault found."""
 

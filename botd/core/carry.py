@@ -25,7 +25,7 @@ from botd.engine.machine import (
     WAITS,
     WORDS,
 )
-from botd.errors import InputInvalid
+from botd.errors import StillHeld
 
 KEPT_WORDS = (BLOCKED_UNTIL, QTY, COST, ENTRY_T, BEST, BUSY, RETRY, RETRY_AT, WAITS)
 
@@ -35,7 +35,7 @@ def carry(old: Bot, new: Bot, ts_us: int) -> list[Runner]:
 
     The engine of `new` is warm and its machines idle. A position takes the exits of the new plan, with an
     alert; a signal that had not become an order is dropped. Returns the runners that hold something and
-    whose stop_loss has changed, for `adopt_stops`. Raises InputInvalid, and changes nothing, where the new
+    whose stop_loss has changed, for `adopt_stops`. Raises StillHeld, and changes nothing, where the new
     plan no longer has what is still held or working, or describes it in other steps.
     """
     runners = {runner.key: runner for runner in new.runners}
@@ -44,7 +44,7 @@ def carry(old: Bot, new: Bot, ts_us: int) -> list[Runner]:
             _check(runner, runners)
     for position in old.desk.portfolio.positions():
         if position.instrument not in new.desk.instruments:
-            raise InputInvalid(
+            raise StillHeld(
                 f"{position.instrument} is held and nobody owns it; keep it among the instruments "
                 "until that is resolved"
             )
@@ -82,18 +82,18 @@ def _check(runner: Runner, heirs: Mapping[tuple[str, InstrumentId], Runner]) -> 
     name, instrument = runner.strategy.id, runner.lane.instrument
     heir = heirs.get((name, instrument.id))
     if heir is None:
-        raise InputInvalid(
+        raise StillHeld(
             f"strategy {name} still holds a position or an order on {instrument.id} and the changed "
             "configuration has no such pair; put it back and let it close first"
         )
     now = heir.lane.instrument
     if (now.tick_size, now.lot_size) != (instrument.tick_size, instrument.lot_size):
-        raise InputInvalid(
+        raise StillHeld(
             f"{instrument.id} is held in steps of {instrument.tick_size} and {instrument.lot_size}; its "
             "tick and lot can change once it is flat"
         )
     if heir.sign != runner.sign and heir.strategy.side is not runner.strategy.side:
-        raise InputInvalid(
+        raise StillHeld(
             f"strategy {name} holds a {runner.strategy.side} position on {instrument.id}; its side can "
             "change once it is flat"
         )

@@ -52,7 +52,7 @@ paper:
     spot: { taker: 10bps, maker: 10bps }
     perpetual: { taker: 5bps, maker: 2bps }
   min_notional: { USDT: 5, BTC: 0.0001 }
-sync: { positions: 10s }
+sync: { positions: {sync} }
 pnl: { mark_interval: 10s, snapshot_interval: {interval} }
 """,
     "configs/lifecycle.yaml": """lifecycle: { warning: 180m, holding_max: 240m, automatic_timeout: true }
@@ -72,6 +72,7 @@ breaker: { failures: 5, window: 60s, open: 30s, probes: 1 }
 }
 
 CONFIG: Final = "config.yaml"
+TURNED: Final = ("outlier: 3,", "outlier: 4,")  # what the engine's history stands on
 EXECUTION: Final = "configs/execution.yaml"
 LIFECYCLE: Final = "configs/lifecycle.yaml"
 EDITIONS: Final = 6
@@ -145,6 +146,7 @@ def draw_files(seed: int, *, edition: int = 0, policy: str | None = None) -> dic
     resume it.
     """
     chosen = Stream(make_key(seed, "bot"))
+    more = Stream(make_key(seed, "bot", "more"))
     draws = Stream(make_key(seed, "bot", edition))
     mood = chosen.one_of(MOODS)
     if mood is Mood.RUNAWAY and policy is not None:
@@ -152,6 +154,7 @@ def draw_files(seed: int, *, edition: int = 0, policy: str | None = None) -> dic
     files = dict(SETTINGS)
     files[CONFIG] = files[CONFIG].replace("{leverage}", chosen.one_of(("1", "1", "2", "3")))
     files[EXECUTION] = files[EXECUTION].replace("{interval}", chosen.one_of(("5m", "20m", "1h")))
+    files[EXECUTION] = files[EXECUTION].replace("{sync}", more.one_of(("1s", "10s")))
     files[RISK] = _limits(chosen, mood) + files[RISK]
     for name, text in _strategies(chosen, draws, mood):
         files[f"strategies/{name}.yaml"] = (

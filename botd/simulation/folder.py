@@ -13,7 +13,7 @@ from botd.config.loader import Checked
 from botd.config.plan import Plan, hash_files
 from botd.errors import ConfigInvalid
 from botd.machine import read_plan
-from botd.simulation.bots import draw_files
+from botd.simulation.bots import CONFIG, TURNED, draw_files
 from botd.simulation.chance import Stream
 
 
@@ -27,6 +27,7 @@ class Files:
         self._state = state
         self._seen: asyncio.Future[None] | None = None
         self.edition = 0
+        self._turned = False
         self._seen_editions = {0}
         self.texts: Mapping[str, str] = self.whole()
 
@@ -35,6 +36,10 @@ class Files:
         self.edition = edition
         self._seen_editions.add(edition)
 
+    def turn(self) -> None:
+        """Change a setting that no running daemon takes up, or change it back; the edition stays."""
+        self._turned = not self._turned
+
     def plans(self) -> list[Plan]:
         """Return the plans of all editions that there have been."""
         texts = [draw_files(self._seed, edition=one, policy=self._policy) for one in self._seen_editions]
@@ -42,7 +47,10 @@ class Files:
 
     def whole(self) -> Mapping[str, str]:
         """Return the texts of the edition that is there, or on its way."""
-        return draw_files(self._seed, edition=self.edition, policy=self._policy)
+        texts = draw_files(self._seed, edition=self.edition, policy=self._policy)
+        if self._turned:
+            texts[CONFIG] = texts[CONFIG].replace(*TURNED)
+        return texts
 
     def plan(self) -> Plan:
         """Return the plan of the edition."""

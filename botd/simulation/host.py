@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVarTuple, Unpack
 
 from botd.errors import InvariantBroken
 from botd.failpoints import Point, watcher
@@ -25,6 +25,8 @@ from botd.simulation.remains import Stack
 from botd.simulation.steps import OWNER, Step, Timer
 
 DEATH: Final = Site("process.death", 0.5)
+
+Ts = TypeVarTuple("Ts")
 
 Main = Callable[["Process"], Coroutine[Any, Any, object]]
 
@@ -134,7 +136,11 @@ class Process:
             self.kill()
         else:
             callback, args = handler
-            self._loop.call_soon(callback, *args, context=self._context)
+            self.call(callback, *args)
+
+    def call(self, callback: Callable[[Unpack[Ts]], object], *args: *Ts) -> None:
+        """Call a function in a step of its own."""
+        self._loop.call_soon(callback, *args, context=self._context)
 
     def _die(self) -> None:
         self.kill(power=self._death is not None and self._death.power)

@@ -19,11 +19,13 @@ HALT: Final = Site("person.halt", 0.004)  # of each half minute
 LOOK: Final = Site("person.look", 0.15)  # of each half minute: somebody looks at what halted, and resumes
 RESOLVE: Final = Site("person.resolve", 0.5)  # of each look: somebody says that an order is over, which it is
 EDIT: Final = Site("person.edit", 0.15)  # of each start: the files were changed meanwhile
+TURN: Final = Site("person.turn", 0.05)  # of each start: a setting was changed that takes another session
+HAND: Final = Site("person.hand", 0.03)  # of each half minute: somebody closes a position or cancels an order
 SAVE: Final = Site("person.save", 0.03)  # of each half minute: the files are changed while it runs
 SITES: Final = (
     *(
         Site(one.name, one.share / 12) for one in disks.SITES
     ),  # a daemon makes thousands of statements an hour
     Site(DEATH.name, 0.3),
-    *(KILL, POWER, STOP, AGAIN, STOP_DEATH, CLOCK, SKEW, HALT, LOOK, EDIT, SAVE),
+    *(KILL, POWER, STOP, AGAIN, STOP_DEATH, CLOCK, SKEW, HALT, LOOK, EDIT, TURN, HAND, SAVE),
 )

@@ -15,13 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from botd.config.plan import Plan
 from botd.core.bot import Bot
 from botd.core.records import Record
 from botd.core.restraint import Cause, TradingCommand, Verb
 from botd.errors import InvariantBroken
 from botd.machine import Machine
 from botd.ports import Clock
-from botd.reception import MachineClock, NoApi
+from botd.reception import ApiNeeds, MachineClock, NoApi
 from botd.runtime.brake import Brake
 from botd.runtime.control import ControlFiles
 from botd.runtime.listener import Listener
@@ -45,13 +46,18 @@ def make_machine(
     *,
     files: Files,
     snapshot_every_s: float,
+    meet: Callable[[ApiNeeds], None] = lambda needs: None,
 ) -> Machine:
-    """Return the machine of a process on a host that has a disk."""
+    """Return the machine of a process on a host that has a disk; `meet` is given what an API would act by."""
     disk = process.host.disk
     if disk is None:
         raise InvariantBroken(f"host {process.host.name} has no disk")
     latency_s = commit_latency(chance.stream("commit"))
     tokens, looks = chance.stream("tokens"), chance.stream("fsck")
+
+    def open_api(plan: Plan, needs: ApiNeeds) -> NoApi:
+        meet(needs)
+        return NoApi()
 
     def examine_now_and_then(path: Path, **options: Any) -> Report:
         """Examine one start in four: what is wrong stays in the books, and the judges read all of them."""
@@ -70,7 +76,7 @@ def make_machine(
         open_folder=lambda path, _: SimulatedFolder(path, files),
         examine=examine_now_and_then,
         snapshot_every_us=round(snapshot_every_s * 1e6),
-        open_api=lambda plan, needs: NoApi(),
+        open_api=open_api,
         new_token=lambda: f"{tokens.below(1 << 24):06x}",
     )
 

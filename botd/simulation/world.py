@@ -10,6 +10,7 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import Container, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,8 +23,7 @@ from botd.runtime.control import ControlFiles
 from botd.runtime.shutdown import StopRequest
 from botd.runtime.starts import STARTS_MAX, WINDOW_US
 from botd.simulation import disk as disks
-from botd.simulation.bots import EDITIONS
-from botd.simulation.chance import Chance, Stream
+from botd.simulation.chance import Chance
 from botd.simulation.checks import (
     CheckFailed,
     PaperTruth,
@@ -46,12 +46,10 @@ from botd.simulation.host import DEATH, Death, End, EndCause, Host, Process
 from botd.simulation.incidents import (
     AGAIN,
     CLOCK,
-    EDIT,
     HALT,
     KILL,
     LOOK,
     POWER,
-    SAVE,
     SKEW,
     STOP,
     STOP_DEATH,
@@ -59,6 +57,7 @@ from botd.simulation.incidents import (
 from botd.simulation.loop import VirtualLoop
 from botd.simulation.machine import QuietScreen, make_machine
 from botd.simulation.market import Market, MarketFeed
+from botd.simulation.person import Person
 from botd.simulation.tally import Tally, said
 from botd.store.queries import StateReader
 
@@ -99,6 +98,7 @@ class World:
         self._host = Host(loop, "bot", disk=self._disk)
         state = self._disk.folder / STATE
         self._files = Files(chance.seed, "keep" if self._compared else None, state)
+        self._person = Person(chance, self._files, state, self._note)
         self._instruments = self._files.plan().instruments
         self._market = Market(self._instruments, seed=chance.seed)
         self._life: Counter[int] = Counter()  # signals that a process was sent, by its number
@@ -232,18 +232,8 @@ class World:
                 self._resume()
             elif not self._compared and self._chance.hit(LOOK.name):
                 self._resume()
-            elif not self._compared and (fault := self._chance.hit(SAVE.name)):
-                self._files.turn_to(fault.below(EDITIONS))
-                await self._save(fault)
-
-    async def _save(self, fault: Stream) -> None:
-        """Save what the daemon is to reload, now and then a half of one file first."""
-        told = fault.below(4) > 0  # not on every mount
-        self._note(f"somebody saves files {self._files.edition}, told of: {told}")
-        if fault.below(3) == 0:
-            self._files.save(told=told, half=fault)
-            await asyncio.sleep(fault.span(0.0, 20.0))
-        self._files.save(told=told)
+            elif not self._compared:
+                await self._person.visit()
 
     async def _stop(self, process: Process, number: signal.Signals) -> None:
         if dies := self._chance.hit(STOP_DEATH.name):
@@ -278,8 +268,8 @@ class World:
         death = self._draw_death() if draw else None
         skew = self._chance.hit(SKEW.name)
         skew_us = round(skew.span(-1.0, 1.0) * skew.one_of(_SKEWS_S) * 1e6) if skew else 0
-        if not self._compared and (edit := self._chance.hit(EDIT.name)):
-            self._files.turn_to(edit.below(EDITIONS))
+        if not self._compared:
+            self._person.edit()
         self._files.save(told=False)
         self._look_at_starts()
         self._disk_faults_before = self._disk_faults()
@@ -314,7 +304,11 @@ class World:
     def _program(self, plan: Plan) -> Any:
         def main(process: Process) -> Coroutine[Any, Any, int]:
             machine = make_machine(
-                process, self._chance, files=self._files, snapshot_every_s=self._snapshot_every_s
+                process,
+                self._chance,
+                files=self._files,
+                snapshot_every_s=self._snapshot_every_s,
+                meet=partial(self._person.meet, process),
             )
             feed = MarketFeed(self._market, self._loop, pause_s=self._pause_s)
             screen, venue = QuietScreen(self._hear), self._connect(process)
@@ -348,6 +342,8 @@ class World:
         self._note(what)
         asked, allowed = self._life[process.number], self._allowed_exit(process)
         excused = self._disk_faults() > self._disk_faults_before
+        if self._person.puts_back(end.error):
+            return
         check_end(what, end, asked=asked, allowed=allowed, excused=excused)
         if self._loop.unhandled:
             first = self._loop.unhandled[0]
