@@ -15,6 +15,7 @@ AGAIN: Final = Site("life.stop_again", 0.25)  # of each stop: a second signal wh
 STOP_DEATH: Final = Site("life.stop_death", 0.3)  # of each stop: it dies at a point of it
 CLOCK: Final = Site("clock.step", 0.01)  # of each half minute
 SKEW: Final = Site("clock.skew", 0.2)  # of each start
+BUSY: Final = Site("machine.busy", 0.1)  # of each start: it takes seconds to read what it has judged before
 HALT: Final = Site("person.halt", 0.004)  # of each half minute
 LOOK: Final = Site("person.look", 0.15)  # of each half minute: somebody looks at what halted, and resumes
 RESOLVE: Final = Site("person.resolve", 0.5)  # of each look: somebody says that an order is over, which it is
@@ -27,5 +28,5 @@ SITES: Final = (
         Site(one.name, one.share / 12) for one in disks.SITES
     ),  # a daemon makes thousands of statements an hour
     Site(DEATH.name, 0.3),
-    *(KILL, POWER, STOP, AGAIN, STOP_DEATH, CLOCK, SKEW, HALT, LOOK, EDIT, TURN, HAND, SAVE),
+    *(KILL, POWER, STOP, AGAIN, STOP_DEATH, CLOCK, SKEW, BUSY, HALT, LOOK, EDIT, TURN, HAND, SAVE),
 )

@@ -33,6 +33,7 @@ _BURST_STEP_US: Final = 250_000
 _ROWS: Final = _SLOTS + _BURST_ROWS  # of one instrument in a minute
 _BATCH: Final = 15  # minutes made at a time
 _KEPT_MAX: Final = 16
+_ROWS_IN_STALL: Final = 200  # that a busy host reads at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,17 +175,22 @@ class MarketFeed:
     seekable = True
     kinds = frozenset({RowKind.TRADE})
 
-    def __init__(self, market: Market, loop: VirtualLoop, *, pause_s: float) -> None:
+    def __init__(self, market: Market, loop: VirtualLoop, *, pause_s: float, stall_s: float = 0.0) -> None:
+        """With `stall_s` old rows are read a few at a time, and the host is busy for so long over each."""
         self.instruments = market.instruments
         self.identity = f"simulated:{market.seed}"
         self._market = market
         self._loop = loop
         self._pause_us = round(pause_s * 1e6)
+        self._stall_s = stall_s
 
     def read(self, position: int, *, rows_max: int = 65536) -> Iterator[Chunk]:
         """Yield the rows from a position that have arrived by now."""
         check_position(position, rows_max)
+        if self._stall_s:
+            rows_max = min(rows_max, _ROWS_IN_STALL)
         while (chunk := self._market.chunk(position, self._heard_us(), rows_max)) is not None:
+            self._loop.stall(self._stall_s)
             yield chunk
             position += chunk.rows.shape[1]
 

@@ -45,6 +45,7 @@ from botd.simulation.folder import Files
 from botd.simulation.host import DEATH, Death, End, EndCause, Host, Process
 from botd.simulation.incidents import (
     AGAIN,
+    BUSY,
     CLOCK,
     HALT,
     KILL,
@@ -310,7 +311,9 @@ class World:
                 snapshot_every_s=self._snapshot_every_s,
                 meet=partial(self._person.meet, process),
             )
-            feed = MarketFeed(self._market, self._loop, pause_s=self._pause_s)
+            busy = self._chance.hit(BUSY.name)
+            stall_s = busy.span(0.2, 2.0) if busy else 0.0
+            feed = MarketFeed(self._market, self._loop, pause_s=self._pause_s, stall_s=stall_s)
             screen, venue = QuietScreen(self._hear), self._connect(process)
             config = Path("config.yaml")
             parts = {"screen": screen, "machine": machine, "feed": feed, "venue": venue, "config": config}
