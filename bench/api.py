@@ -5,8 +5,8 @@ API; and 20 pollers of the API and the slow sockets.
 
 These take turns within one run of the shipped bot on the synthetic market, so that whatever else the
 machine does falls on all of them. A commit is timed by the daemon, from asking for it to its being on disk.
-`--first` gives the daemon the processor before all else, which leaves the lock alone; a TMPDIR in memory
-leaves out the disk.
+Who calls runs on the processors that are not left to the daemon, as from another machine; with `--beside`
+on any. A TMPDIR in memory leaves out the disk.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from typing import Any
 import aiohttp
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from botd.processors import leave_one
 
 ROOT = Path(__file__).resolve().parent.parent
 POLLERS = 20
@@ -83,7 +85,7 @@ def run_daemon(folder: Path, port: int) -> int:
     return code
 
 
-def start(folder: Path, port: int, *, first: bool) -> dict[str, subprocess.Popen[bytes]]:
+def start(folder: Path, port: int) -> dict[str, subprocess.Popen[bytes]]:
     """Start the shipped bot at SPEED in a folder of its own, and its dashboard."""
     for name in ("configs", "strategies"):
         shutil.copytree(ROOT / name, folder / name)
@@ -92,7 +94,7 @@ def start(folder: Path, port: int, *, first: bool) -> dict[str, subprocess.Popen
     daemon = [sys.executable, __file__, "--daemon", str(folder), "--port", str(port)]
     dashboard = [str(Path(sys.executable).with_name("botd")), "dashboard", "--port", str(port + 1)]
     commands = {
-        "daemon": [*daemon, "--first"] if first else daemon,
+        "daemon": daemon,
         "dashboard": [*dashboard, "--state", str(folder / "state/botd.sqlite3")],
     }
     started = {}
@@ -290,16 +292,16 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=15.0, help="of each turn")
     parser.add_argument("--port", type=int, default=18_089, help="the first of two")
-    parser.add_argument("--first", action="store_true", help="the daemon runs before all else (root only)")
+    parser.add_argument("--beside", action="store_true", help="callers take the daemon's processor as well")
     parser.add_argument("--daemon", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.daemon:
-        if given.first:
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
         return run_daemon(given.daemon, given.port)
     with tempfile.TemporaryDirectory(prefix="botd-bench-") as name:
         folder = Path(name)
-        started = start(folder, given.port, first=given.first)
+        started = start(folder, given.port)
+        if not given.beside:
+            leave_one()
         try:
             spans, waited = asyncio.run(take_turns(given.port, given.rounds, given.seconds))
         finally:

@@ -16,12 +16,14 @@ from multiprocessing.connection import Connection
 
 from botd.api.link import Begin, End
 from botd.api.thread import Serve, ServingThread
+from botd.processors import leave_one
 
 
 def main(words: Sequence[str]) -> int:
     """Serve until the daemon says farewell; end at once where it is gone without."""
     for one in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(one, signal.SIG_IGN)
+    leave_one()
     link, listening = Connection(int(words[0])), socket.socket(fileno=int(words[1]))
     try:
         begin: Begin = link.recv()

@@ -24,7 +24,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "app": frozenset({"config", "feeds", "venues", "store", "runtime", "api", "research"}),
     "reception": frozenset({"api", "config", "runtime"}),
     "serving": frozenset({"reception"}),
-    "api_process": frozenset({"api", "hardening", "runtime"}),  # nothing imports it: it is a program
+    "api_process": frozenset(
+        {"api", "hardening", "processors", "runtime"}
+    ),  # nothing imports it: it is a program
     "machine": frozenset({"venues", "store", "serving"}),
     "sink": frozenset({"machine"}),
     "session_writer": frozenset({"machine"}),
@@ -34,9 +36,11 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "reload": frozenset({"swapping"}),
     "daemon": frozenset({"app", "sessions", "session_writer", "swapping", "reload"}),
     "hosting": frozenset({"errors"}),
+    "processors": frozenset(),
     "cli": frozenset(
         {
             "hosting",
+            "processors",
             "hardening",
             "app",
             "daemon",

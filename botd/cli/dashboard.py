@@ -15,6 +15,7 @@ import typer
 from botd.cli.books import ConfigOption, StateOption, place_of_books
 from botd.cli.output import write
 from botd.errors import InputInvalid
+from botd.processors import leave_one
 
 HostOption = Annotated[str, typer.Option("--host", help="The address to listen on.")]
 PortOption = Annotated[int, typer.Option("--port", help="The port to listen on.", min=1, max=65_535)]
@@ -58,6 +59,7 @@ def dashboard(
     shown = f"[{host}]" if ":" in host else host
     write(f"the dashboard of {path} is at http://{shown}:{port}; Ctrl-C ends it\n")
     os.nice(_NICE)
+    leave_one()
     os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(find_app()), *options])
 
 

@@ -114,6 +114,11 @@ def test_process_that_is_killed_is_begun_anew_at_the_same_address(
     assert vars(said)["code"] == -signal.SIGKILL
 
 
+def test_process_leaves_a_processor_to_its_daemon(served: Served) -> None:
+    there = sorted(os.sched_getaffinity(0))
+    assert sorted(os.sched_getaffinity(served.pid())) == (there[1:] or there)
+
+
 def test_process_leaves_signals_to_its_daemon_and_ends_in_order(tmp_path: Path) -> None:
     served = Served(tmp_path)
     with served.api:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.machinery
+import os
 import socket
 import subprocess
 import sys
@@ -55,3 +56,17 @@ def test_wheel_carries_the_pages(tmp_path: Path) -> None:
         [sys.executable, "-c", ask], cwd=tmp_path / "there", check=True, capture_output=True, text=True
     )
     assert found.stdout.strip() == str(tmp_path / "there/botd/streamlit_app/main.py")
+
+
+def test_dashboard_leaves_a_processor_and_goes_behind_the_daemon(tmp_path: Path) -> None:
+    """What becomes the dashboard says in place of it where it runs."""
+    told = "import os; print(sorted(os.sched_getaffinity(0)), os.nice(0))"
+    ask = (
+        "import os, sys; from pathlib import Path; import botd.cli.dashboard as d\n"
+        f"os.execv = lambda path, words: exec({told!r})\n"
+        "d.dashboard(state=Path('state.sqlite3'))"
+    )
+    there = sorted(os.sched_getaffinity(0))
+    command = [sys.executable, "-c", ask]
+    found = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert found.stdout.splitlines()[-1] == f"{there[1:] or there} {min(19, os.nice(0) + 10)}"
