@@ -259,6 +259,7 @@ class Bot:
     def _take_snapshot(self, now_us: int) -> None:
         """Record the account as it stood at the hour: `now_us` is the first thing that comes after it."""
         desk, portfolio = self.desk, self.desk.portfolio
+        halts.end_day(desk, now_us)
         desk.snapshot(portfolio, self._next_snapshot_us, desk.marks(self.desk.place), portfolio.currencies())
         desk.orders.forget_terminal(now_us - TERMINAL_KEPT_US)
         external.forget(desk, now_us)

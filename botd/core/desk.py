@@ -26,7 +26,7 @@ from botd.core.orders import Order, OrderTable
 from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import Portfolio
 from botd.core.recorder import Recorder
-from botd.core.restraint import ACCOUNT, Restraint, TradingState, gravest
+from botd.core.restraint import ACCOUNT, Restraint, TradingState, gravest, scope_of
 from botd.core.runner import Runner
 from botd.core.settings import CoreSettings, Limits
 from botd.core.values import maker
@@ -106,7 +106,7 @@ class Desk(Recorder):
         self.banned_for_us = 0  # for how long that was
         self.restraints: list[Restraint] = []  # standing, in the order they began
         self.restraint: Restraint | None = None  # the gravest that the account is under
-        self.restraint_of: dict[str, Restraint] = {}  # the gravest of an instrument alone
+        self.restraint_of: dict[str, Restraint] = {}  # the gravest of an instrument or a strategy alone
         self.runners = runners
         self._limits = {r.strategy.id: _overridden(settings.limits, r.strategy) for r in runners}
         # the limit of a market entry as a share of the top, numerator and denominator
@@ -163,9 +163,15 @@ class Desk(Recorder):
         return self.state_of(ACCOUNT)
 
     def state_of(self, scope: str) -> TradingState:
-        """Return the trading state of the account or of an instrument alone."""
+        """Return the trading state of the account, or of an instrument or a strategy alone."""
         found = self.restraint if scope == ACCOUNT else self.restraint_of.get(scope)
         return TradingState.ACTIVE if found is None else found.state
+
+    def restraint_on(self, runner: Runner) -> Restraint | None:
+        """Return the gravest that a strategy is under on its instrument."""
+        of = self.restraint_of.get
+        own = of(runner.lane.instrument.id), of(scope_of(runner.strategy.id))
+        return gravest([one for one in (self.restraint, *own) if one is not None])
 
     def limits_of(self, strategy: Strategy) -> Limits:
         """Return the account's limits with the strategy's own in their place."""

@@ -45,6 +45,8 @@ def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
     if strategy.entry.written:
         desk.signal(runner, _Z1, "", row, side)
     values = lane.values(row)
+    if desk.restraints:
+        halts.end_day(desk, values[T])
     ts_us, row_number = values[T], lane.row0 + row
     top = values[ASK] if side is _BUY else values[BID]
     marks = desk.marks(place + 1)
@@ -63,6 +65,7 @@ def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
         runner.become_idle()
         if denial.reason is DenyReason.RATE_CAP:
             halts.obey(desk, halt_over(denial), ts_us)
+        halts.after_denial(desk, runner, denial, ts_us)
         return
     order = desk.submit(
         key, row_number, ts_us, side, sized.lots, kind, top, asked.seq, limit, expire_us=expire_us
@@ -124,7 +127,7 @@ def _view(
         count,
         portfolio.losing_streak(runner.strategy.id, ts_us),
         len(desk.submitted_us),
-        desk.restraint or (desk.restraint_of.get(instrument.id) if desk.restraint_of else None),
+        desk.restraint_on(runner) if desk.restraints else None,
         unexplained,
         desk.settings.one_way and _opposed(desk, runner),
     )

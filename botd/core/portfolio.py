@@ -314,6 +314,11 @@ class Portfolio:
             account.peak = equity
         return equity
 
+    def forget_peaks(self, marks: Marks) -> None:
+        """Measure drawdowns from what every currency's equity is now."""
+        for currency, account in self._accounts.items():
+            account.peak = self.equity(currency, marks)
+
     def peak_equity(self, currency: str) -> Decimal:
         """Return the highest equity observed, the start included."""
         return self.account(currency).peak

@@ -38,6 +38,8 @@ class Cause(StrEnum):
     POSITION_DIFFERS = "position_differs"  # from the venue's, and no trade explains it
     QUARANTINED = "quarantined"  # an instrument is gone: from the feed, or the venue trades it no more
     MODE_CHANGED = "mode_changed"  # somebody changed position mode, margin mode or leverage at the venue
+    DAILY_LOSS = "daily_loss"  # since 00:00 UTC, over its limit: until the next day
+    DRAWDOWN = "drawdown"  # from the peak, over its limit; a resume makes what is there the new peak
     CLOCK_SKEW = "clock_skew"  # our clock is off the venue's
 
 
@@ -57,7 +59,7 @@ OF_ONE_THING: Final = frozenset({Verb.RESOLVE, Verb.CLOSE, Verb.CANCEL})
 
 
 BEGINS: Final = {Verb.HALT: TradingState.HALTED, Verb.HOLD: TradingState.REDUCING}
-ACCOUNT: Final = "account"  # the scope of everything; any other is the id of an instrument
+ACCOUNT: Final = "account"  # the scope of everything; any other is an instrument's id, or a strategy's
 
 
 @value(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,11 @@ class TradingCommand:
     reason: str = ""  # for people
     scope: str = ACCOUNT  # a resume lifts the halts of every scope
     strategy: str = ""  # of a close: whose position; empty is everybody's
+
+
+def scope_of(strategy: str) -> str:
+    """Return the scope of one strategy, which no instrument's id can be."""
+    return f"strategy:{strategy}"
 
 
 def quarantine(instrument: str, why: str) -> TradingCommand:

@@ -29,8 +29,8 @@ from botd.store.invariants import words
 from botd.store.queries import StateReader
 
 WRITTEN_BY_TRADING: Final = ("signals", "intents", "risk_decisions", "orders", "fills", "trades", "alerts")
-
-
+# halts of the bot's own, over what it decided
+OWN: Final = (Cause.REJECTS_IN_A_ROW, Cause.RATE_CAP, Cause.DAILY_LOSS, Cause.DRAWDOWN)
 TOLD_AGAIN: Final = ("external_order", "balance_differs", "clock_skew")
 
 

@@ -25,6 +25,7 @@ from botd.runtime.starts import STARTS_MAX, WINDOW_US
 from botd.simulation import disk as disks
 from botd.simulation.chance import Chance
 from botd.simulation.checks import (
+    OWN,
     CheckFailed,
     PaperTruth,
     VenueTruth,
@@ -383,7 +384,7 @@ class World:
         now_us = EPOCH_US + round(self._loop.now_s * 1e6)
         # how long a halt may have stood, by the time of the rows, which come late
         looked_s = 0.0 if self._compared else 2 * LOOK_S + max(_PAUSES_S)
-        excused = (Cause.REJECTS_IN_A_ROW, Cause.RATE_CAP) if self._compared else ()  # the bot's own
+        excused = OWN if self._compared else ()
         excused_us = round(looked_s * 1e6)
         check_alive(self._state, now_us, _BEHIND_MAX_US, excused_us=excused_us, excused=excused)
 

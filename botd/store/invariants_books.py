@@ -7,7 +7,7 @@ from typing import Final
 from botd.core.events import OrderType, Section, TimeInForce
 from botd.core.outcomes import OrderStatus
 from botd.core.portfolio import UNOWNED
-from botd.core.restraint import ACCOUNT, TradingState, Verb
+from botd.core.restraint import ACCOUNT, TradingState, Verb, scope_of
 from botd.store.invariants import (
     CURRENCY,
     LIVE,
@@ -134,7 +134,8 @@ _S8: Final = (
 WITH entries AS (
     SELECT r.session_id, r.seq, r.intent_seq, r.strategy, r.instrument, (
         SELECT max(n.state) FROM (SELECT t.state, max(t.seq) FROM trading_states t
-            WHERE t.session_id = r.session_id AND t.seq < r.seq AND t.scope IN ('{ACCOUNT}', r.instrument)
+            WHERE t.session_id = r.session_id AND t.seq < r.seq AND t.scope IN
+            ('{ACCOUNT}', r.instrument, '{scope_of("")}' || r.strategy)
             GROUP BY t.scope) n WHERE n.state <> '{TradingState.ACTIVE}') AS trading
     FROM lineage l CROSS JOIN risk_decisions r ON r.session_id = l.session_id AND r.seq > l.since
     JOIN intents i ON i.session_id = r.session_id AND i.seq = r.intent_seq
