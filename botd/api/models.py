@@ -121,6 +121,16 @@ class Positions(Answer):
     positions: list[Position]
 
 
+class LimitCheck(Answer):
+    """What one limit said of an entry."""
+
+    name: str
+    limit: Money
+    actual: Money
+    """As it would be with the entry."""
+    passed: bool
+
+
 class Signal(Answer):
     signal_id: str
     session_id: str
@@ -143,6 +153,8 @@ class Signal(Answer):
     deny_reason: str | None
     order_id: str | None
     order_status: str | None
+    checks: list[LimitCheck]
+    """Empty for exits, and for what was decided while trading was halted."""
     created_at: Time
     created_us: int
 

@@ -120,6 +120,10 @@ def signal(session_id: str, view: SignalView) -> m.Signal:
         deny_reason=view.deny_reason,
         order_id=view.client_order_id,
         order_status=view.order_status,
+        checks=[
+            m.LimitCheck(name=check.reason, limit=check.limit, actual=check.actual, passed=check.passed)
+            for check in view.checks
+        ],
         created_at=one.ts_us,
         created_us=one.ts_us,
     )

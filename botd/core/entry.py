@@ -14,7 +14,7 @@ from botd.core.events import DecisionKey, OrderType, Section, Side
 from botd.core.instrument import InstrumentId
 from botd.core.money import ZERO
 from botd.core.outcomes import DenyReason
-from botd.core.risk import EntryIntent, RiskView, check_entry
+from botd.core.risk import EntryIntent, RiskView, judge_entry
 from botd.core.runner import Runner
 from botd.core.sizing import Sized, size_entry
 from botd.core.values import maker
@@ -57,10 +57,11 @@ def enter(desk: Desk, runner: Runner, row: int, place: int) -> None:
     view = _view(desk, runner, equity, marks, ts_us)
     kind, limit, expire_us = _terms(desk, runner, row, side, top, ts_us)
     intent = _entry_intent(side, sized.lots, top if limit else None)
-    denial = check_entry(intent, view, desk.limits_of(strategy), lane.instrument)
+    verdict = judge_entry(intent, view, desk.limits_of(strategy), lane.instrument)
+    denial = verdict.denial
     if denial is None:
         denial = over_cap(desk, lane, sized.lots * top, equity, ts_us)
-    desk.risk(asked, denial)
+    desk.risk(asked, denial, verdict.checks)
     if denial is not None:
         runner.become_idle()
         if denial.reason is DenyReason.RATE_CAP:

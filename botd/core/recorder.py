@@ -21,7 +21,7 @@ from botd.core.records import (
     TradeRecord,
 )
 from botd.core.restraint import Restraint, TradingState, Verb
-from botd.core.risk import Denial
+from botd.core.risk import Check, Denial
 from botd.core.runner import Runner
 from botd.core.updates import AlertRecord, OrderUpdate, PortfolioSnapshot, PositionUpdate, TradingStateRecord
 from botd.core.values import maker
@@ -118,8 +118,8 @@ class Recorder:
         self.records.append(record)
         return record
 
-    def risk(self, intent: IntentRecord, denial: Denial | None) -> None:
-        """Record what risk said to an intent."""
+    def risk(self, intent: IntentRecord, denial: Denial | None, checks: tuple[Check, ...] = ()) -> None:
+        """Record what risk said to an intent, and what each limit did."""
         key = intent.key
         self.seq += 1
         self.records.append(
@@ -136,6 +136,7 @@ class Recorder:
                 denial.actual if denial else None,
                 denial.cause if denial else None,
                 denial.since_us if denial else None,
+                checks,
             )
         )
 

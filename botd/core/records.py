@@ -27,6 +27,7 @@ from botd.core.instrument import Instrument, InstrumentId
 from botd.core.outcomes import DenyReason
 from botd.core.portfolio import Position
 from botd.core.restraint import Cause
+from botd.core.risk import Check
 from botd.core.updates import AlertRecord, OrderUpdate, PortfolioSnapshot, PositionUpdate, TradingStateRecord
 from botd.core.values import value
 
@@ -122,6 +123,7 @@ class RiskRecord:
     actual: Decimal | None
     cause: Cause | None = None  # of the halt or hold that denied it
     since_us: int | None = None
+    checks: tuple[Check, ...] = ()  # of every limit that could be asked, the denying one among them
 
 
 @value(frozen=True, slots=True)

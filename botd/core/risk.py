@@ -12,7 +12,7 @@ from botd.core.money import EXACT, ZERO, is_dollar
 from botd.core.outcomes import DenyReason
 from botd.core.restraint import Cause, Restraint, TradingState
 from botd.core.settings import Limits
-from botd.core.values import value
+from botd.core.values import maker, value
 
 TICK_LOTS_MAX: Final = (
     1 << 62
@@ -32,6 +32,27 @@ class Denial:
     actual: Decimal | None = None
     cause: Cause | None = None  # of the halt or hold, with the event time it stands since
     since_us: int | None = None
+
+
+@value(frozen=True, slots=True)
+class Check:
+    """What one limit said; `actual` is as it would be with the entry, in the limit's unit."""
+
+    reason: DenyReason
+    limit: Decimal
+    actual: Decimal
+    passed: bool
+
+
+_check: Final = maker(Check)
+
+
+@value(frozen=True, slots=True)
+class Verdict:
+    """What risk says to an entry: why not, and every check that could be made, in their order."""
+
+    denial: Denial | None
+    checks: tuple[Check, ...] = ()
 
 
 @value(frozen=True, slots=True)
@@ -68,123 +89,120 @@ class RiskView:
     opposed: bool = False  # another strategy is on the other side, where the venue nets both
 
 
-def check_entry(intent: EntryIntent, view: RiskView, limits: Limits, instrument: Instrument) -> Denial | None:
-    """Return why the entry must not trade, or None. What we cannot know denies.
+def judge_entry(intent: EntryIntent, view: RiskView, limits: Limits, instrument: Instrument) -> Verdict:
+    """Say whether the entry may trade. What we cannot know denies.
 
     The first limit that fails answers, in the order in which they stand here: trading state, rate,
     price, size, account, number of positions, exposure, cash. A count denies once it stands
-    at its limit, an amount once it is over it.
+    at its limit, an amount once it is over it. The limits behind it are told of as well.
     """
-    if view.restraint is not None or view.orders_last_minute >= limits.orders_per_minute_max:
-        return _closed_gate(view, limits)
+    restraint = view.restraint
+    if restraint is not None:
+        halted = restraint.state is TradingState.HALTED
+        reason = DenyReason.TRADING_HALTED if halted else DenyReason.TRADING_REDUCING
+        return Verdict(Denial(reason, cause=restraint.cause, since_us=restraint.since_us))
+    rate = _count(DenyReason.ORDERS_PER_MINUTE, limits.orders_per_minute_max, view.orders_last_minute)
     equity = view.equity
     if intent.price is None or intent.price <= 0 or equity is None:
-        return Denial(DenyReason.PRICE_UNKNOWN)
+        return Verdict(_denial(rate) or Denial(DenyReason.PRICE_UNKNOWN), (rate,))
+    tick_lots = intent.price * intent.qty
+    notional = instrument.money(tick_lots)
+    gate = _gate(intent, view, instrument, tick_lots, notional)
+    if gate is not None:
+        return Verdict(_denial(rate) or gate, (rate,))
+    checks = (
+        rate,
+        *_of_account(view, limits, equity),
+        *_of_position(view, limits, instrument, notional, equity),
+        *_of_exposure(view, limits, instrument, notional, equity),
+        *_of_cash(view, limits, instrument, notional, equity),
+    )
+    for one in checks:
+        if not one.passed:
+            return Verdict(_denial(one), checks)
+    return Verdict(None, checks)
+
+
+def _gate(
+    intent: EntryIntent, view: RiskView, instrument: Instrument, tick_lots: int, notional: Decimal
+) -> Denial | None:
+    """Return why the entry cannot be measured by any limit, or None."""
     if view.unexplained:
         return Denial(DenyReason.POSITION_UNEXPLAINED)
     if view.opposed:
         return Denial(DenyReason.OPPOSITE_SIDE)
     if intent.qty <= 0:
         return Denial(DenyReason.SIZE_ZERO)
-    tick_lots = intent.price * intent.qty
-    notional = instrument.money(tick_lots)
     if tick_lots > TICK_LOTS_MAX:
         return Denial(DenyReason.SIZE_TOO_LARGE, instrument.money(TICK_LOTS_MAX), notional)
     if notional < instrument.min_notional:
         return Denial(DenyReason.BELOW_MIN_NOTIONAL, instrument.min_notional, notional)
-    spot = instrument.kind is _SPOT
-    if spot and intent.side is _SELL:
+    if instrument.kind is _SPOT and intent.side is _SELL:
         return Denial(DenyReason.SHORT_ON_SPOT)
+    return None
+
+
+def _of_account(view: RiskView, limits: Limits, equity: Decimal) -> tuple[Check, ...]:
+    equity_min = limits.equity_min * view.start_equity
+    fall_max = limits.drawdown_max * view.peak_equity
+    loss_max = limits.daily_loss_max * view.day_start_equity
     return (
-        _check_account(view, limits, equity)
-        or _check_position(view, limits, instrument, notional, equity)
-        or _check_exposure(view, limits, instrument, notional, equity)
-        or _check_cash(view, limits, instrument, notional, equity, spot=spot)
+        _check(DenyReason.EQUITY_MIN, equity_min, equity, equity >= equity_min),
+        _most(DenyReason.DRAWDOWN_MAX, fall_max, view.peak_equity - equity),
+        _most(DenyReason.DAILY_LOSS_MAX, loss_max, view.day_start_equity - equity),
+        _count(DenyReason.LOSING_STREAK_MAX, limits.losing_streak_max, view.losing_streak),
     )
 
 
-# Amounts are compared as `not actual <= limit`, so that what compares with nothing never passes.
-
-
-def _closed_gate(view: RiskView, limits: Limits) -> Denial:
-    """Say which gate is closed: trading as a whole, or the rate of orders."""
-    restraint = view.restraint
-    if restraint is not None:
-        halted = restraint.state is TradingState.HALTED
-        reason = DenyReason.TRADING_HALTED if halted else DenyReason.TRADING_REDUCING
-        return Denial(reason, cause=restraint.cause, since_us=restraint.since_us)
-    return _count(DenyReason.ORDERS_PER_MINUTE, limits.orders_per_minute_max, view.orders_last_minute)
-
-
-def _check_account(view: RiskView, limits: Limits, equity: Decimal) -> Denial | None:
-    equity_min = limits.equity_min * view.start_equity
-    if not equity >= equity_min:
-        return Denial(DenyReason.EQUITY_MIN, equity_min, equity)
-    fall, fall_max = view.peak_equity - equity, limits.drawdown_max * view.peak_equity
-    if not fall <= fall_max:
-        return Denial(DenyReason.DRAWDOWN_MAX, fall_max, fall)
-    loss, loss_max = view.day_start_equity - equity, limits.daily_loss_max * view.day_start_equity
-    if not loss <= loss_max:
-        return Denial(DenyReason.DAILY_LOSS_MAX, loss_max, loss)
-    if view.losing_streak >= limits.losing_streak_max:
-        return _count(DenyReason.LOSING_STREAK_MAX, limits.losing_streak_max, view.losing_streak)
-    return None
-
-
-def _check_position(
+def _of_position(
     view: RiskView, limits: Limits, instrument: Instrument, notional: Decimal, equity: Decimal
-) -> Denial | None:
-    if view.positions_count >= limits.positions_max:
-        return _count(DenyReason.POSITIONS_MAX, limits.positions_max, view.positions_count)
-    position, position_max = view.position_notional + notional, limits.position_max * equity
-    if not position <= position_max:
-        return Denial(DenyReason.POSITION_MAX, position_max, position)
-    dollars_max = limits.position_max_usd
-    if dollars_max is not None and is_dollar(instrument.quote) and not position <= dollars_max:
-        return Denial(DenyReason.POSITION_MAX, dollars_max, position)
-    return None
+) -> tuple[Check, ...]:
+    position, dollars_max = view.position_notional + notional, limits.position_max_usd
+    checks = (
+        _count(DenyReason.POSITIONS_MAX, limits.positions_max, view.positions_count),
+        _most(DenyReason.POSITION_MAX, limits.position_max * equity, position),
+    )
+    if dollars_max is not None and is_dollar(instrument.quote):
+        return (*checks, _most(DenyReason.POSITION_MAX, dollars_max, position))
+    return checks
 
 
-def _check_exposure(
+def _of_exposure(
     view: RiskView, limits: Limits, instrument: Instrument, notional: Decimal, equity: Decimal
-) -> Denial | None:
-    if not instrument.leverage <= limits.leverage_max:
-        return Denial(DenyReason.LEVERAGE_MAX, limits.leverage_max, instrument.leverage)
-    symbol, symbol_max = view.symbol_exposure + notional, limits.symbol_exposure_max * equity
-    if not symbol <= symbol_max:
-        return Denial(DenyReason.SYMBOL_EXPOSURE_MAX, symbol_max, symbol)
-    total, total_max = view.total_exposure + notional, limits.total_exposure_max * equity
-    if not total <= total_max:
-        return Denial(DenyReason.TOTAL_EXPOSURE_MAX, total_max, total)
-    share_max = limits.concentration_max * total_max
-    if not symbol <= share_max:
-        return Denial(DenyReason.CONCENTRATION_MAX, share_max, symbol)
-    geared_max = limits.leverage_max * equity
-    if not total <= geared_max:
-        return Denial(DenyReason.LEVERAGE_MAX, geared_max, total)
-    return None
+) -> tuple[Check, ...]:
+    symbol, total = view.symbol_exposure + notional, view.total_exposure + notional
+    total_max = limits.total_exposure_max * equity
+    return (
+        _most(DenyReason.LEVERAGE_MAX, limits.leverage_max, instrument.leverage),
+        _most(DenyReason.SYMBOL_EXPOSURE_MAX, limits.symbol_exposure_max * equity, symbol),
+        _most(DenyReason.TOTAL_EXPOSURE_MAX, total_max, total),
+        _most(DenyReason.CONCENTRATION_MAX, limits.concentration_max * total_max, symbol),
+        _most(DenyReason.LEVERAGE_MAX, limits.leverage_max * equity, total),
+    )
 
 
-def _check_cash(
-    view: RiskView,
-    limits: Limits,
-    instrument: Instrument,
-    notional: Decimal,
-    equity: Decimal,
-    *,
-    spot: bool,
-) -> Denial | None:
+def _of_cash(
+    view: RiskView, limits: Limits, instrument: Instrument, notional: Decimal, equity: Decimal
+) -> tuple[Check, ...]:
     """Compare with the free balance: all of the notional on spot, the margin on a perpetual; and the fee."""
+    spot = instrument.kind is _SPOT
     ungeared = spot or instrument.leverage == 1
     margin = notional if ungeared else EXACT.divide(notional, instrument.leverage)
     cost = margin + notional * instrument.taker_fee  # a fill rounds it
-    if not cost <= view.balance_free:
-        return Denial(DenyReason.BALANCE, view.balance_free, cost)
+    balance = _most(DenyReason.BALANCE, view.balance_free, cost)
     if spot:
-        return None
-    used, used_max = view.margin_used + margin, limits.margin_use_max * equity
-    return None if used <= used_max else Denial(DenyReason.MARGIN_USE_MAX, used_max, used)
+        return (balance,)
+    used_max = limits.margin_use_max * equity
+    return balance, _most(DenyReason.MARGIN_USE_MAX, used_max, view.margin_used + margin)
 
 
-def _count(reason: DenyReason, limit: int, actual: int) -> Denial:
-    return Denial(reason, Decimal(limit), Decimal(actual))
+def _most(reason: DenyReason, limit: Decimal, actual: Decimal) -> Check:
+    return _check(reason, limit, actual, actual <= limit)  # what compares with nothing never passes
+
+
+def _count(reason: DenyReason, limit: int, actual: int) -> Check:
+    return _check(reason, Decimal(limit), Decimal(actual), actual < limit)
+
+
+def _denial(check: Check) -> Denial | None:
+    return None if check.passed else Denial(check.reason, check.limit, check.actual)

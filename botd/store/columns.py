@@ -10,6 +10,9 @@ from typing import Any
 
 from sqlalchemy import Dialect, Text, TypeDecorator
 
+from botd.core.outcomes import DenyReason
+from botd.core.risk import Check
+
 Values = tuple[tuple[str, float], ...]
 
 _NOT_A_NUMBER = None  # JSON has no NaN; a value that is not ready reads as null
@@ -57,6 +60,26 @@ class ValuesJson(TypeDecorator[Values]):
         if value is None:
             return None
         return tuple((name, _float(x)) for name, x in json.loads(value).items())
+
+
+class ChecksJson(TypeDecorator[tuple[Check, ...]]):
+    """What every limit said, in order: JSON lists of reason, limit, actual and whether it passed."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[Check, ...] | None, dialect: Dialect) -> str | None:
+        if not value:
+            return None
+        rows = [[one.reason, str(one.limit), str(one.actual), one.passed] for one in value]
+        return json.dumps(rows, separators=(",", ":"))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> tuple[Check, ...]:
+        rows = json.loads(value) if value is not None else ()
+        return tuple(
+            Check(DenyReason(reason), Decimal(limit), Decimal(actual), passed)
+            for reason, limit, actual, passed in rows
+        )
 
 
 class Word(TypeDecorator[StrEnum]):

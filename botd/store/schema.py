@@ -26,7 +26,7 @@ class Lineage:
 
 
 LINEAGE: Final = Lineage(
-    revisions=("0001", "0002", "0003", "0004", "0005", "0006", "0007"),
+    revisions=("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"),
     migrations=Path(__file__).parent / "migrations",
 )
 

@@ -48,5 +48,5 @@ def signals_with_outcome(
         .outerjoin(orders, and_(o.session_id == i.session_id, o.intent_seq == i.seq))
     )
     columns = [n[rows.COLUMN_OF.get(name, name)] for name in rows.SIGNALS.field_names]
-    outcome = (i.qty, r.approved, r.reason, o.client_order_id, o.status)
+    outcome = (i.qty, r.approved, r.reason, o.client_order_id, o.status, r.checks)
     return select(*columns, *outcome, *more).select_from(joined).order_by(n.seq.desc())

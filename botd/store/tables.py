@@ -26,7 +26,7 @@ from sqlalchemy.sql.schema import SchemaItem
 from botd.core.events import OrderType, Section, Side, TimeInForce
 from botd.core.outcomes import DenyReason, OrderStatus
 from botd.core.restraint import Cause, TradingState, Verb
-from botd.store.columns import DecimalText, FloatText, ValuesJson, Word
+from botd.store.columns import ChecksJson, DecimalText, FloatText, ValuesJson, Word
 
 metadata = MetaData(
     naming_convention={
@@ -174,6 +174,7 @@ risk_decisions = _record(
     _word("cause", Cause, null=True),
     _int("since_us", null=True),
     UniqueConstraint("session_id", "intent_seq"),
+    Column("checks", ChecksJson, nullable=True),
 )
 
 orders = _record(

@@ -85,12 +85,22 @@ def _risk(one: SignalStory) -> tables.Value:
         return Cell("not acted on: recorded only", "soft")
     if one.approved is None:
         return words.NONE
+    said = _limits(one)
     if one.approved:
-        return "approved"
+        return Cell("approved", title=said)
     compared = ""
     if one.limit is not None and one.actual is not None:
         compared = f" (limit {words.short(one.limit)}, actual {words.short(one.actual)})"
-    return Cell(f"denied: {one.deny_reason}{compared}", "warn")
+    return Cell(f"denied: {one.deny_reason}{compared}", "warn", title=said)
+
+
+def _limits(one: SignalStory) -> str:
+    """Say what every limit compared, a line each."""
+    return "\n".join(
+        f"{check.reason}: {words.short(check.actual)} of {words.short(check.limit)}"
+        f"{'' if check.passed else ', denied'}"
+        for check in one.checks
+    )
 
 
 PAGE: Final = Page(

@@ -56,6 +56,10 @@ def test_signals_and_trades_come_by_the_page(stand: Stand) -> None:
     (signal,) = rest["signals"]
     assert (signal["section"], signal["approved"], signal["order_id"]) == ("S1", True, "b-1")
     assert signal["indicator_values"] == {"speed": 0.1, "busy": 3.0}
+    assert signal["checks"] == [
+        {"name": "position_max", "limit": "1000.0", "actual": "1000.010", "passed": True},
+        {"name": "drawdown_max", "limit": "100", "actual": "-0.50", "passed": False},
+    ]
     (trade,) = stand.get("/api/trading/trades").json["trades"]
     assert (trade["strategy"], trade["cycle"]) == ("dip", 0)
     assert stand.get(f"/api/trading/trades?cursor={10}").json["trades"] == []

@@ -12,7 +12,7 @@ from botd.core.events import Side
 from botd.core.instrument import Instrument, InstrumentId, InstrumentKind
 from botd.core.outcomes import DenyReason
 from botd.core.restraint import Cause, Restraint, TradingState
-from botd.core.risk import Denial, EntryIntent, RiskView, check_entry
+from botd.core.risk import Denial, EntryIntent, RiskView, judge_entry
 from botd.core.settings import Limits
 
 D = Decimal
@@ -67,7 +67,7 @@ def check(
     limits: Limits = WIDE,
     **changes: Any,
 ) -> Denial | None:
-    return check_entry(EntryIntent(side, lots, price), view(**changes), limits, instrument)
+    return judge_entry(EntryIntent(side, lots, price), view(**changes), limits, instrument).denial
 
 
 def limited(**changes: Any) -> Limits:

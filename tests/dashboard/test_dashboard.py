@@ -215,6 +215,11 @@ def test_orders_show_what_they_slipped_and_signals_what_came_of_them(
     assert column(page, "signals", "time (UTC)") == [when(one.signal.ts_us) for one in stories]
     risks = column(page, "signals", "risk")
     assert any(re.fullmatch(r"denied: position_max \(limit .+, actual .+\)", risk) for risk in risks)
+    denied = page.locator("[title*='position_max']", has_text="denied: position_max")
+    told = denied.first.get_attribute("title")
+    assert told is not None
+    assert re.search(r"^position_max: .+ of .+, denied$", told, re.MULTILINE)
+    assert re.search(r"^drawdown_max: \S+ of \S+$", told, re.MULTILINE)
     assert sum(risk.startswith("denied") for risk in risks) == sum(one.approved is False for one in stories)
 
 

@@ -33,6 +33,7 @@ from botd.core.records import (
     TradeRecord,
 )
 from botd.core.restraint import Cause, TradingState, Verb
+from botd.core.risk import Check
 from botd.core.updates import AlertRecord, OrderUpdate, PortfolioSnapshot, PositionUpdate, TradingStateRecord
 from botd.ports import Batch, Cursor, SessionInfo
 from botd.store.journal import SqliteJournal, open_state
@@ -120,6 +121,10 @@ def risk(seq: int, intent_seq: int, **changes: Any) -> RiskRecord:
         "row": 101,
         "ts_us": T0 + 1,
         "approved": True,
+        "checks": (
+            Check(DenyReason.POSITION_MAX, Decimal("1000.0"), Decimal("1000.010"), passed=True),
+            Check(DenyReason.DRAWDOWN_MAX, Decimal("1E+2"), Decimal("-0.50"), passed=False),
+        ),
         "reason": None,
         "limit": None,
         "actual": None,
@@ -343,6 +348,9 @@ EXCEPTIONS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
         **dict.fromkeys(("limit", "actual"), st.none() | MONEY),
         "cause": st.none() | st.sampled_from(Cause),
         "since_us": st.none() | INT64,
+        "checks": st.lists(
+            st.builds(Check, st.sampled_from(DenyReason), MONEY, MONEY, st.booleans()), max_size=4
+        ).map(tuple),
     },
     Position: {"qty": st.just(0), "cost": st.just(0), "unexplained": st.just(False)},
     AlertRecord: {"type": WORDS, "strategy": st.none() | WORDS, "instrument": st.none() | WORDS},

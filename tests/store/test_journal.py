@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_engine, select
 
 from botd.core.outcomes import OrderStatus
 from botd.core.records import Record, RiskRecord
@@ -20,6 +21,7 @@ from botd.ports import Batch, JournalEvent
 from botd.store.journal import open_state
 from botd.store.queries import StateReader
 from botd.store.snapshots import SnapshotFolder
+from botd.store.tables import risk_decisions
 from tests.store import samples
 from tests.store.samples import decisions, journal_with
 
@@ -59,6 +61,20 @@ def test_every_decision_comes_back_bit_for_bit(shared: Path, data: st.DataObject
     journal = journal_with(shared, *written, session=name)
     journal.close()
     assert samples.all_said(shared, name) == [samples.said(record) for record in written]
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_what_every_limit_said_comes_back_bit_for_bit(shared: Path, data: st.DataObject) -> None:
+    intent = samples.intent(1)
+    risk = data.draw(samples.any_record(RiskRecord, 2, intent_seq=1))
+    name = f"c{scalar(shared, 'SELECT count(*) FROM sessions')}"
+    journal_with(shared, intent, risk, session=name).close()
+    query = select(risk_decisions.c.checks).where(risk_decisions.c.session_id == name)
+    engine = create_engine(f"sqlite:///{shared}")
+    with engine.connect() as connection:
+        assert repr(connection.execute(query).scalar_one()) == repr(risk.checks)
+    engine.dispose()
 
 
 @settings(max_examples=30, deadline=None)

@@ -142,6 +142,8 @@ def test_recent_signals_say_what_came_of_them(reader: StateReader) -> None:
         for view in reader.recent_signals("s1")
     ]
     entered = (Decimal("0.050"), True, None, "b-1", OrderStatus.FILLED)
+    checks = [view.checks for view in reader.recent_signals("s1")]
+    assert [repr(one) for one in checks] == [repr(()), *[repr(samples.risk(1, 1).checks)] * 3]
     assert outcomes == [
         (13, None, None, None, None, None),
         (10, Decimal("0.050"), False, DenyReason.POSITIONS_MAX, None, None),

@@ -31,12 +31,14 @@ from botd.store.schema import LINEAGE, Lineage, open_checked
 from botd.store.tables import metadata
 from tests.store import samples
 
+LAST = LINEAGE.revisions[-1]
+AFTER = f"{int(LAST) + 1:04}"
 NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "{after}"
+down_revision = "{last}"
 
 
 def upgrade() -> None:
@@ -60,8 +62,10 @@ def path(tmp_path: Path) -> Path:
 def lineage_with_next(tmp_path: Path, failure: str = "") -> Lineage:
     folder = tmp_path / "migrations"
     shutil.copytree(LINEAGE.migrations, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.pyc"))
-    (folder / "versions" / "r0008_next.py").write_text(NEXT.format(failure=failure or "pass"))
-    return Lineage(revisions=(*LINEAGE.revisions, "0008"), migrations=folder)
+    (folder / "versions" / f"r{AFTER}_next.py").write_text(
+        NEXT.format(after=AFTER, last=LAST, failure=failure or "pass")
+    )
+    return Lineage(revisions=(*LINEAGE.revisions, AFTER), migrations=folder)
 
 
 def dump(path: Path) -> list[str]:
@@ -103,11 +107,11 @@ def test_upgrade_keeps_the_rows_and_copies_the_file_first(path: Path, tmp_path: 
     connection = open_checked(path, lineage_with_next(tmp_path))
     assert connection.execute("SELECT status, note FROM orders").fetchall() == [("filled", "upgraded")]
     assert connection.execute("SELECT order_id FROM live_orders").fetchall() == [("b-1",)]
-    assert connection.execute("PRAGMA user_version").fetchone() == (8,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (int(AFTER),)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
-    assert dump(tmp_path / "botd.sqlite3.before-0008") == before
-    with StateReader(tmp_path / "botd.sqlite3.before-0008") as reader:
+    assert dump(tmp_path / f"botd.sqlite3.before-{AFTER}") == before
+    with StateReader(tmp_path / f"botd.sqlite3.before-{AFTER}") as reader:
         assert reader.cursor("s1") == samples.cursor(4)
 
 
@@ -137,9 +141,9 @@ def test_upgrade_from_the_first_schema_keeps_its_denials_and_fills(tmp_path: Pat
 def test_upgrade_happens_once(path: Path, tmp_path: Path) -> None:
     lineage = lineage_with_next(tmp_path)
     open_checked(path, lineage).close()
-    (tmp_path / "botd.sqlite3.before-0008").unlink()
+    (tmp_path / f"botd.sqlite3.before-{AFTER}").unlink()
     open_checked(path, lineage).close()
-    assert not (tmp_path / "botd.sqlite3.before-0008").exists()
+    assert not (tmp_path / f"botd.sqlite3.before-{AFTER}").exists()
 
 
 def test_H10_upgrade_copies_what_a_killed_daemon_left_in_the_wal(path: Path, tmp_path: Path) -> None:  # noqa: N802
@@ -151,7 +155,7 @@ def test_H10_upgrade_copies_what_a_killed_daemon_left_in_the_wal(path: Path, tmp
         shutil.copy(tmp_path / name, killed / name)
     journal.close()
     open_checked(killed / "botd.sqlite3", lineage_with_next(tmp_path)).close()
-    with StateReader(killed / "botd.sqlite3.before-0008") as reader:
+    with StateReader(killed / f"botd.sqlite3.before-{AFTER}") as reader:
         assert reader.cursor("s1") == samples.cursor(5)
 
 
@@ -175,14 +179,14 @@ def test_G10_death_in_an_upgrade_leaves_the_file_as_it_was_and_the_next_start_up
     code = (
         "import sys; from pathlib import Path; from botd.store.schema import LINEAGE, Lineage, open_checked; "
         "open_checked(Path(sys.argv[1]), "
-        "Lineage(revisions=(*LINEAGE.revisions, '0008'), migrations=Path(sys.argv[2])))"
+        f"Lineage(revisions=(*LINEAGE.revisions, '{AFTER}'), migrations=Path(sys.argv[2])))"
     )
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code, str(path), str(dying.migrations)], cwd=root)
     assert done.returncode == -signal.SIGKILL
     assert dump(path) == before
     open_checked(path, lineage_with_next(tmp_path)).close()
-    with StateReader(tmp_path / "botd.sqlite3.before-0008") as reader:
+    with StateReader(tmp_path / f"botd.sqlite3.before-{AFTER}") as reader:
         assert reader.cursor("s1") == samples.cursor(4)
 
 
@@ -197,7 +201,7 @@ def test_H10_newer_schema_is_refused_and_untouched(path: Path, tmp_path: Path) -
     open_checked(path, lineage_with_next(tmp_path)).close()
     before = path.read_bytes()
     for opening in (open_state, StateReader):
-        with pytest.raises(NewerSchema, match="schema 0008, this one knows 0007") as refused:
+        with pytest.raises(NewerSchema, match=f"schema {AFTER}, this one knows {LAST}") as refused:
             opening(path)
         assert one_line(refused.value)
         assert refused.value.exit_code == 7

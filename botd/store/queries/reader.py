@@ -20,6 +20,7 @@ from botd.core.outcomes import DenyReason, OrderStatus
 from botd.core.records import Record, SignalRecord
 from botd.core.reload import ReloadOutcome
 from botd.core.restraint import Restraint
+from botd.core.risk import Check
 from botd.core.updates import AlertRecord, PortfolioSnapshot, TradingStateRecord, standing
 from botd.errors import InputInvalid
 from botd.ports import Cursor, SessionInfo
@@ -112,17 +113,19 @@ class SignalView:
     deny_reason: DenyReason | None
     client_order_id: str | None
     order_status: OrderStatus | None
+    checks: tuple[Check, ...]  # what every limit said; none of an exit, nor before schema 0008
 
 
 def signal_view(row: Sequence[Any]) -> SignalView:
     """Make the view of a row of `signals_with_outcome`."""
     return SignalView(
-        signal=rows.SIGNALS.decode(row[:-5]),
-        qty=row[-5],
-        approved=row[-4],
-        deny_reason=row[-3],
-        client_order_id=row[-2],
-        order_status=row[-1],
+        signal=rows.SIGNALS.decode(row[:-6]),
+        qty=row[-6],
+        approved=row[-5],
+        deny_reason=row[-4],
+        client_order_id=row[-3],
+        order_status=row[-2],
+        checks=row[-1],
     )
 
 

@@ -39,7 +39,7 @@ _LIVE: Final = (
     OrderStatus.PARTIALLY_FILLED,
     OrderStatus.PENDING_CANCEL,
 )
-_OUTCOME: Final = ("qty", "approved", "deny_reason", "client_order_id", "order_status")
+_OUTCOME: Final = ("qty", "approved", "deny_reason", "client_order_id", "order_status", "checks")
 _MORE: Final = ("limit", "actual", "filled_qty", "avg_price")
 
 
