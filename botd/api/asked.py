@@ -27,6 +27,7 @@ def _whole(text: Any) -> Any:
 
 _DIGITS: Final = re.compile(r"[0-9]{1,17}", re.ASCII)
 Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)]
+TimeUs = Annotated[int, Field(ge=0, lt=2**53), BeforeValidator(_whole)]
 Cursor = Annotated[int, Field(ge=1, le=2**53), BeforeValidator(_whole)]
 
 
@@ -59,8 +60,14 @@ class AlertsQuery(SessionQuery):
 
 
 class AnalyticsQuery(SessionQuery):
-    period: Literal["ALL", "TODAY", "WEEK", "MONTH"] = "ALL"
-    """By when a trade closed; days begin at 00:00 UTC, weeks and months are the last 7 and 30 days."""
+    period: Literal["ALL", "TODAY", "WEEK", "MONTH", "7D", "30D"] = "ALL"
+    """By when a trade closed; days begin at 00:00 UTC, weeks on Monday, months on the 1st."""
+    from_us: TimeUs | None = None
+    """In place of a period: closed at this time or later."""
+    until_us: TimeUs | None = None
+    """Closed before this time."""
+    by: Literal["strategy", "symbol", "side", "exit", "hour", "revision"] | None = None
+    """What to put trades together by; the hour is that of the close, UTC."""
 
 
 class Reason(Request):

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
-from botd.api.models import plain, time_text
+from botd.api.shapes import plain, time_text
 from botd.api.views import finite, position_id
 from botd.core.orders import TERMINAL
 from botd.core.outcomes import OrderStatus

@@ -6,42 +6,12 @@ the instrument as the strategies write it.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_TIME: Final = {"type": "string", "format": "date-time"}
-
-
-def plain(amount: Decimal) -> str:
-    """Write an amount without an exponent."""
-    return format(amount, "f")
-
-
-def time_text(ts_us: int) -> str:
-    """Write a time as RFC 3339, UTC."""
-    moment = _EPOCH + timedelta(microseconds=ts_us)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-Money = Annotated[
-    Decimal,
-    PlainSerializer(plain, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}, mode="serialization"),
-]
-Time = Annotated[
-    int, PlainSerializer(time_text, return_type=str), WithJsonSchema(_TIME, mode="serialization")
-]
-
-
-class Answer(BaseModel):
-    """Base of what is given."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, extra="forbid")
-
+from botd.api.figures import CurrencyPerformance, GroupPerformance
+from botd.api.shapes import Answer, Money, Time
 
 # ---- trading ------------------------------------------------------------------------------------
 
@@ -195,34 +165,12 @@ class Trades(Answer):
     next_cursor: int | None
 
 
-class CurrencyPerformance(Answer):
-    """What is undefined is null, never 0."""
-
-    currency: str
-    trades_count: int
-    wins_count: int
-    losses_count: int
-    win_rate: float | None
-    profit_factor: float | None
-    expectancy: Money | None
-    pnl_total: Money
-    pnl_gross: Money
-    fees: Money
-    trade_best: Money | None
-    trade_worst: Money | None
-    holding_avg_us: int | None
-    exposure_time: float | None
-    max_drawdown: float | None
-    sharpe: float | None
-    sortino: float | None
-    equity: Money | None
-    """Of the last snapshot."""
-
-
 class Performance(Answer):
     session_id: str
     period: str
     currencies: list[CurrencyPerformance]
+    groups: list[GroupPerformance]
+    """Empty unless `by` asks for them."""
 
 
 # ---- sessions, lifecycle, alerts ----------------------------------------------------------------

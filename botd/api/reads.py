@@ -75,19 +75,22 @@ def positions(context: Context, call: Call) -> m.Positions:
 
 def performance(context: Context, call: Call) -> m.Performance:
     session_id = _session(context, call.path["session_id"])
-    return m.Performance(
-        session_id=session_id, period="ALL", currencies=performance_of(context.library.books(), session_id)
-    )
+    currencies, groups = performance_of(context.library.books(), session_id)
+    return m.Performance(session_id=session_id, period="ALL", currencies=currencies, groups=groups)
 
 
 def analytics(context: Context, call: Call) -> m.Performance:
     query: asked.AnalyticsQuery = call.query
     session_id = _session(context, query.session_id)
-    return m.Performance(
-        session_id=session_id,
+    currencies, groups = performance_of(
+        context.library.books(),
+        session_id,
         period=query.period,
-        currencies=performance_of(context.library.books(), session_id, query.period),
+        from_us=query.from_us,
+        until_us=query.until_us,
+        by=query.by,
     )
+    return m.Performance(session_id=session_id, period=query.period, currencies=currencies, groups=groups)
 
 
 def sessions(context: Context, call: Call) -> m.Sessions:
@@ -102,7 +105,7 @@ def results(context: Context, call: Call) -> m.Results:
     return m.Results(
         session=views.session(books.session(session_id)),
         counts=dict(books.counts(session_id)),
-        currencies=performance_of(books, session_id),
+        currencies=performance_of(books, session_id)[0],
     )
 
 

@@ -17,9 +17,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from botd.api.asked import Request, Symbol
 from botd.api.frames import Frame, Topic, frames_of
-from botd.api.models import time_text
 from botd.api.problems import Problem
 from botd.api.routes import Context
+from botd.api.shapes import time_text
 from botd.core.records import Record
 
 _TOPICS_MAX: Final = len(Topic)

@@ -44,6 +44,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "resolve": Command("botd.cli.resolve", "End an order that needs a person."),
     "decisions": Command("botd.cli.decisions", "Print a session's decisions, one canonical line each."),
     "status": Command("botd.cli.status", "Show what the state file knows."),
+    "report": Command("botd.cli.report", "Judge the trades of a day, a month or any span."),
     "dashboard": Command("botd.cli.dashboard", "Show the bot in a browser."),
     "sim": Command("botd.cli.sim", "Run the daemon through simulated days of crashes and faults."),
     "fsck": Command("botd.cli.fsck", "Check that the books agree with themselves; exit 0, 1, 6 or 7."),

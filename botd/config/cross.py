@@ -10,7 +10,7 @@ from botd.config.reading import Document
 from botd.config.symbols import Symbol, parse_symbol, resolve_symbol, underscored
 from botd.config.words import FeedKind
 from botd.core.instrument import InstrumentKind
-from botd.core.performance import HOUR_US
+from botd.core.periods import HOUR_US
 from botd.errors import Diagnostic, Severity
 from botd.language.source import did_you_mean
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from dataclasses import dataclass, fields
+from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
 from botd.core.instrument import InstrumentId
-from botd.core.money import EXACT, ZERO
-from botd.core.records import TradeRecord
+from botd.core.money import ZERO
+from botd.core.periods import HOUR_US
+from botd.core.trade_stats import ClosedTrade, TradeStats, measure_trades
 
-HOUR_US: Final = 3_600_000_000
 HOURS_PER_YEAR: Final = 8760
-_STEP: Final = Decimal("1e-8")
+HOURS_MIN: Final = 168
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +44,22 @@ class Drawdown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Performance:
-    """What a run came to. Trades are closed round trips; their P&L is after fees unless named gross."""
+class Performance(TradeStats):
+    """What a run came to: its trades, and its equity meanwhile."""
 
-    trades_count: int
-    wins_count: int
-    losses_count: int
-    win_rate: float | None  # of all trades
-    profit_factor: float | None  # sum of wins over sum of losses; None without a loss
-    expectancy: Decimal | None  # mean P&L of a trade, to 1e-8
-    pnl_total: Decimal
-    pnl_gross: Decimal  # before fees
-    fees: Decimal
-    trade_best: Decimal | None
-    trade_worst: Decimal | None
-    holding_avg_us: int | None
     exposure_time: float | None  # share of the time with a position
     max_drawdown: float | None
     max_drawdown_length_us: int | None
     sharpe: float | None  # annual, from hourly samples
     sortino: float | None
+    calmar: float | None
     signals_acted_count: int
     signals_judged_count: int  # of those: their trade has closed, or O1 forgot them
     signal_accuracy: float | None  # share of the judged whose trade closed with a profit
 
 
 def summarize(
-    trades: Sequence[TradeRecord],
+    trades: Sequence[ClosedTrade],
     *,
     samples: Sequence[EquitySample],
     signals: Iterable[ActedSignal] = (),
@@ -84,33 +73,19 @@ def summarize(
     `samples` rise in time; `forgotten` are the signals that O1 took back; `open_since_us` holds the opening
     times of positions still held at `end_us`.
     """
-    nets = [trade.realized_pnl - trade.fees for trade in trades]
-    wins = [net for net in nets if net > 0]
-    losses = [net for net in nets if net < 0]
-    total = sum(nets, ZERO)
-    count = len(trades)
+    stats = measure_trades(trades)
     drawdown = measure_drawdown(samples)
     returns = hourly_returns(samples)
     acted = list(signals)
     right, judged = _judge(trades, acted, frozenset(forgotten))
     return Performance(
-        trades_count=count,
-        wins_count=len(wins),
-        losses_count=len(losses),
-        win_rate=len(wins) / count if count else None,
-        profit_factor=float(sum(wins, ZERO) / -sum(losses, ZERO)) if losses else None,
-        expectancy=EXACT.divide(total, count).quantize(_STEP, ROUND_HALF_EVEN, EXACT) if count else None,
-        pnl_total=total,
-        pnl_gross=sum((trade.realized_pnl for trade in trades), ZERO),
-        fees=sum((trade.fees for trade in trades), ZERO),
-        trade_best=max(nets, default=None),
-        trade_worst=min(nets, default=None),
-        holding_avg_us=sum(t.closed_us - t.opened_us for t in trades) // count if count else None,
+        **{field.name: getattr(stats, field.name) for field in fields(stats)},
         exposure_time=_exposure_time(trades, start_us, end_us, open_since_us),
         max_drawdown=drawdown.depth if drawdown else None,
         max_drawdown_length_us=drawdown.length_us if drawdown else None,
         sharpe=sharpe(returns),
         sortino=sortino(returns),
+        calmar=calmar(returns, drawdown.depth if drawdown else None),
         signals_acted_count=len(acted),
         signals_judged_count=judged,
         signal_accuracy=right / judged if judged else None,
@@ -168,6 +143,17 @@ def sortino(returns: Sequence[float] | None) -> float | None:
     return math.fsum(returns) / len(returns) / math.sqrt(downside) * math.sqrt(HOURS_PER_YEAR)
 
 
+def calmar(returns: Sequence[float] | None, drawdown: float | None) -> float | None:
+    """Return the compound annual return of hourly returns over the deepest drawdown.
+
+    Young (1991). None without a drawdown, and under a week of hours: a year made of less says nothing.
+    """
+    if returns is None or len(returns) < HOURS_MIN or not drawdown:
+        return None
+    growth = math.fsum(math.log1p(one) for one in returns) * HOURS_PER_YEAR / len(returns)
+    return math.expm1(growth) / drawdown if growth < 700 else None
+
+
 def measure_drawdown(samples: Sequence[EquitySample]) -> Drawdown | None:
     """Return the deepest drawdown and the longest time from a peak to its recovery, or to the end.
 
@@ -190,7 +176,7 @@ def measure_drawdown(samples: Sequence[EquitySample]) -> Drawdown | None:
 
 
 def _exposure_time(
-    trades: Sequence[TradeRecord], start_us: int, end_us: int, open_since_us: Iterable[int]
+    trades: Sequence[ClosedTrade], start_us: int, end_us: int, open_since_us: Iterable[int]
 ) -> float | None:
     """Return the share of the run during which at least one position was held."""
     if end_us <= start_us:
@@ -206,7 +192,7 @@ def _exposure_time(
 
 
 def _judge(
-    trades: Sequence[TradeRecord], acted: Sequence[ActedSignal], forgotten: frozenset[ActedSignal]
+    trades: Sequence[ClosedTrade], acted: Sequence[ActedSignal], forgotten: frozenset[ActedSignal]
 ) -> tuple[int, int]:
     """Return how many signals made money and how many were right or wrong at all.
 
@@ -214,7 +200,7 @@ def _judge(
     """
     profits: dict[ActedSignal, bool] = {}
     for trade in trades:
-        signal = ActedSignal(trade.strategy, trade.instrument, trade.cycle)
+        signal = ActedSignal(trade.strategy, InstrumentId(trade.instrument), trade.cycle)
         profits[signal] = profits.get(signal, False) or trade.realized_pnl > trade.fees
     judged = [signal for signal in acted if signal in profits or signal in forgotten]
     return sum(profits.get(signal, False) for signal in judged), len(judged)

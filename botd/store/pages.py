@@ -53,12 +53,9 @@ class PageReader(StateReader):
         limit: int | None,
         before: int | None = None,
         instrument: str | None = None,
-        closed_from_us: int = 0,
     ) -> tuple[Row[Any], ...]:
         """Return the newest round trips before a record; each has what a `TradeRecord` has."""
         query = _page(select(*rows.TRADES.columns), trades, session_id, limit, before, instrument)
-        if closed_from_us:
-            query = query.where(trades.c.closed_us >= closed_from_us)
         with self._connect() as connection:
             return tuple(connection.execute(query).all())
 

@@ -3,77 +3,44 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import streamlit as st
 
-from botd.store.queries import AccountResult, ResultView, ScreenReader, nets_by_currency
+from botd.store.queries import PERIODS, CurrencyResult, ResultView, ScreenReader, by_owner, start_of
 
 from . import tables, words
 from .frame import Frame, Page, Scope
 from .tables import Card, Cell, Column
 
-DAY_US: Final = 86_400_000_000
-PERIODS: Final = ("ALL", "TODAY", "WEEK", "MONTH")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Performance:
     period: str
-    results: tuple[ResultView, ...]
-    accounts: Mapping[str, AccountResult]
+    found: tuple[CurrencyResult, ...]
 
 
 def choose() -> str:
-    """Offer a period: today is the UTC day, week and month are the last 7 and 30 days."""
+    """Offer a period: days, weeks and months are those of UTC, `7D` and `30D` the last so many days."""
     chosen = st.segmented_control(
         "Period", PERIODS, default="ALL", key="period", bind="query-params", required=True
     )
     return str(chosen)
 
 
-def start_of(period: str, now_us: int) -> int:
-    """Return when a period began."""
-    starts = {"TODAY": now_us // DAY_US * DAY_US, "WEEK": now_us - 7 * DAY_US, "MONTH": now_us - 30 * DAY_US}
-    return starts.get(period, 0)
-
-
 def read(reader: ScreenReader, scope: Scope, period: str) -> Performance:
     """Read everything of the page."""
     cursor = reader.cursor(scope.session)
     since_us = start_of(period, cursor.ts_us if cursor else time.time_ns() // 1000)
-    return Performance(
-        period=period,
-        results=reader.results(scope.sessions, since_us),
-        accounts={
-            one.currency: reader.account_result(scope.sessions, one.currency, since_us=since_us)
-            for one in reader.books(scope.sessions)
-        },
-    )
+    return Performance(period=period, found=reader.performance(scope.sessions, since_us=since_us))
 
 
 def draw(_: Frame, found: Performance) -> None:
     """Draw the page."""
-    sums = nets_by_currency(found.results)
-    for currency, (net, count) in sorted(sums.items(), key=lambda one: words.order_of(one[0])):
-        account = found.accounts.get(currency)
-        cards = [
-            Card(
-                f"Net profit {currency}",
-                words.money(net, currency, signed=True),
-                f"{count:,} trades, after fees",
-                words.tone(net),
-            )
-        ]
-        if account is not None:
-            cards.append(Card(f"Sharpe {currency}", words.number(account.sharpe), "hourly equity, a year"))
-            cards.append(Card(f"Sortino {currency}", words.number(account.sortino), "hourly equity, a year"))
-            cards.append(
-                Card(f"Max drawdown {currency}", words.percent(account.drawdown_max), "from the peak")
-            )
-        tables.show_cards(cards)
+    for one in sorted(found.found, key=lambda one: words.order_of(one.currency)):
+        if one.trips:
+            tables.show_cards(_cards(one))
     tables.show_heading("By strategy and instrument")
     tables.show_table(
         (
@@ -89,7 +56,7 @@ def draw(_: Frame, found: Performance) -> None:
             Column("max drawdown", "n x"),
             Column("held, mean", "n x"),
         ),
-        [_row(one) for one in found.results],
+        [_row(one) for one in by_owner(trip for one in found.found for trip in one.trips)],
         key="performance",
         empty="No round trip has closed in this period.",
     )
@@ -98,20 +65,41 @@ def draw(_: Frame, found: Performance) -> None:
     )
 
 
+def _cards(one: CurrencyResult) -> list[Card]:
+    currency, made = one.currency, one.performance
+    row = f"{made.wins_in_a_row} won and {made.losses_in_a_row} lost in a row at most"
+    length = words.span(made.max_drawdown_length_us)
+    return [
+        Card(
+            f"Net profit {currency}",
+            words.money(made.pnl_total, currency, signed=True),
+            f"{made.trades_count:,} trades, after fees",
+            words.tone(made.pnl_total),
+        ),
+        Card(f"Win rate {currency}", words.percent(made.win_rate, digits=1), row),
+        Card(f"Sharpe {currency}", words.number(made.sharpe), "hourly equity, a year"),
+        Card(f"Sortino {currency}", words.number(made.sortino), "hourly equity, a year"),
+        Card(f"Calmar {currency}", words.number(made.calmar), "a year's return over the drawdown"),
+        Card(f"Max drawdown {currency}", words.percent(made.max_drawdown), f"under a peak for {length}"),
+    ]
+
+
 def _row(one: ResultView) -> tuple[tables.Value, ...]:
-    currency = words.quote_of(one.instrument)
+    currency, stats = words.quote_of(one.instrument), one.stats
     return (
         one.strategy,
         one.instrument,
-        f"{one.trades_count:,}",
-        words.percent(one.win_rate, digits=1),
-        Cell(f"{words.money(one.net, currency, signed=True)} {currency}", words.tone(one.net)),
-        words.number(one.profit_factor),
-        Cell(words.money(one.expectancy, currency, signed=True), words.tone(one.expectancy)),
-        f"{words.money(one.best, currency, signed=True)} / {words.money(one.worst, currency, signed=True)}",
-        words.money(one.fees, currency),
-        words.money(one.drawdown_max, currency),
-        words.span(one.holding_avg_us),
+        f"{stats.trades_count:,}",
+        words.percent(stats.win_rate, digits=1),
+        Cell(
+            f"{words.money(stats.pnl_total, currency, signed=True)} {currency}", words.tone(stats.pnl_total)
+        ),
+        words.number(stats.profit_factor),
+        Cell(words.money(stats.expectancy, currency, signed=True), words.tone(stats.expectancy)),
+        " / ".join(words.money(one, currency, signed=True) for one in (stats.trade_best, stats.trade_worst)),
+        words.money(stats.fees, currency),
+        words.money(stats.fall_max, currency),
+        words.span(stats.holding_avg_us),
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from botd.api import models as m
 from botd.core.outcomes import OrderStatus
+from botd.core.periods import PERIODS
 from botd.core.reload import ReloadOutcome
 from botd.errors import Diagnostic
 from tests.api.stand import CANARY, POSITION, SESSION, VIEWER, Reloads, Stand, book
@@ -89,10 +90,35 @@ def test_performance_and_results_judge_what_closed(stand: Stand) -> None:
     assert results["currencies"] == [usdt]
 
 
-@pytest.mark.parametrize(("period", "count"), [("ALL", 1), ("TODAY", 1), ("WEEK", 1), ("MONTH", 1)])
+@pytest.mark.parametrize(("period", "count"), [(one, 1) for one in PERIODS])
 def test_analytics_take_a_period(stand: Stand, period: str, count: int) -> None:
     found = stand.get(f"/api/analytics/performance?period={period}").json
     assert (found["period"], found["currencies"][0]["trades_count"]) == (period, count)
+
+
+@pytest.mark.parametrize("query", ["from_us=0", f"until_us={samples.T0 + 31}", f"from_us={samples.T0 + 30}"])
+def test_analytics_take_a_span_that_the_trade_closed_in(stand: Stand, query: str) -> None:
+    (usdt,) = stand.get(f"/api/analytics/performance?{query}").json["currencies"]
+    assert usdt["trades_count"] == 1
+
+
+@pytest.mark.parametrize("query", [f"until_us={samples.T0 + 30}", f"from_us={samples.T0 + 31}"])
+def test_analytics_leave_out_what_closed_outside_the_span(stand: Stand, query: str) -> None:
+    found = stand.get(f"/api/analytics/performance?{query}").json["currencies"]
+    assert [one["trades_count"] for one in found] in ([], [0])
+
+
+@pytest.mark.parametrize(
+    ("by", "group"),
+    [("strategy", "dip"), ("symbol", "BTC/USDT"), ("exit", "ZE1 out"), ("side", "long"), ("revision", "-")],
+)
+def test_analytics_are_put_together_by_what_is_asked(stand: Stand, by: str, group: str) -> None:
+    found = stand.get(f"/api/analytics/performance?by={by}").json
+    (whole,), (one,) = found["currencies"], found["groups"]
+    assert (one["group"], one["currency"]) == (group, "USDT")
+    assert one.keys() - {"group"} <= whole.keys()
+    assert all(whole[name] == one[name] for name in one.keys() - {"group"})
+    assert stand.get("/api/analytics/performance").json["groups"] == []
 
 
 def test_sessions_alerts_and_the_lifecycle_are_shown(stand: Stand) -> None:

@@ -140,6 +140,7 @@ LINES = [
 LEFT_OUT = {"seq", "intent_seq", "client_order_id", "trade_id", "sizing", "cause", "since_us"}
 LEFT_OUT |= {"fee_paid", "fee_currency", "reverses"}  # how a venue took the fee, or the trade back
 LEFT_OUT |= {"revision"}  # a comment more in a file decides nothing else
+LEFT_OUT |= {"checks"}  # limits that did not deny have decided nothing
 
 
 def other_than(value: Any) -> Any:

@@ -11,7 +11,6 @@ import pytest
 from botd.core.events import Section
 from botd.core.instrument import InstrumentId
 from botd.core.performance import (
-    HOUR_US,
     ActedSignal,
     Drawdown,
     EquitySample,
@@ -22,6 +21,7 @@ from botd.core.performance import (
     sortino,
     summarize,
 )
+from botd.core.periods import HOUR_US
 from botd.core.records import TradeRecord
 from tests.core.amounts import trade_of
 from tests.core.scene import PERP

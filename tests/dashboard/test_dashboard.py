@@ -127,7 +127,7 @@ def test_overview_shows_the_books_and_how_old_they_are(
         card = page.locator(f'[data-card="Equity {one.currency}"] .v')
         expect(card).to_have_text(f"{one.equity:,.{digits}f}")
     results = books.look(lambda reader: reader.results(books.line))
-    net = sum(one.net for one in results)
+    net = sum(one.stats.pnl_total for one in results)
     expect(page.locator('[data-card="Today BTC"] .v')).to_have_text(f"{net:+.8f}")
     expect(page.locator(".botd-asof")).to_have_text(
         f"{datetime.fromtimestamp(books.cursor.ts_us / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -241,8 +241,15 @@ def test_performance_is_that_of_the_trades(page: Page, dashboard: Dashboard, boo
     (one,) = books.look(lambda reader: reader.results(books.line))
     (row,) = cells(page, "performance")
     assert row[:3] == ["rider", INSTRUMENT, "3"]
-    assert row[3] == f"{one.win_rate * 100:.1f} %"
-    assert row[4] == f"{one.net:+.8f} BTC"
+    assert row[3] == f"{one.stats.win_rate * 100:.1f} %"
+    assert row[4] == f"{one.stats.pnl_total:+.8f} BTC"
+    found = {one.currency: one for one in books.look(lambda reader: reader.performance(books.line))}
+    made = found["BTC"]
+    for name, shown in (
+        ("Win rate BTC", f"{one.stats.win_rate * 100:.1f} %"),
+        ("Max drawdown BTC", f"{made.performance.max_drawdown * 100:.2f} %"),
+    ):
+        expect(page.locator(f'[data-card="{name}"] .v')).to_have_text(shown)
     page.get_by_role("radio", name="TODAY").click()
     page.wait_for_url("**period=TODAY**")
     assert cells(page, "performance") == [row]  # all of them closed on the last day of the data

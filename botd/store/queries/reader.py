@@ -27,6 +27,7 @@ from botd.ports import Cursor, SessionInfo
 from botd.store import exact, rows
 from botd.store.invariants import DUST, total
 from botd.store.lineage import line_of
+from botd.store.queries.results import FOR_EVER, CurrencyResult, judge
 from botd.store.reading import reading_uri
 from botd.store.revisions import RevisionView, decided_by_revision, newest_reloads, newest_revisions
 from botd.store.rows import RecordTable
@@ -258,6 +259,15 @@ class StateReader:
         Each has what a `TradeRecord` has, by the same names.
         """
         return self._newest(rows.TRADES, session_id, limit)
+
+    def performance(
+        self, sessions: Sequence[str], *, since_us: int = 0, until_us: int = FOR_EVER
+    ) -> tuple[CurrencyResult, ...]:
+        """Return what came of a span of time, by currency; sessions newest first, times of the bot's rows."""
+        cursor = self.cursor(sessions[0])
+        with self._connect() as connection:
+            raw, now_us = connection.connection.driver_connection, cursor.ts_us if cursor else 0
+            return judge(raw, sessions, since_us=since_us, until_us=until_us, now_us=now_us)
 
     def profits(self, session_id: str) -> tuple[ProfitView, ...]:
         """Return what the closed round trips came to, by instrument."""

@@ -1,47 +1,70 @@
-"""What round trips came to, by strategy and instrument, and the account's equity over time."""
+"""What round trips came to, and the account's equity over time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from botd.core.money import ZERO
-from botd.core.performance import HOUR_US, EquitySample, hourly_returns, sharpe, sortino
+from botd.core.performance import EquitySample, Performance, summarize
+from botd.core.trade_stats import TradeStats, measure_trades
 
 _TRADES: Final = """
-SELECT strategy, instrument, opened_us, closed_us, realized_pnl, fees FROM trades
-WHERE session_id = ? ORDER BY seq DESC
+SELECT strategy, instrument, cycle, side, opened_us, closed_us, realized_pnl, fees, exit_section, exit_rule,
+    revision FROM trades WHERE session_id = ? ORDER BY seq DESC
 """
 _ODD_US: Final = 3_600_000_000  # that a trade may have been closed before one that was noted earlier
 _CURVE: Final = """
 SELECT ts_us, equity, drawdown, max(seq) FROM portfolio_snapshots
 WHERE session_id = ? AND currency = ? AND ts_us >= ? GROUP BY ts_us / ? ORDER BY ts_us
 """
-_DEEPEST: Final = """
-SELECT max(CAST(drawdown AS REAL)) FROM portfolio_snapshots
-WHERE session_id = ? AND currency = ? AND ts_us >= ?
+_SAMPLES: Final = """
+SELECT currency, ts_us, equity FROM portfolio_snapshots
+WHERE session_id = ? AND ts_us >= ? AND ts_us < ? ORDER BY seq
 """
+FOR_EVER: Final = 1 << 62
+
+
+class Trip(NamedTuple):
+    """A closed round trip; money in the quote currency of its instrument."""
+
+    strategy: str
+    instrument: str
+    cycle: int
+    side: str
+    opened_us: int
+    closed_us: int
+    realized_pnl: Decimal
+    fees: Decimal
+    exit_section: str
+    exit_rule: str
+    revision: str | None
+
+    @property
+    def currency(self) -> str:
+        """Return the quote currency."""
+        return self.instrument.partition(":")[0].rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultView:
-    """Closed round trips of one strategy on one instrument, in its quote currency, after fees."""
+    """Closed round trips of one strategy on one instrument, in its quote currency."""
 
     strategy: str
     instrument: str
-    trades_count: int
-    won_count: int
-    net: Decimal
-    fees: Decimal
-    win_rate: float
-    profit_factor: float | None  # None without a loss
-    expectancy: Decimal
-    best: Decimal
-    worst: Decimal
-    drawdown_max: Decimal  # deepest fall of the sum of the trades from its peak, in money
-    holding_avg_us: int
+    stats: TradeStats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurrencyResult:
+    """What came of everything in one currency."""
+
+    currency: str
+    performance: Performance
+    trips: tuple[Trip, ...]  # in the order in which they closed
+    equity: Decimal | None  # as it was last noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,70 +76,36 @@ class EquityPoint:
     drawdown: Decimal  # ratio
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountResult:
-    """What a currency's account did; None where there is too little to say."""
-
-    sharpe: float | None
-    sortino: float | None
-    drawdown_max: float | None
-
-
-@dataclass(slots=True)
-class _Sum:
-    nets: list[Decimal] = field(default_factory=list)
-    fees: Decimal = ZERO
-    held_us: int = 0
-
-
-def results(raw: Any, sessions: Iterable[str], since_us: int) -> tuple[ResultView, ...]:
-    """Return what the round trips closed from a time on came to, by strategy and instrument.
+def trips(raw: Any, sessions: Iterable[str], since_us: int = 0, until_us: int = FOR_EVER) -> tuple[Trip, ...]:
+    """Return the round trips that closed in a span, in the order in which they were noted.
 
     `sessions` are told newest first: their trades are read from the end.
     """
-    sums: dict[tuple[str, str], _Sum] = {}
+    found = []
     for session in sessions:
-        for strategy, instrument, opened, closed, realized, fees in raw.execute(_TRADES, (session,)):
-            if closed < since_us:
-                if closed < since_us - _ODD_US:
-                    break
-                continue
-            one = sums.setdefault((strategy, instrument), _Sum())
-            fee = Decimal(fees)
-            one.nets.append(Decimal(realized) - fee)
-            one.fees += fee
-            one.held_us += closed - opened
-    return tuple(_result(*key, one) for key, one in sorted(sums.items()))
+        for row in raw.execute(_TRADES, (session,)):
+            closed_us = row[5]
+            if closed_us < since_us - _ODD_US:
+                break
+            if since_us <= closed_us < until_us:
+                found.append(Trip._make((*row[:6], Decimal(row[6]), Decimal(row[7]), *row[8:])))
+    return tuple(found[::-1])
 
 
-def _result(strategy: str, instrument: str, one: _Sum) -> ResultView:
-    nets, count = one.nets[::-1], len(one.nets)
-    won, lost = [net for net in nets if net > 0], [net for net in nets if net < 0]
-    total = sum(nets, ZERO)
-    return ResultView(
-        strategy=strategy,
-        instrument=instrument,
-        trades_count=count,
-        won_count=len(won),
-        net=total,
-        fees=one.fees,
-        win_rate=len(won) / count,
-        profit_factor=float(sum(won, ZERO) / -sum(lost, ZERO)) if lost else None,
-        expectancy=total / count,
-        best=max(nets),
-        worst=min(nets),
-        drawdown_max=_fall(nets),
-        holding_avg_us=one.held_us // count,
+def results(raw: Any, sessions: Iterable[str], since_us: int) -> tuple[ResultView, ...]:
+    """Return what the round trips closed from a time on came to, by strategy and instrument."""
+    return by_owner(trips(raw, sessions, since_us))
+
+
+def by_owner(closed: Iterable[Trip]) -> tuple[ResultView, ...]:
+    """Return what round trips came to, by strategy and instrument."""
+    owners: dict[tuple[str, str], list[Trip]] = {}
+    for one in closed:
+        owners.setdefault((one.strategy, one.instrument), []).append(one)
+    return tuple(
+        ResultView(strategy=strategy, instrument=instrument, stats=measure_trades(group))
+        for (strategy, instrument), group in sorted(owners.items())
     )
-
-
-def _fall(nets: Sequence[Decimal]) -> Decimal:
-    run, peak, deepest = ZERO, ZERO, ZERO
-    for net in nets:
-        run += net
-        peak = max(peak, run)
-        deepest = max(deepest, peak - run)
-    return deepest
 
 
 def curve(
@@ -132,15 +121,33 @@ def curve(
     return tuple(found[slot] for slot in sorted(found))
 
 
-def account_result(raw: Any, sessions: Sequence[str], currency: str, since_us: int) -> AccountResult:
-    """Return what a currency's account did from a time on."""
-    points = curve(raw, sessions, currency, since_us=since_us, step_us=HOUR_US)
-    returns = hourly_returns([EquitySample(one.ts_us, one.equity) for one in points])
-    falls = [raw.execute(_DEEPEST, (session, currency, since_us)).fetchone()[0] for session in sessions]
-    return AccountResult(
-        sharpe=sharpe(returns),
-        sortino=sortino(returns),
-        drawdown_max=max((fall for fall in falls if fall is not None), default=None),
+def judge(
+    raw: Any, sessions: Sequence[str], *, since_us: int, until_us: int, now_us: int
+) -> tuple[CurrencyResult, ...]:
+    """Return what came of a span of time, by currency; `sessions` newest first, `now_us` where they stand."""
+    samples: dict[str, list[EquitySample]] = {}
+    for session in reversed(sessions):
+        for currency, ts_us, equity in raw.execute(_SAMPLES, (session, since_us, until_us)):
+            samples.setdefault(currency, []).append(EquitySample(ts_us, Decimal(equity)))
+    closed: dict[str, list[Trip]] = {}
+    for one in trips(raw, sessions, since_us, until_us):
+        closed.setdefault(one.currency, []).append(one)
+    return tuple(
+        _judged(currency, samples.get(currency, []), closed.get(currency, []), min(until_us, now_us))
+        for currency in sorted(samples.keys() | closed.keys())
+    )
+
+
+def _judged(
+    currency: str, samples: Sequence[EquitySample], closed: Sequence[Trip], end_us: int
+) -> CurrencyResult:
+    begins = [one.ts_us for one in samples[:1]] + [one.opened_us for one in closed]
+    start_us = min(begins, default=end_us)
+    return CurrencyResult(
+        currency=currency,
+        performance=summarize(closed, samples=samples, start_us=start_us, end_us=end_us),
+        trips=tuple(closed),
+        equity=samples[-1].equity if samples else None,
     )
 
 
@@ -150,5 +157,5 @@ def nets_by_currency(found: Iterable[ResultView]) -> Mapping[str, tuple[Decimal,
     for one in found:
         currency = one.instrument.partition(":")[0].rpartition("/")[2]
         net, count = sums.get(currency, (ZERO, 0))
-        sums[currency] = net + one.net, count + one.trades_count
+        sums[currency] = net + one.stats.pnl_total, count + one.stats.trades_count
     return sums

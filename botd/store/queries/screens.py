@@ -24,7 +24,7 @@ from botd.store.lineage import line_of
 from botd.store.queries import bars, results
 from botd.store.queries.bars import BarView
 from botd.store.queries.reader import OrderView, PositionView, SignalView, StateReader
-from botd.store.queries.results import AccountResult, EquityPoint, ResultView
+from botd.store.queries.results import EquityPoint, ResultView
 from botd.store.signal_outcomes import signals_with_outcome
 from botd.store.tables import alerts, orders, risk_decisions, signals
 
@@ -140,10 +140,6 @@ class ScreenReader(StateReader):
     def results(self, sessions: Sequence[str], since_us: int = 0) -> tuple[ResultView, ...]:
         """Return what the round trips closed from a time on came to, by strategy and instrument."""
         return results.results(self._raw(), sessions, since_us)
-
-    def account_result(self, sessions: Sequence[str], currency: str, *, since_us: int) -> AccountResult:
-        """Return what a currency's account did from a time on."""
-        return results.account_result(self._raw(), sessions[::-1], currency, since_us)
 
     def held(self, session_id: str) -> tuple[PositionView, ...]:
         """Return the open positions, oldest first."""
