@@ -33,6 +33,7 @@ class Ticket:
     look_s: float = 0.0  # when to look it up next
     looks: int = 0
     absent_s: float | None = None  # the first lookup after the deadline that found nothing
+    shown_s: float = 0.0  # when it was last asked for and shown
     missing_s: float | None = None  # since when no read has shown it, though it was seen
     forsaken: bool = False  # the bot was told that it needs a person, and not yet that it shows again
     cries: int = 0
@@ -44,7 +45,7 @@ class Ticket:
     amend_s: float = 0.0  # when it was
     newest_us: int = 0  # of what the venue has shown
     final: OrderReport | None = None  # it is over, and not all of its fills have been shown
-    final_s: float | None = None  # the first read that did not show them
+    final_s: float = 0.0  # when that was known; only reads from then on can lack them
     doubted: bool = False  # the bot knows that its fate is open
     resumed: bool = False  # a process before this one sent it, and may have had it changed
     busted: bool = False  # a trade of it was taken back before the bot was told of it

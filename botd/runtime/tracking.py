@@ -122,7 +122,7 @@ class Tracker:
         ticket.look_s = asked_s + LOOKS_S[min(ticket.looks, len(LOOKS_S) - 1)]
         if ticket.phase is Phase.DOUBT:
             self._not_there(ticket, asked_s)
-        elif ticket.phase is Phase.SIGHTED and ticket.final is None:
+        elif ticket.phase is Phase.SIGHTED and ticket.final is None and asked_s >= ticket.shown_s:
             if ticket.missing_s is None:
                 ticket.missing_s = asked_s
             elif asked_s - ticket.missing_s >= MISSING_S:
@@ -164,6 +164,7 @@ class Tracker:
             self._stranger(report, asked_s)
             return
         ticket.missing_s = ticket.absent_s = None
+        ticket.shown_s = max(ticket.shown_s, asked_s)
         if ticket.final is not None or report.ts_us < ticket.newest_us:
             return
         ticket.newest_us = report.ts_us
@@ -177,7 +178,7 @@ class Tracker:
         if report.filled > ticket.filled:
             self.news.set()
         if report.state is not OrderState.OPEN:
-            ticket.final = report
+            ticket.final, ticket.final_s = report, asked_s
             self._conclude(ticket)
 
     def _compare(self, ticket: Ticket, report: OrderReport) -> None:
@@ -345,11 +346,7 @@ class Tracker:
             changed_s = ticket.amend_s + self._rules.deadline_us / 1e6 + MARGIN_S
             if ticket.amend is not None and asked_s >= changed_s:  # also where the stop itself is not shown
                 self.amend_refused(ticket, "the change did not come")
-            if final is None:
-                continue
-            if ticket.final_s is None:
-                ticket.final_s = asked_s
-            elif asked_s - ticket.final_s >= MISSING_S:
+            if final is not None and asked_s - ticket.final_s >= MISSING_S:
                 ticket.final_s = asked_s
                 reason = (
                     f"it is over with {final.filled} lots, and the fills that are shown make {ticket.filled}"

@@ -330,3 +330,28 @@ def test_fills_that_no_read_shows_any_more_are_forgotten() -> None:
     tracker.seen = {("a", "1"): 10, ("a", "2"): 20}
     tracker.forget_fills(20)
     assert tracker.seen == {("a", "2"): 20}
+
+
+def test_read_from_before_the_end_says_nothing_of_the_fills_after_it() -> None:
+    books = Books()
+    ticket = books.rest()
+    books.tracker.report(report(ticket, OrderState.FILLED, 10), 100.0)
+    books.tracker.after_read(100.0 - MISSING_S)  # it took a minute, and the order ended meanwhile
+    books.tracker.after_read(101.0)
+    assert books.kinds == []
+    books.tracker.after_read(100.0 + MISSING_S)
+    assert books.kinds == [OrderNeedsHuman]
+    books.tracker.fill(execution("botd-1", 10))
+    assert (books.order().status, books.order().needs_human) == (OrderStatus.FILLED, False)
+
+
+def test_lookup_from_before_an_order_was_shown_says_nothing_of_it() -> None:
+    books = Books()
+    ticket = books.track()
+    books.tracker.report(report(ticket), 100.0)
+    books.told.clear()
+    books.tracker.absent(ticket, 100.0 - MISSING_S)
+    books.tracker.absent(ticket, 101.0)
+    assert books.kinds == []
+    books.tracker.absent(ticket, 101.0 + MISSING_S)
+    assert books.kinds == [OrderNeedsHuman]
