@@ -7,9 +7,9 @@ from typing import Any
 
 from botd.api.figures import CurrencyPerformance, GroupPerformance
 from botd.core.periods import start_of
-from botd.core.trade_stats import TradeStats, grouped, measure_trades
+from botd.core.trade_stats import TradeStats
 from botd.store.pages import PageReader
-from botd.store.queries import FOR_EVER
+from botd.store.queries import FOR_EVER, by_group
 
 
 def performance_of(
@@ -43,10 +43,8 @@ def performance_of(
         for one in found
     ]
     groups = [
-        GroupPerformance(currency=one.currency, group=name, **_figures(measure_trades(trips)))
-        for one in found
-        if by is not None
-        for name, trips in grouped(one.trips, by).items()
+        GroupPerformance(currency=one.currency, group=one.group, **_figures(one.stats))
+        for one in (() if by is None else by_group(found, by))
     ]
     return whole, groups
 

@@ -14,14 +14,14 @@ import typer
 from botd.cli.books import ConfigOption, SessionOption, StateOption, find_books
 from botd.cli.output import screen, write
 from botd.core.periods import PERIODS, start_of
-from botd.core.trade_stats import GROUPS, TradeStats, grouped, measure_trades
+from botd.core.trade_stats import GROUPS, TradeStats
 from botd.errors import InputInvalid
 from botd.runtime.tally import money, percent, span
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from botd.store.queries import CurrencyResult
+    from botd.store.queries import CurrencyResult, GroupView
 
 PeriodOption = Annotated[str, typer.Option("--period", help=f"One of {' '.join(PERIODS)}, by days of UTC.")]
 FromOption = Annotated[
@@ -86,6 +86,8 @@ def _time(text: str, option: str) -> int:
 
 
 def _show(console: Console, one: CurrencyResult, by: str | None) -> None:
+    from botd.store.queries import by_group
+
     made, of = one.performance, one.currency
     rows = [
         ("trades", f"{made.trades_count:,}: {made.wins_count:,} won, {made.losses_count:,} lost"),
@@ -112,13 +114,14 @@ def _show(console: Console, one: CurrencyResult, by: str | None) -> None:
     _table(console, of, ("", ""), rows)
     if by is not None:
         columns = (by, "trades", "win rate", "profit", "profit factor", "expectancy", "best", "worst", "held")
-        groups = {name: measure_trades(trips) for name, trips in grouped(one.trips, by).items()}
-        _table(console, f"{of} by {by}", columns, [_row(name, s, of) for name, s in groups.items()])
+        figures = [_row(group, of) for group in by_group([one], by)]
+        _table(console, f"{of} by {by}", columns, figures)
 
 
-def _row(name: str, stats: TradeStats, of: str) -> tuple[str, ...]:
+def _row(group: GroupView, of: str) -> tuple[str, ...]:
+    stats = group.stats
     return (
-        name,
+        group.group,
         f"{stats.trades_count:,}",
         _share(stats.win_rate),
         _money(stats.pnl_total, of),
@@ -161,12 +164,14 @@ def _span(us: int | None) -> str:
 
 
 def _plain(one: CurrencyResult, by: str | None) -> dict[str, Any]:
-    groups = {} if by is None else grouped(one.trips, by)
+    from botd.store.queries import by_group
+
+    groups = () if by is None else by_group([one], by)
     return {
         "currency": one.currency,
         "equity": None if one.equity is None else str(one.equity),
         **_values(one.performance),
-        "groups": {name: _values(measure_trades(trips)) for name, trips in groups.items()},
+        "groups": {group.group: _values(group.stats) for group in groups},
     }
 
 

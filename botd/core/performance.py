@@ -77,7 +77,7 @@ def summarize(
     drawdown = measure_drawdown(samples)
     returns = hourly_returns(samples)
     acted = list(signals)
-    right, judged = _judge(trades, acted, frozenset(forgotten))
+    right, judged = _judge(trades, acted, frozenset(forgotten)) if acted else (0, 0)
     return Performance(
         **{field.name: getattr(stats, field.name) for field in fields(stats)},
         exposure_time=_exposure_time(trades, start_us, end_us, open_since_us),

@@ -1,4 +1,4 @@
-"""Performance: what each strategy made on each instrument, over a period."""
+"""Performance: what each strategy made on each instrument, and each exit, hour or revision, over a period."""
 
 from __future__ import annotations
 
@@ -8,56 +8,86 @@ from typing import Final
 
 import streamlit as st
 
-from botd.store.queries import PERIODS, CurrencyResult, ResultView, ScreenReader, by_owner, start_of
+from botd.store.queries import (
+    PERIODS,
+    CurrencyResult,
+    ScreenReader,
+    TradeStats,
+    by_group,
+    by_owner,
+    start_of,
+)
 
 from . import tables, words
-from .frame import Frame, Page, Scope
+from .frame import Frame, Page, Scope, pick
 from .tables import Card, Cell, Column
+
+GROUPS: Final = ("exit", "side", "hour", "revision")
+_FIGURES: Final = (
+    Column("trades", "n"),
+    Column("win rate", "n"),
+    Column("profit", "n"),
+    Column("profit factor", "n x"),
+    Column("expectancy", "n x"),
+    Column("best / worst", "n x"),
+    Column("fees", "n x"),
+    Column("max drawdown", "n x"),
+    Column("held, mean", "n x"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    period: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Performance:
-    period: str
+    by: str
     found: tuple[CurrencyResult, ...]
 
 
-def choose() -> str:
-    """Offer a period: days, weeks and months are those of UTC, `7D` and `30D` the last so many days."""
-    chosen = st.segmented_control(
-        "Period", PERIODS, default="ALL", key="period", bind="query-params", required=True
-    )
-    return str(chosen)
+def choose() -> Choice:
+    """Offer a period, and what to put trades together by.
+
+    Days, weeks and months are those of UTC, `7D` and `30D` the last so many days.
+    """
+    with st.container(horizontal=True, vertical_alignment="top"):
+        period = st.segmented_control(
+            "Period", PERIODS, default="ALL", key="period", bind="query-params", required=True
+        )
+        return Choice(period=str(period), by=pick("Also by", GROUPS, key="by") or GROUPS[0])
 
 
-def read(reader: ScreenReader, scope: Scope, period: str) -> Performance:
+def read(reader: ScreenReader, scope: Scope, choice: Choice) -> Performance:
     """Read everything of the page."""
     cursor = reader.cursor(scope.session)
-    since_us = start_of(period, cursor.ts_us if cursor else time.time_ns() // 1000)
-    return Performance(period=period, found=reader.performance(scope.sessions, since_us=since_us))
+    since_us = start_of(choice.period, cursor.ts_us if cursor else time.time_ns() // 1000)
+    return Performance(by=choice.by, found=reader.performance(scope.sessions, since_us=since_us))
 
 
 def draw(_: Frame, found: Performance) -> None:
     """Draw the page."""
-    for one in sorted(found.found, key=lambda one: words.order_of(one.currency)):
+    results = sorted(found.found, key=lambda one: words.order_of(one.currency))
+    for one in results:
         if one.trips:
             tables.show_cards(_cards(one))
     tables.show_heading("By strategy and instrument")
     tables.show_table(
-        (
-            Column("strategy"),
-            Column("instrument"),
-            Column("trades", "n"),
-            Column("win rate", "n"),
-            Column("profit", "n"),
-            Column("profit factor", "n x"),
-            Column("expectancy", "n x"),
-            Column("best / worst", "n x"),
-            Column("fees", "n x"),
-            Column("max drawdown", "n x"),
-            Column("held, mean", "n x"),
-        ),
-        [_row(one) for one in by_owner(trip for one in found.found for trip in one.trips)],
+        (Column("strategy"), Column("instrument"), *_FIGURES),
+        [
+            (one.strategy, one.instrument, *_figures(one.stats, words.quote_of(one.instrument)))
+            for one in by_owner(trip for result in results for trip in result.trips)
+        ],
         key="performance",
+        empty="No round trip has closed in this period.",
+    )
+    tables.show_heading(f"By {found.by}")
+    tables.show_table(
+        (Column("hour of the close (UTC)" if found.by == "hour" else found.by), *_FIGURES),
+        [(one.group, *_figures(one.stats, one.currency)) for one in by_group(results, found.by)],
+        key="groups",
         empty="No round trip has closed in this period.",
     )
     st.caption(
@@ -67,7 +97,7 @@ def draw(_: Frame, found: Performance) -> None:
 
 def _cards(one: CurrencyResult) -> list[Card]:
     currency, made = one.currency, one.performance
-    row = f"{made.wins_in_a_row} won and {made.losses_in_a_row} lost in a row at most"
+    row = f"at most {made.wins_in_a_row} won, {made.losses_in_a_row} lost in a row"
     length = words.span(made.max_drawdown_length_us)
     return [
         Card(
@@ -77,18 +107,18 @@ def _cards(one: CurrencyResult) -> list[Card]:
             words.tone(made.pnl_total),
         ),
         Card(f"Win rate {currency}", words.percent(made.win_rate, digits=1), row),
-        Card(f"Sharpe {currency}", words.number(made.sharpe), "hourly equity, a year"),
-        Card(f"Sortino {currency}", words.number(made.sortino), "hourly equity, a year"),
-        Card(f"Calmar {currency}", words.number(made.calmar), "a year's return over the drawdown"),
+        Card(
+            f"Sharpe / Sortino {currency}",
+            f"{words.number(made.sharpe)} / {words.number(made.sortino)}",
+            "hourly equity, a year",
+        ),
+        Card(f"Calmar {currency}", words.number(made.calmar), "a year's return / drawdown"),
         Card(f"Max drawdown {currency}", words.percent(made.max_drawdown), f"under a peak for {length}"),
     ]
 
 
-def _row(one: ResultView) -> tuple[tables.Value, ...]:
-    currency, stats = words.quote_of(one.instrument), one.stats
+def _figures(stats: TradeStats, currency: str) -> tuple[tables.Value, ...]:
     return (
-        one.strategy,
-        one.instrument,
         f"{stats.trades_count:,}",
         words.percent(stats.win_rate, digits=1),
         Cell(

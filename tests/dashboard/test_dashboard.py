@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from botd.store.queries import by_group
 from tests.dashboard.scene import (
     CANARY,
     CHROMIUM,
@@ -253,6 +254,18 @@ def test_performance_is_that_of_the_trades(page: Page, dashboard: Dashboard, boo
     page.get_by_role("radio", name="TODAY").click()
     page.wait_for_url("**period=TODAY**")
     assert cells(page, "performance") == [row]  # all of them closed on the last day of the data
+
+
+@pytest.mark.parametrize("by", ["exit", "hour", "revision", "side"])
+def test_performance_is_put_together_as_is_asked(
+    page: Page, dashboard: Dashboard, books: Books, by: str
+) -> None:
+    show(page, dashboard, f"performance?by={by}")
+    found = books.look(lambda reader: by_group(reader.performance(books.line), by))
+    assert found
+    assert [row[:2] for row in cells(page, "groups")] == [
+        [one.group, str(one.stats.trades_count)] for one in found
+    ]
 
 
 def test_configuration_shows_what_runs_and_the_faults_of_the_last_reload(

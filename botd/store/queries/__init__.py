@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from botd.core.periods import PERIODS, start_of
+from botd.core.trade_stats import TradeStats
 from botd.store.queries.bars import BarView
 from botd.store.queries.reader import OrderView, PositionView, ProfitView, SignalView, StateReader
 from botd.store.queries.results import (
     FOR_EVER,
     CurrencyResult,
     EquityPoint,
+    GroupView,
     ResultView,
     Trip,
+    by_group,
     by_owner,
     nets_by_currency,
 )
@@ -22,6 +25,7 @@ __all__ = [
     "BarView",
     "CurrencyResult",
     "EquityPoint",
+    "GroupView",
     "OrderView",
     "PositionView",
     "ProfitView",
@@ -30,8 +34,10 @@ __all__ = [
     "SignalStory",
     "SignalView",
     "StateReader",
+    "TradeStats",
     "TradingView",
     "Trip",
+    "by_group",
     "by_owner",
     "nets_by_currency",
     "start_of",

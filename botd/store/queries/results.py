@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from botd.core.money import ZERO
 from botd.core.performance import EquitySample, Performance, summarize
-from botd.core.trade_stats import TradeStats, measure_trades
+from botd.core.trade_stats import TradeStats, grouped, measure_trades
 
 _TRADES: Final = """
 SELECT strategy, instrument, cycle, side, opened_us, closed_us, realized_pnl, fees, exit_section, exit_rule,
@@ -68,6 +68,15 @@ class CurrencyResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupView:
+    """Closed round trips in one currency that have something in common."""
+
+    currency: str
+    group: str
+    stats: TradeStats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EquityPoint:
     """The equity as it was last noted in a span of time."""
 
@@ -105,6 +114,15 @@ def by_owner(closed: Iterable[Trip]) -> tuple[ResultView, ...]:
     return tuple(
         ResultView(strategy=strategy, instrument=instrument, stats=measure_trades(group))
         for (strategy, instrument), group in sorted(owners.items())
+    )
+
+
+def by_group(found: Iterable[CurrencyResult], by: str) -> tuple[GroupView, ...]:
+    """Return what round trips came to, put together by one of `GROUPS`. Raises KeyError."""
+    return tuple(
+        GroupView(currency=one.currency, group=group, stats=measure_trades(closed))
+        for one in found
+        for group, closed in grouped(one.trips, by).items()
     )
 
 
