@@ -13,7 +13,7 @@ from botd.core.events import Section
 from botd.core.instrument import InstrumentId
 from botd.core.money import ZERO, is_dollar, plain_text
 from botd.core.records import IntentRecord, Record, RiskRecord, SignalRecord, TradeRecord
-from botd.core.restraint import Restraint, TradingState
+from botd.core.restraint import ACCOUNT, Cause, Restraint, TradingState
 from botd.core.updates import AlertRecord
 
 DECISIONS_KEPT: Final = 40
@@ -148,11 +148,12 @@ def clock_text(ts_us: int) -> str:
 
 
 def restraint_text(one: Restraint) -> str:
-    """Return what keeps new risk out: since when, why, by whom, and how to lift it."""
-    halted = one.state is TradingState.HALTED
+    """Return what keeps new risk out: where, since when, why, by whom, and how to lift it."""
+    by_person = one.state is TradingState.HALTED and one.cause is not Cause.DAILY_LOSS  # the next day does
+    where = "" if one.scope == ACCOUNT else f" on {one.scope}"
     why = f": {one.reason}" if one.reason else ""
-    lift = "; 'botd resume' lifts it" if halted else ""
-    return f"{one.state} since {clock_text(one.since_us)} UTC, {one.cause}, by {one.who}{why}{lift}"
+    lift = "; 'botd resume' lifts it" if by_person else ""
+    return f"{one.state}{where} since {clock_text(one.since_us)} UTC, {one.cause}, by {one.who}{why}{lift}"
 
 
 def feed_name(identity: str) -> str:

@@ -6,7 +6,7 @@ from botd.core.bot import Bot, LaneSpec
 from botd.core.events import Section, Side
 from botd.core.outcomes import DenyReason
 from botd.core.records import Record, RiskRecord, SignalRecord
-from botd.core.restraint import Cause, TradingCommand, TradingState, Verb
+from botd.core.restraint import Cause, Restraint, TradingCommand, TradingState, Verb
 from botd.core.settings import CoreSettings
 from botd.runtime.tally import Tally, money, number, percent, restraint_text, span, why
 from botd.runtime.view import Phase, look
@@ -74,6 +74,21 @@ def test_look_copies_what_restrains_trading(bot: Bot) -> None:
     ]
     bot.obey(TradingCommand(verb=Verb.RESUME, cause=Cause.COMMAND, who="ann"), T0)
     assert len(view.restraints) == 2
+
+
+def test_restraint_is_told_with_its_scope_and_with_what_lifts_it() -> None:
+    def told(scope: str, cause: Cause) -> str:
+        one = Restraint(
+            state=TradingState.HALTED, cause=cause, who="botd", reason="why", since_us=0, scope=scope
+        )
+        return restraint_text(one)
+
+    began = "since 1970-01-01 00:00:00 UTC"
+    assert told(BTC, Cause.QUARANTINED) == (
+        f"halted on {BTC} {began}, quarantined, by botd: why; 'botd resume' lifts it"
+    )
+    assert told("strategy:dip", Cause.DRAWDOWN).startswith(f"halted on strategy:dip {began}, drawdown")
+    assert told("account", Cause.DAILY_LOSS) == f"halted {began}, daily_loss, by botd: why"  # the day does
 
 
 # ---- counting -----------------------------------------------------------------------------------
