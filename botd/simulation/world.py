@@ -170,6 +170,7 @@ class World:
         with StateReader(self._state) as reader:
             cursor = reader.cursor(newest_session(self._state).id)
         self._market.closed_us = cursor.ts_us + 1 if cursor else 0
+        self._starts_us.clear()  # as the daemon's own count is by a stop in order: nobody has to resume
         before = count_rows(self._state)
         self._tally.orders = before["orders"]
         process = self._boot()
@@ -316,9 +317,8 @@ class World:
             stall_s = busy.span(0.2, 2.0) if busy else 0.0
             feed = MarketFeed(self._market, self._loop, pause_s=self._pause_s, stall_s=stall_s)
             screen, venue = QuietScreen(self._hear), self._connect(process)
-            config = Path("config.yaml")
-            parts = {"screen": screen, "machine": machine, "feed": feed, "venue": venue, "config": config}
-            return self._start(self._daemon(plan, data=None, speed=None, **parts))
+            parts = {"screen": screen, "machine": machine, "feed": feed, "venue": venue}
+            return self._start(self._daemon(plan, data=None, speed=None, config=Path("config.yaml"), **parts))
 
         return main
 
