@@ -256,7 +256,7 @@ def test_performance_is_that_of_the_trades(page: Page, dashboard: Dashboard, boo
     assert cells(page, "performance") == [row]  # all of them closed on the last day of the data
 
 
-@pytest.mark.parametrize("by", ["exit", "hour", "revision", "side"])
+@pytest.mark.parametrize("by", ["exit", "hour"])
 def test_performance_is_put_together_as_is_asked(
     page: Page, dashboard: Dashboard, books: Books, by: str
 ) -> None:
