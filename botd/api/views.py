@@ -222,9 +222,4 @@ def reload(one: ReloadOutcome) -> m.Reload:
     )
 
 
-def currency_of(symbol: str) -> str:
-    """Return what an instrument is quoted in."""
-    return symbol.partition("/")[2].partition(":")[0]
-
-
 ZERO: Final = Decimal(0)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from botd.cli.books import ConfigOption, SessionOption, StateOption, open_books
 from botd.cli.output import screen
+from botd.core.instrument import quote_of
 from botd.runtime.columns import Column, fitting
 from botd.runtime.control import ControlFiles
 from botd.runtime.lock import is_held
-from botd.runtime.tally import currency_of, feed_name, money, percent, restraint_text
+from botd.runtime.tally import feed_name, money, percent, restraint_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -124,8 +125,8 @@ def _account(console: Console, reader: StateReader, session: SessionInfo) -> Non
 
 def _profits(console: Console, reader: StateReader, session_id: str, whose: str) -> None:
     found = reader.profits(session_id)
-    for currency in sorted({currency_of(one.instrument) for one in found}):
-        of = [one for one in found if currency_of(one.instrument) == currency]
+    for currency in sorted({quote_of(one.instrument) for one in found}):
+        of = [one for one in found if quote_of(one.instrument) == currency]
         fees = sum((one.fees for one in of), Decimal(0))
         net = sum((one.realized_pnl for one in of), Decimal(0)) - fees
         trades, won = sum(one.trades_count for one in of), sum(one.won_count for one in of)

@@ -10,6 +10,11 @@ from typing import NewType
 InstrumentId = NewType("InstrumentId", str)  # as ccxt writes it: BTC/USDT, BTC/USDT:USDT
 
 
+def quote_of(instrument: str) -> str:
+    """Return the currency an instrument's money is in, which stands in its name: `BTC/USDT:USDT`."""
+    return instrument.partition("/")[2].partition(":")[0]
+
+
 class InstrumentKind(StrEnum):
     SPOT = "spot"
     PERPETUAL = "perpetual"  # linear

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from botd.core.events import Section
+from botd.core.instrument import quote_of
 from botd.core.records import IntentRecord, RiskRecord, SignalRecord, TradeRecord
 from botd.core.restraint import Restraint, TradingState
 from botd.core.updates import AlertRecord
@@ -20,7 +21,6 @@ from botd.runtime.tally import (
     Decision,
     StrategyTally,
     clock_text,
-    currency_of,
     feed_name,
     moment_us,
     money,
@@ -291,7 +291,7 @@ def _decision_cells(record: Decision) -> list[Cell]:
     if isinstance(record, RiskRecord):
         return [time, who, where, _marker(Section.Z1), Text("denied", style="bold red"), grounds]
     if isinstance(record, TradeRecord):
-        currency, net = currency_of(record.instrument), net_of(record)
+        currency, net = quote_of(record.instrument), net_of(record)
         what = Text(f"{money(net, currency, signed=True)} {currency}", style=f"bold {_sign_style(net)}")
         return [time, who, where, _marker(record.exit_section), what, grounds]
     what = Text(_order_text(record), style="dim" if _is_weak(record) else "")

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Final
 
 from botd.core.events import Section
-from botd.core.instrument import InstrumentId
+from botd.core.instrument import InstrumentId, quote_of
 from botd.core.money import ZERO, is_dollar, plain_text
 from botd.core.records import IntentRecord, Record, RiskRecord, SignalRecord, TradeRecord
 from botd.core.restraint import ACCOUNT, Cause, Restraint, TradingState
@@ -85,7 +85,7 @@ class Tally:
 
     def _closed(self, record: TradeRecord) -> str:
         tally = self.of(record.strategy)
-        net, currency = net_of(record), currency_of(record.instrument)
+        net, currency = net_of(record), quote_of(record.instrument)
         tally.trades += 1
         tally.wins += net > 0
         tally.net[currency] = tally.net.get(currency, ZERO) + net
@@ -119,7 +119,7 @@ def trade_line(
     ts_us: int, strategy: str, instrument: InstrumentId, net: Decimal, grounds: str, seq: int
 ) -> str:
     """Return what is told of a closed trade; the number at its end is its record's."""
-    currency = currency_of(instrument)
+    currency = quote_of(instrument)
     amount = f"{money(net, currency, signed=True)} {currency} after fees"
     return f"{clock_text(ts_us)} trade {strategy} {instrument} {amount}, {grounds} #{seq}"
 
@@ -132,11 +132,6 @@ def alert_line(ts_us: int, severity: str, kind: str, message: str, seq: int) -> 
 def net_of(record: TradeRecord) -> Decimal:
     """Return a trade's P&L after fees."""
     return record.realized_pnl - record.fees
-
-
-def currency_of(instrument: InstrumentId) -> str:
-    """Return the currency an instrument's money is in, which stands in its name: `BTC/USDT:USDT`."""
-    return instrument.partition("/")[2].partition(":")[0]
 
 
 # ---- words --------------------------------------------------------------------------------------

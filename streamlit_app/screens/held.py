@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from botd.store.queries import BarView, OrderView, PositionView, ScreenReader
+from botd.store.queries import BarView, OrderView, PositionView, ScreenReader, quote_of
 
 from . import tables, words
 from .actions import offer_cancel, offer_close
@@ -80,7 +80,7 @@ def show_positions(positions: tuple[PositionView, ...], bars: Mapping[str, BarVi
     """Draw positions; what they are worth now is by the last price, before the fees of leaving."""
     rows = []
     for one in positions:
-        currency = words.quote_of(one.instrument)
+        currency = quote_of(one.instrument)
         bar = bars.get(one.instrument)
         last = bar.close if bar is not None else None
         gain = None if last is None else (last - one.entry_price) * one.qty
@@ -112,7 +112,7 @@ def show_orders(orders: tuple[OrderView, ...], *, key: str, empty: str) -> None:
     """Draw orders, newest first; slippage is against the top they were decided at, + is worse for us."""
     rows = []
     for one in orders:
-        currency = words.quote_of(one.instrument)
+        currency = quote_of(one.instrument)
         slip = words.slippage_bps(one.side, one.decision_price, one.avg_price)
         worse = "" if slip is None else "down" if slip > 0 else "up" if slip < 0 else ""
         partly = one.filled_qty != one.working_qty and one.filled_qty

@@ -15,6 +15,7 @@ from botd.store.queries import (
     TradeStats,
     by_group,
     by_owner,
+    quote_of,
     start_of,
 )
 
@@ -77,7 +78,7 @@ def draw(_: Frame, found: Performance) -> None:
     tables.show_table(
         (Column("strategy"), Column("instrument"), *_FIGURES),
         [
-            (one.strategy, one.instrument, *_figures(one.stats, words.quote_of(one.instrument)))
+            (one.strategy, one.instrument, *_figures(one.stats, quote_of(one.instrument)))
             for one in by_owner(trip for result in results for trip in result.trips)
         ],
         key="performance",

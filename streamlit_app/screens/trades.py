@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from botd.store.queries import ScreenReader
+from botd.store.queries import ScreenReader, quote_of
 
 from . import tables, words
 from .frame import Frame, Page, Scope
@@ -88,7 +88,7 @@ def draw(_: Frame, found: tuple[Any, ...]) -> None:
 
 
 def _row(one: Any) -> tuple[tables.Value, ...]:
-    currency = words.quote_of(one.instrument)
+    currency = quote_of(one.instrument)
     net = one.realized_pnl - one.fees
     cost = one.entry_price * one.qty
     share = net / cost if cost else None

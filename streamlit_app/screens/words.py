@@ -112,8 +112,3 @@ def slippage_bps(side: str, decision: Decimal, filled: Decimal | None) -> float 
 def order_of(currency: str) -> tuple[bool, str]:
     """Return where a currency stands in a list: dollars and the like come first."""
     return currency not in _DIGITS, currency
-
-
-def quote_of(instrument: str) -> str:
-    """Return the currency an instrument's money is in."""
-    return instrument.partition("/")[2].partition(":")[0]

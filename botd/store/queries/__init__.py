@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from botd.core.instrument import quote_of
 from botd.core.periods import PERIODS, start_of
 from botd.core.trade_stats import TradeStats
 from botd.store.queries.bars import BarView
@@ -40,5 +41,6 @@ __all__ = [
     "by_group",
     "by_owner",
     "nets_by_currency",
+    "quote_of",
     "start_of",
 ]

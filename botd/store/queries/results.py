@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from botd.core.instrument import quote_of
 from botd.core.money import ZERO
 from botd.core.performance import EquitySample, Performance, summarize
 from botd.core.trade_stats import TradeStats, grouped, measure_trades
@@ -41,11 +42,6 @@ class Trip(NamedTuple):
     exit_section: str
     exit_rule: str
     revision: str | None
-
-    @property
-    def currency(self) -> str:
-        """Return the quote currency."""
-        return self.instrument.partition(":")[0].rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +145,7 @@ def judge(
             samples.setdefault(currency, []).append(EquitySample(ts_us, Decimal(equity)))
     closed: dict[str, list[Trip]] = {}
     for one in trips(raw, sessions, since_us, until_us):
-        closed.setdefault(one.currency, []).append(one)
+        closed.setdefault(quote_of(one.instrument), []).append(one)
     return tuple(
         _judged(currency, samples.get(currency, []), closed.get(currency, []), min(until_us, now_us))
         for currency in sorted(samples.keys() | closed.keys())
@@ -173,7 +169,7 @@ def nets_by_currency(found: Iterable[ResultView]) -> Mapping[str, tuple[Decimal,
     """Return the sum after fees and the number of trades, by quote currency."""
     sums: dict[str, tuple[Decimal, int]] = {}
     for one in found:
-        currency = one.instrument.partition(":")[0].rpartition("/")[2]
+        currency = quote_of(one.instrument)
         net, count = sums.get(currency, (ZERO, 0))
         sums[currency] = net + one.stats.pnl_total, count + one.stats.trades_count
     return sums
