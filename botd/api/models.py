@@ -97,7 +97,7 @@ class LimitCheck(Answer):
     name: str
     limit: Money
     actual: Money
-    """As it would be with the entry."""
+    """An amount as it would be with the entry, a count as it stands."""
     passed: bool
 
 

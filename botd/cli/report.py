@@ -176,8 +176,7 @@ def _plain(one: CurrencyResult, by: str | None) -> dict[str, Any]:
 
 
 def _values(stats: TradeStats) -> dict[str, Any]:
-    names = [
-        field.name for field in fields(stats) if not field.name.startswith("signal")
-    ]  # those are a backtest's
+    # what became of signals is judged in a backtest alone
+    names = [field.name for field in fields(stats) if not field.name.startswith("signal")]
     values = {name: getattr(stats, name) for name in names}
     return {name: str(one) if isinstance(one, Decimal) else one for name, one in values.items()}

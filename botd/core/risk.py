@@ -36,7 +36,7 @@ class Denial:
 
 @value(frozen=True, slots=True)
 class Check:
-    """What one limit said; `actual` is as it would be with the entry, in the limit's unit."""
+    """What one limit said, in its unit: an amount as it would be with the entry, a count as it stands."""
 
     reason: DenyReason
     limit: Decimal

@@ -97,8 +97,8 @@ def _risk(one: SignalStory) -> tables.Value:
 def _limits(one: SignalStory) -> str:
     """Say what every limit compared, a line each."""
     return "\n".join(
-        f"{check.reason}: {words.short(check.actual)} of {words.short(check.limit)}"
-        f"{'' if check.passed else ', denied'}"
+        f"{check.reason}: {words.short(check.actual)}, limit {words.short(check.limit)}"
+        f"{'' if check.passed else ': broken'}"
         for check in one.checks
     )
 

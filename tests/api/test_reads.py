@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from botd.api import models as m
+from botd.api.asked import AnalyticsQuery
 from botd.core.outcomes import OrderStatus
 from botd.core.periods import PERIODS
 from botd.core.reload import ReloadOutcome
+from botd.core.trade_stats import GROUPS
 from botd.errors import Diagnostic
 from tests.api.stand import CANARY, POSITION, SESSION, VIEWER, Reloads, Stand, book
 from tests.store import samples
@@ -106,6 +108,12 @@ def test_analytics_take_a_span_that_the_trade_closed_in(stand: Stand, query: str
 def test_analytics_leave_out_what_closed_outside_the_span(stand: Stand, query: str) -> None:
     found = stand.get(f"/api/analytics/performance?{query}").json["currencies"]
     assert [one["trades_count"] for one in found] in ([], [0])
+
+
+def test_analytics_know_every_period_and_group_there_is() -> None:
+    known = AnalyticsQuery.model_json_schema()["properties"]
+    assert known["period"]["enum"] == list(PERIODS)
+    assert known["by"]["anyOf"][0]["enum"] == list(GROUPS)
 
 
 @pytest.mark.parametrize(

@@ -219,8 +219,8 @@ def test_orders_show_what_they_slipped_and_signals_what_came_of_them(
     denied = page.locator("[title*='position_max']", has_text="denied: position_max")
     told = denied.first.get_attribute("title")
     assert told is not None
-    assert re.search(r"^position_max: .+ of .+, denied$", told, re.MULTILINE)
-    assert re.search(r"^drawdown_max: \S+ of \S+$", told, re.MULTILINE)
+    assert re.search(r"^position_max: \S+, limit \S+: broken$", told, re.MULTILINE)
+    assert re.search(r"^drawdown_max: \S+, limit \S+$", told, re.MULTILINE)
     assert sum(risk.startswith("denied") for risk in risks) == sum(one.approved is False for one in stories)
 
 

@@ -318,6 +318,32 @@ def test_equity_curve_keeps_the_last_word_of_each_span(path: Path) -> None:
     assert [one.equity for one in points] == [9900, 9500, 8000, 8000]
     assert points[-1].drawdown == Decimal("0.2")
     assert [one.equity for one in late] == [8000, 8000]
-    assert [(one.currency, one.equity) for one in early] == [("USDT", 9900)]
+    assert [(one.currency, one.equity) for one in early] == [("BTC", None), ("USDT", 9900)]
     assert told["BTC"].sharpe is None
     assert told["USDT"].max_drawdown == 0.2
+
+
+def test_time_in_the_market_is_of_the_span_and_counts_what_is_still_held(path: Path) -> None:
+    """Held from before the span until its first quarter, and again in its last one."""
+    trade = samples.trade(1, cycle=1, opened_us=T0 - HOUR_US, closed_us=T0 + HOUR_US)
+    held = samples.position(2, cycle=2, opened_us=T0 + 3 * HOUR_US, ts_us=T0 + 3 * HOUR_US)
+    noted = (snapshot(3, T0 - 2 * HOUR_US, "10000"), snapshot(4, T0 + HOUR_US, "10000"))
+    cursor = replace(samples.cursor(1, seq=4), ts_us=T0 + 4 * HOUR_US)
+    journal = journal_with(path, trade, held, *noted)
+    journal.commit(Batch(session_id="s1", records=(), cursor=cursor))
+    journal.close()
+    with ScreenReader(path) as screen:
+        (whole,) = screen.performance(("s1",))
+        (late,) = screen.performance(("s1",), since_us=T0)
+        (early,) = screen.performance(("s1",), until_us=T0 + 2 * HOUR_US)
+    assert whole.performance.exposure_time == pytest.approx(3 / 6)  # since the books began
+    assert late.performance.exposure_time == pytest.approx(2 / 4)
+    assert early.performance.exposure_time == pytest.approx(2 / 4)
+
+
+def test_currency_of_the_account_is_judged_in_a_span_without_anything_too(path: Path) -> None:
+    journal_with(path, snapshot(1, T0, "10000"), snapshot(2, T0, "1", currency="BTC")).close()
+    with ScreenReader(path) as screen:
+        found = screen.performance(("s1",), since_us=T0 + 1)
+    assert [(one.currency, one.equity, one.trips) for one in found] == [("BTC", None, ()), ("USDT", None, ())]
+    assert {one.performance.exposure_time for one in found} == {None}

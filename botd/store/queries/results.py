@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -21,10 +22,8 @@ _CURVE: Final = """
 SELECT ts_us, equity, drawdown, max(seq) FROM portfolio_snapshots
 WHERE session_id = ? AND currency = ? AND ts_us >= ? GROUP BY ts_us / ? ORDER BY ts_us
 """
-_SAMPLES: Final = """
-SELECT currency, ts_us, equity FROM portfolio_snapshots
-WHERE session_id = ? AND ts_us >= ? AND ts_us < ? ORDER BY seq
-"""
+_SAMPLES: Final = "SELECT currency, ts_us, equity FROM portfolio_snapshots WHERE session_id = ? ORDER BY seq"
+_HELD: Final = "SELECT instrument, opened_us FROM positions WHERE session_id = ? AND closed_us IS NULL"
 FOR_EVER: Final = 1 << 62
 
 
@@ -81,8 +80,8 @@ class EquityPoint:
     drawdown: Decimal  # ratio
 
 
-def trips(raw: Any, sessions: Iterable[str], since_us: int = 0, until_us: int = FOR_EVER) -> tuple[Trip, ...]:
-    """Return the round trips that closed in a span, in the order in which they were noted.
+def trips(raw: Any, sessions: Iterable[str], since_us: int) -> tuple[Trip, ...]:
+    """Return the round trips that closed from a time on, in the order in which they were noted.
 
     `sessions` are told newest first: their trades are read from the end.
     """
@@ -92,7 +91,7 @@ def trips(raw: Any, sessions: Iterable[str], since_us: int = 0, until_us: int = 
             closed_us = row[5]
             if closed_us < since_us - _ODD_US:
                 break
-            if since_us <= closed_us < until_us:
+            if closed_us >= since_us:
                 found.append(Trip._make((*row[:6], Decimal(row[6]), Decimal(row[7]), *row[8:])))
     return tuple(found[::-1])
 
@@ -135,34 +134,51 @@ def curve(
     return tuple(found[slot] for slot in sorted(found))
 
 
+@dataclass(slots=True)
+class _Books:
+    """One currency's, as far as a span needs them."""
+
+    samples: list[EquitySample] = field(default_factory=list)
+    closed: list[Trip] = field(default_factory=list)
+    held_since_us: list[int] = field(default_factory=list)  # what was not closed when the span ended
+    began_us: int = FOR_EVER
+
+
 def judge(
     raw: Any, sessions: Sequence[str], *, since_us: int, until_us: int, now_us: int
 ) -> tuple[CurrencyResult, ...]:
     """Return what came of a span of time, by currency; `sessions` newest first, `now_us` where they stand."""
-    samples: dict[str, list[EquitySample]] = {}
+    end_us = min(until_us, now_us)
+    books: defaultdict[str, _Books] = defaultdict(_Books)
     for session in reversed(sessions):
-        for currency, ts_us, equity in raw.execute(_SAMPLES, (session, since_us, until_us)):
-            samples.setdefault(currency, []).append(EquitySample(ts_us, Decimal(equity)))
-    closed: dict[str, list[Trip]] = {}
-    for one in trips(raw, sessions, since_us, until_us):
-        closed.setdefault(quote_of(one.instrument), []).append(one)
-    return tuple(
-        _judged(currency, samples.get(currency, []), closed.get(currency, []), min(until_us, now_us))
-        for currency in sorted(samples.keys() | closed.keys())
-    )
+        for currency, ts_us, equity in raw.execute(_SAMPLES, (session,)):
+            one = books[currency]
+            one.began_us = min(one.began_us, ts_us)
+            if since_us <= ts_us < until_us:
+                one.samples.append(EquitySample(ts_us, Decimal(equity)))
+    for trip in trips(raw, sessions, since_us):
+        one = books[quote_of(trip.instrument)]
+        one.began_us = min(one.began_us, trip.opened_us)
+        if trip.closed_us < until_us:
+            one.closed.append(trip)
+        elif trip.opened_us < until_us:
+            one.held_since_us.append(trip.opened_us)
+    for instrument, opened_us in raw.execute(_HELD, (sessions[0],)):
+        if opened_us < until_us:
+            books[quote_of(instrument)].held_since_us.append(opened_us)
+    return tuple(_judged(currency, books[currency], since_us, end_us) for currency in sorted(books))
 
 
-def _judged(
-    currency: str, samples: Sequence[EquitySample], closed: Sequence[Trip], end_us: int
-) -> CurrencyResult:
-    begins = [one.ts_us for one in samples[:1]] + [one.opened_us for one in closed]
-    start_us = min(begins, default=end_us)
-    return CurrencyResult(
-        currency=currency,
-        performance=summarize(closed, samples=samples, start_us=start_us, end_us=end_us),
-        trips=tuple(closed),
-        equity=samples[-1].equity if samples else None,
+def _judged(currency: str, one: _Books, since_us: int, end_us: int) -> CurrencyResult:
+    made = summarize(
+        one.closed,
+        samples=one.samples,
+        start_us=max(since_us, one.began_us),
+        end_us=end_us,
+        open_since_us=one.held_since_us,
     )
+    equity = one.samples[-1].equity if one.samples else None
+    return CurrencyResult(currency=currency, performance=made, trips=tuple(one.closed), equity=equity)
 
 
 def nets_by_currency(found: Iterable[ResultView]) -> Mapping[str, tuple[Decimal, int]]:
